@@ -1,4 +1,5 @@
-import { defineConfig } from 'vitest/config'
+import { configDefaults, defineConfig } from 'vitest/config'
+import { LastLineReporter } from './test/setup/last-line-reporter.ts'
 
 // the smallest module that uses f32x4.relaxed_madd: Node 20 accepts it only behind a flag
 const relaxedMadd = new Uint8Array([
@@ -8,30 +9,33 @@ const relaxedMadd = new Uint8Array([
 const execArgv = WebAssembly.validate(relaxedMadd) ? [] : ['--experimental-wasm-relaxed-simd']
 
 // Dawn finds its Vulkan driver by this variable; a machine with a GPU names its own and is left alone
-const env = {
-  VK_ICD_FILENAMES: process.env['VK_ICD_FILENAMES'] ?? '/usr/lib/chromium/vk_swiftshader_icd.json',
-}
+const env = { VK_ICD_FILENAMES: process.env.VK_ICD_FILENAMES ?? '/usr/lib/chromium/vk_swiftshader_icd.json' }
 
-const conformance = ['{src,test}/**/*.conformance.test.ts']
-const browser = ['test/browser/**/*.test.ts']
+const conformance = '{src,test}/**/*.conformance.test.ts'
+const golden = '{src,test}/**/*.golden.test.ts'
+const browser = 'test/browser/**/*.test.ts'
 
 export default defineConfig({
   test: {
+    // Dawn needs a process of its own: its callbacks abort in worker threads that end
     pool: 'forks',
     maxWorkers: 2,
     execArgv,
     env,
+    globalSetup: ['test/setup/software-gpu.ts'],
+    reporters: ['default', new LastLineReporter()],
     projects: [
       {
         extends: true,
         test: {
           name: 'unit',
           include: ['{src,test}/**/*.test.ts'],
-          exclude: [...conformance, ...browser],
-          testTimeout: 30_000,
+          exclude: [...configDefaults.exclude, conformance, golden, browser],
+          testTimeout: 60_000,
         },
       },
-      { extends: true, test: { name: 'conformance', include: conformance, testTimeout: 120_000 } },
+      { extends: true, test: { name: 'golden', include: [golden] } },
+      { extends: true, test: { name: 'conformance', include: [conformance], testTimeout: 120_000 } },
     ],
   },
 })

@@ -1,0 +1,53 @@
+// @ts-check
+// Every subpath of package.json has its source, its build and its declarations, loads by the name a user writes, and
+// exports names only. Says what is missing. Runs after the build.
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { sourceFiles } from './source-files.mjs'
+
+const manifest = JSON.parse(readFileSync('package.json', 'utf8'))
+/** @type {string[]} */
+const faults = []
+let loaded = 0
+
+/** @type {[string, string][]} */
+const entries = Object.entries(manifest.exports)
+for (const [subpath, target] of entries) {
+  if (!target.endsWith('.js')) continue
+  const source = target.replace('./dist/', 'src/').replace(/\.js$/, '.ts')
+  if (!existsSync(source)) {
+    faults.push(`"${subpath}": ${source} is missing`)
+    continue
+  }
+  const missing = [target, target.replace(/\.js$/, '.d.ts')].filter((file) => !existsSync(file))
+  if (missing.length > 0) {
+    faults.push(`"${subpath}": not built: ${missing.join(', ')}`)
+    continue
+  }
+  const specifier = subpath.replace('.', manifest.name)
+  try {
+    const names = Object.keys(await import(specifier))
+    if (names.includes('default')) faults.push(`"${subpath}": has a default export`)
+    if (names.length === 0) faults.push(`"${subpath}": exports nothing at run time`)
+    loaded += 1
+  } catch (error) {
+    faults.push(`"${subpath}": import of '${specifier}' failed: ${error}`)
+  }
+}
+
+/** @type {string[]} */
+const commands = Object.values(manifest.bin)
+for (const file of commands) {
+  if (!existsSync(file)) faults.push(`bin: ${file} is missing`)
+  else if (!readFileSync(file, 'utf8').startsWith('#!/usr/bin/env node')) faults.push(`bin: ${file} has no #! line`)
+  else if ((statSync(file).mode & 0o111) === 0) faults.push(`bin: ${file} is not executable`)
+}
+
+const exported = new Set(entries.map(([, target]) => target.replace('./dist/', 'src/').replace(/\.js$/, '.ts')))
+for (const path of sourceFiles('src', ['index.ts']))
+  if (path.endsWith('/index.ts') && !exported.has(path)) faults.push(`${path}: an index.ts that no subpath needs`)
+
+if (Object.keys(manifest.dependencies ?? {}).length > 0) faults.push('package.json: the core has no runtime dependency')
+
+for (const fault of faults) console.error(fault)
+console.log(`exports: ${loaded} subpaths load, ${faults.length} faults`)
+process.exitCode = faults.length > 0 ? 1 : 0
