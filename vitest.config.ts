@@ -1,12 +1,9 @@
 import { configDefaults, defineConfig } from 'vitest/config'
 import { LastLineReporter } from './test/setup/last-line-reporter.ts'
+import { relaxedMaddModule } from './test/setup/relaxed-madd-module.ts'
 
-// the smallest module that uses f32x4.relaxed_madd: Node 20 accepts it only behind a flag
-const relaxedMadd = new Uint8Array([
-  0, 97, 115, 109, 1, 0, 0, 0, 1, 8, 1, 96, 3, 123, 123, 123, 1, 123, 3, 2, 1, 0, 10, 13, 1, 11, 0, 32, 0, 32, 1, 32, 2,
-  253, 133, 2, 11,
-])
-const execArgv = WebAssembly.validate(relaxedMadd) ? [] : ['--experimental-wasm-relaxed-simd']
+// Node 20 has relaxed SIMD behind a flag, which newer versions need not and may not know
+const execArgv = WebAssembly.validate(relaxedMaddModule) ? [] : ['--experimental-wasm-relaxed-simd']
 
 // Dawn finds its Vulkan driver by this variable; a machine with a GPU names its own and is left alone
 const env = { VK_ICD_FILENAMES: process.env.VK_ICD_FILENAMES ?? '/usr/lib/chromium/vk_swiftshader_icd.json' }
@@ -36,6 +33,7 @@ export default defineConfig({
       },
       { extends: true, test: { name: 'golden', include: [golden] } },
       { extends: true, test: { name: 'conformance', include: [conformance], testTimeout: 120_000 } },
+      { extends: true, test: { name: 'browser', include: [browser], testTimeout: 300_000, hookTimeout: 60_000 } },
     ],
   },
 })

@@ -1,0 +1,78 @@
+import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { extname, join, normalize, sep } from 'node:path'
+import ts from 'typescript'
+
+export interface PageServer {
+  readonly origin: string
+  close(): Promise<void>
+}
+
+const contentTypes: Readonly<Record<string, string>> = {
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.mjs': 'text/javascript',
+  '.ts': 'text/javascript',
+  '.json': 'application/json',
+  '.wasm': 'application/wasm',
+}
+
+/**
+ * Serves the repository at `root` to a browser, cross-origin isolated, on a free port of this machine.
+ *
+ * Modules need no bundler: `dist` is plain ES modules, and a `.ts` file is sent with its types stripped, its imports
+ * left as they are. `/` is an empty page whose import map resolves `fovea` and its subpaths to `dist`.
+ */
+export async function startPageServer(root: string): Promise<PageServer> {
+  const page = await emptyPage(root)
+  const server = createServer(async (request, response) => {
+    const path = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname)
+    response.setHeader('Cross-Origin-Opener-Policy', 'same-origin')
+    response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp')
+    response.setHeader('Cross-Origin-Resource-Policy', 'same-origin')
+    response.setHeader('Cache-Control', 'no-store')
+    response.setHeader(
+      'Content-Type',
+      contentTypes[path === '/' ? '.html' : extname(path)] ?? 'application/octet-stream',
+    )
+    try {
+      response.end(path === '/' ? page : await fileBody(root, path))
+    } catch (error) {
+      response.statusCode = 404
+      response.end(`${path}: ${error}`)
+    }
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  return {
+    origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  }
+}
+
+async function fileBody(root: string, path: string): Promise<string | Buffer> {
+  const file = normalize(join(root, path))
+  if (!file.startsWith(root + sep)) throw new Error('outside the repository')
+  const bytes = await readFile(file)
+  if (!file.endsWith('.ts')) return bytes
+  const compilerOptions = { target: ts.ScriptTarget.ES2023, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true }
+  return ts.transpileModule(bytes.toString('utf8'), { fileName: file, compilerOptions }).outputText
+}
+
+async function emptyPage(root: string): Promise<string> {
+  const { name, exports } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
+    name: string
+    exports: Record<string, string>
+  }
+  const imports = Object.fromEntries(
+    Object.entries(exports).map(([subpath, target]) => [subpath.replace('.', name), target.replace('./', '/')]),
+  )
+  return `<!doctype html><title>${name}</title><link rel="icon" href="data:,"><script type="importmap">${JSON.stringify({ imports })}</script>`
+}
