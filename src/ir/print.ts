@@ -18,8 +18,13 @@ export function printProgram(program: Program): string {
         lines.push(`${indent}${expression.store(statement.store, show)}`)
       } else {
         const { loop } = statement
-        lines.push(`${indent}loop ${show(loop)}: ${show(loop.index)} from ${show(loop.from)} to ${show(loop.to)} step ${loop.step}`)
-        loop.args.forEach((arg, i) => lines.push(`${indent}  carry ${show(arg)} '${arg.name}' = ${show(loop.inits[i] as Node)} : ${describeType(arg)}`))
+        lines.push(
+          `${indent}loop ${show(loop)}: ${show(loop.index)} from ${show(loop.from)} to ${show(loop.to)} step ${loop.step}`,
+        )
+        for (const [i, arg] of loop.args.entries()) {
+          const init = show(loop.inits[i] as Node)
+          lines.push(`${indent}  carry ${show(arg)} '${arg.name}' = ${init} : ${describeType(arg)}`)
+        }
         region(statement.body, `${indent}  `)
         if (loop.results.length) lines.push(`${indent}  next ${loop.results.map(show).join(', ')}`)
       }
@@ -35,10 +40,16 @@ function showParam(param: Param): string {
   return `${param.access === 'write' ? 'out ' : ''}${param.name}: ${param.dtype}[${param.sizes.map((n) => n ?? '?').join(', ')}]${align}`
 }
 
-const access = (tensor: TensorParam, indices: readonly Node[], show: (n: Node) => string) => `${tensor.name}[${indices.map(show).join(', ')}]`
+const access = (tensor: TensorParam, indices: readonly Node[], show: (n: Node) => string) =>
+  `${tensor.name}[${indices.map(show).join(', ')}]`
 
 const expression: OpTable<string, [(node: Node) => string]> = {
-  const: (n) => (n.dtype === 'bool' ? (n.value ? 'true' : 'false') : `${Object.is(n.value, -0) ? '-0' : n.value}${n.rows * n.cols > 1 ? ` [${n.rows}, ${n.cols}]` : ''}`),
+  const: (n) =>
+    n.dtype === 'bool'
+      ? n.value
+        ? 'true'
+        : 'false'
+      : `${Object.is(n.value, -0) ? '-0' : n.value}${n.rows * n.cols > 1 ? ` [${n.rows}, ${n.cols}]` : ''}`,
   programId: (n) => `program.${'xyz'[n.axis]}`,
   scalar: (n) => n.param.name,
   size: (n) => `${n.tensor.name}.size(${n.dim})`,
@@ -56,5 +67,6 @@ const expression: OpTable<string, [(node: Node) => string]> = {
   arg: (n) => n.name,
   loop: () => 'loop',
   result: (n, show) => `${show(n.loop)}.${n.at}`,
-  store: (n, show) => `store ${access(n.tensor, n.indices, show)} = ${show(n.value)}${n.where ? ` where ${show(n.where)}` : ''}`,
+  store: (n, show) =>
+    `store ${access(n.tensor, n.indices, show)} = ${show(n.value)}${n.where ? ` where ${show(n.where)}` : ''}`,
 }

@@ -10,9 +10,10 @@ export function simplify(effects: readonly EffectNode[]): EffectNode[] {
   const interned = new Map<string, Node>()
   const numbers = new Map<object, number>()
   const numberOf = (object: object) => {
-    let n = numbers.get(object)
-    if (n === undefined) numbers.set(object, (n = numbers.size))
-    return n
+    const known = numbers.get(object)
+    if (known !== undefined) return known
+    numbers.set(object, numbers.size)
+    return numbers.size - 1
   }
   const keyOf = (node: Node): string => {
     let key = ''

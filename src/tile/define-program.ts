@@ -8,8 +8,18 @@ import { Value } from './value.ts'
 /** What a program's body declares its arguments and effects with; arguments bind in the order of declaration. */
 export interface ProgramBuilder {
   /** an input tensor; a size given as a number specialises the program to it, null stays a run-time value */
-  input(name: string, dtype: StorageDType, sizes: readonly (number | null)[], options?: { alignment?: number }): TensorParam
-  output(name: string, dtype: StorageDType, sizes: readonly (number | null)[], options?: { alignment?: number }): TensorParam
+  input(
+    name: string,
+    dtype: StorageDType,
+    sizes: readonly (number | null)[],
+    options?: { alignment?: number },
+  ): TensorParam
+  output(
+    name: string,
+    dtype: StorageDType,
+    sizes: readonly (number | null)[],
+    options?: { alignment?: number },
+  ): TensorParam
   /** a run-time number */
   scalar(name: string, dtype: ScalarParam['dtype']): Value
   /** this program's place in the grid (i32) */
@@ -21,11 +31,25 @@ export interface ProgramBuilder {
 export function defineProgram(name: string, body: (p: ProgramBuilder) => void): Program {
   const params: Param[] = []
   const effects: EffectNode[] = []
-  const tensor = (access: 'read' | 'write') => (tensorName: string, dtype: StorageDType, sizes: readonly (number | null)[], options: { alignment?: number } = {}) => {
-    const param: TensorParam = { kind: 'tensor', name: tensorName, dtype, sizes, access, alignment: options.alignment ?? 1 }
-    params.push(param)
-    return param
-  }
+  const tensor =
+    (access: 'read' | 'write') =>
+    (
+      tensorName: string,
+      dtype: StorageDType,
+      sizes: readonly (number | null)[],
+      options: { alignment?: number } = {},
+    ) => {
+      const param: TensorParam = {
+        kind: 'tensor',
+        name: tensorName,
+        dtype,
+        sizes,
+        access,
+        alignment: options.alignment ?? 1,
+      }
+      params.push(param)
+      return param
+    }
   body({
     input: tensor('read'),
     output: tensor('write'),

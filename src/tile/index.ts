@@ -1,11 +1,30 @@
-export { type ErrorCode, FoveaError } from '../ir/error.ts'
 export { type DType, type StorageDType, storageBytes } from '../ir/dtype.ts'
+export { type ErrorCode, FoveaError } from '../ir/error.ts'
 export type { ScalarParam, TensorParam } from '../ir/node.ts'
-export { type Program } from '../ir/schedule.ts'
+export type { Program } from '../ir/schedule.ts'
 export { alignmentOf, contiguousStrides, type TensorSpec } from '../ir/tensor-spec.ts'
 export { defineProgram, type ProgramBuilder } from './define-program.ts'
 export type { Kernel } from './kernel.ts'
 export {
-  colRange, dot, type Effect, exp, exp2, full, load, type LoopRange, log, loop, max, min, rowMax, rowRange, rowSum, scalar, select, sizeOf, store, zeros,
+  colRange,
+  dot,
+  type Effect,
+  exp,
+  exp2,
+  full,
+  type LoopRange,
+  load,
+  log,
+  loop,
+  max,
+  min,
+  rowMax,
+  rowRange,
+  rowSum,
+  scalar,
+  select,
+  sizeOf,
+  store,
+  zeros,
 } from './language.ts'
 export { type Operand, Value } from './value.ts'

@@ -41,7 +41,12 @@ export function load(tensor: TensorParam, indices: readonly Operand[], options: 
   return new Value(ir.load(tensor, indices.map(index), options.where?.node ?? null))
 }
 /** tensor[indices] = value, rounded to the tensor's dtype; dropped outside the tensor and where `where` is false. */
-export function store(tensor: TensorParam, indices: readonly Operand[], value: Operand, options: { where?: Value } = {}): Effect {
+export function store(
+  tensor: TensorParam,
+  indices: readonly Operand[],
+  value: Operand,
+  options: { where?: Value } = {},
+): Effect {
   return { effect: ir.store(tensor, indices.map(index), toNode(value), options.where?.node ?? null) }
 }
 /** Matrix product a · b in f32 accumulation: [m, k] · [k, n] → f32 [m, n]. Transposed operands (`x.T`) cost nothing. */
@@ -98,8 +103,11 @@ export function loop<Carried extends Readonly<Record<string, Value>>>(
     effects,
   })
   if (effects.length) {
-    if (!outer) throw new TypeError('loop: its body emits stores, so it needs the surrounding emit as its last argument')
+    if (!outer)
+      throw new TypeError('loop: its body emits stores, so it needs the surrounding emit as its last argument')
     outer({ effect: parts.loop })
   }
-  return Object.fromEntries(names.map((name, i) => [name, new Value(parts.values[i] as Node)])) as { [K in keyof Carried]: Value }
+  return Object.fromEntries(names.map((name, i) => [name, new Value(parts.values[i] as Node)])) as {
+    [K in keyof Carried]: Value
+  }
 }

@@ -35,74 +35,172 @@ export class Value {
     return new Value(ir.unary(fn, this.node))
   }
 
-  add(other: Operand): Value { return this.#with('add', other) }
-  sub(other: Operand): Value { return this.#with('sub', other) }
-  mul(other: Operand): Value { return this.#with('mul', other) }
+  add(other: Operand): Value {
+    return this.#with('add', other)
+  }
+  sub(other: Operand): Value {
+    return this.#with('sub', other)
+  }
+  mul(other: Operand): Value {
+    return this.#with('mul', other)
+  }
   /** quotient; of two integers truncated towards zero, 0 for a zero divisor */
-  div(other: Operand): Value { return this.#with('div', other) }
+  div(other: Operand): Value {
+    return this.#with('div', other)
+  }
   /** remainder with the dividend's sign; of integers 0 for a zero divisor */
-  mod(other: Operand): Value { return this.#with('mod', other) }
-  min(other: Operand): Value { return this.#with('min', other) }
-  max(other: Operand): Value { return this.#with('max', other) }
-  pow(other: Operand): Value { return this.#with('pow', other) }
+  mod(other: Operand): Value {
+    return this.#with('mod', other)
+  }
+  min(other: Operand): Value {
+    return this.#with('min', other)
+  }
+  max(other: Operand): Value {
+    return this.#with('max', other)
+  }
+  pow(other: Operand): Value {
+    return this.#with('pow', other)
+  }
   /** logical on bools, bitwise on integers */
-  and(other: Operand): Value { return this.#with('and', other) }
-  or(other: Operand): Value { return this.#with('or', other) }
-  xor(other: Operand): Value { return this.#with('xor', other) }
-  shl(other: Operand): Value { return this.#with('shl', other) }
-  shr(other: Operand): Value { return this.#with('shr', other) }
-  eq(other: Operand): Value { return this.#with('eq', other) }
-  ne(other: Operand): Value { return this.#with('ne', other) }
-  lt(other: Operand): Value { return this.#with('lt', other) }
-  le(other: Operand): Value { return this.#with('le', other) }
-  gt(other: Operand): Value { return this.#with('gt', other) }
-  ge(other: Operand): Value { return this.#with('ge', other) }
+  and(other: Operand): Value {
+    return this.#with('and', other)
+  }
+  or(other: Operand): Value {
+    return this.#with('or', other)
+  }
+  xor(other: Operand): Value {
+    return this.#with('xor', other)
+  }
+  shl(other: Operand): Value {
+    return this.#with('shl', other)
+  }
+  shr(other: Operand): Value {
+    return this.#with('shr', other)
+  }
+  eq(other: Operand): Value {
+    return this.#with('eq', other)
+  }
+  ne(other: Operand): Value {
+    return this.#with('ne', other)
+  }
+  lt(other: Operand): Value {
+    return this.#with('lt', other)
+  }
+  le(other: Operand): Value {
+    return this.#with('le', other)
+  }
+  gt(other: Operand): Value {
+    return this.#with('gt', other)
+  }
+  ge(other: Operand): Value {
+    return this.#with('ge', other)
+  }
 
-  neg(): Value { return this.#apply('neg') }
-  abs(): Value { return this.#apply('abs') }
-  not(): Value { return this.#apply('not') }
-  exp(): Value { return this.#apply('exp') }
-  exp2(): Value { return this.#apply('exp2') }
-  log(): Value { return this.#apply('log') }
-  log2(): Value { return this.#apply('log2') }
-  sqrt(): Value { return this.#apply('sqrt') }
-  rsqrt(): Value { return this.#apply('rsqrt') }
-  reciprocal(): Value { return this.#apply('reciprocal') }
-  sin(): Value { return this.#apply('sin') }
-  cos(): Value { return this.#apply('cos') }
-  tanh(): Value { return this.#apply('tanh') }
-  sigmoid(): Value { return this.#apply('sigmoid') }
-  erf(): Value { return this.#apply('erf') }
-  floor(): Value { return this.#apply('floor') }
-  ceil(): Value { return this.#apply('ceil') }
+  neg(): Value {
+    return this.#apply('neg')
+  }
+  abs(): Value {
+    return this.#apply('abs')
+  }
+  not(): Value {
+    return this.#apply('not')
+  }
+  exp(): Value {
+    return this.#apply('exp')
+  }
+  exp2(): Value {
+    return this.#apply('exp2')
+  }
+  log(): Value {
+    return this.#apply('log')
+  }
+  log2(): Value {
+    return this.#apply('log2')
+  }
+  sqrt(): Value {
+    return this.#apply('sqrt')
+  }
+  rsqrt(): Value {
+    return this.#apply('rsqrt')
+  }
+  reciprocal(): Value {
+    return this.#apply('reciprocal')
+  }
+  sin(): Value {
+    return this.#apply('sin')
+  }
+  cos(): Value {
+    return this.#apply('cos')
+  }
+  tanh(): Value {
+    return this.#apply('tanh')
+  }
+  sigmoid(): Value {
+    return this.#apply('sigmoid')
+  }
+  erf(): Value {
+    return this.#apply('erf')
+  }
+  floor(): Value {
+    return this.#apply('floor')
+  }
+  ceil(): Value {
+    return this.#apply('ceil')
+  }
   /** to the nearest integer, halves to even */
-  round(): Value { return this.#apply('round') }
-  sign(): Value { return this.#apply('sign') }
+  round(): Value {
+    return this.#apply('round')
+  }
+  sign(): Value {
+    return this.#apply('sign')
+  }
 
   /** conversion; float → integer truncates and saturates, f16 and bf16 round to nearest even */
-  cast(dtype: DType): Value { return new Value(ir.cast(this.node, dtype)) }
+  cast(dtype: DType): Value {
+    return new Value(ir.cast(this.node, dtype))
+  }
   /** where this (bool) holds `a`, else `b`; a scalar condition is branched on once and skips the other side's work */
   select(a: Operand, b: Operand): Value {
     const partner = a instanceof Value ? a.dtype : b instanceof Value ? b.dtype : 'f32'
     return new Value(ir.select(this.node, toNode(a, partner), toNode(b, partner)))
   }
   /** repeated along axes of size 1 */
-  broadcastTo(rows: number, cols: number): Value { return new Value(ir.broadcast(this.node, rows, cols)) }
+  broadcastTo(rows: number, cols: number): Value {
+    return new Value(ir.broadcast(this.node, rows, cols))
+  }
   /** the transpose; free as an operand of `dot` */
-  get T(): Value { return new Value(ir.transpose(this.node)) }
+  get T(): Value {
+    return new Value(ir.transpose(this.node))
+  }
 
   /** [r, 1]: sum of each row */
-  rowSum(): Value { return new Value(ir.reduce('sum', 'cols', this.node)) }
-  rowMax(): Value { return new Value(ir.reduce('max', 'cols', this.node)) }
-  rowMin(): Value { return new Value(ir.reduce('min', 'cols', this.node)) }
+  rowSum(): Value {
+    return new Value(ir.reduce('sum', 'cols', this.node))
+  }
+  rowMax(): Value {
+    return new Value(ir.reduce('max', 'cols', this.node))
+  }
+  rowMin(): Value {
+    return new Value(ir.reduce('min', 'cols', this.node))
+  }
   /** [1, c]: sum of each column */
-  colSum(): Value { return new Value(ir.reduce('sum', 'rows', this.node)) }
-  colMax(): Value { return new Value(ir.reduce('max', 'rows', this.node)) }
-  colMin(): Value { return new Value(ir.reduce('min', 'rows', this.node)) }
+  colSum(): Value {
+    return new Value(ir.reduce('sum', 'rows', this.node))
+  }
+  colMax(): Value {
+    return new Value(ir.reduce('max', 'rows', this.node))
+  }
+  colMin(): Value {
+    return new Value(ir.reduce('min', 'rows', this.node))
+  }
   /** running sum down the rows, inclusive */
-  cumsumRows(options: { reverse?: boolean } = {}): Value { return new Value(ir.scan('rows', this.node, options.reverse ?? false)) }
+  cumsumRows(options: { reverse?: boolean } = {}): Value {
+    return new Value(ir.scan('rows', this.node, options.reverse ?? false))
+  }
   /** running sum along the columns, inclusive */
-  cumsumCols(options: { reverse?: boolean } = {}): Value { return new Value(ir.scan('cols', this.node, options.reverse ?? false)) }
+  cumsumCols(options: { reverse?: boolean } = {}): Value {
+    return new Value(ir.scan('cols', this.node, options.reverse ?? false))
+  }
 }
 
 /** The node of an operand; a number becomes a constant of its partner's dtype where that is exact, else f32. */
