@@ -7,3 +7,4 @@ export type { Axis, BinaryFn, Node, Op, OpTable, Param, ReduceFn, ScalarParam, T
 export { isScalar, operands } from './node.ts'
 export { printProgram } from './print.ts'
 export { isLeaf, type Program, type Region, type Statement, schedule } from './schedule.ts'
+export { verifyProgram } from './verify.ts'
