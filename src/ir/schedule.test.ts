@@ -109,9 +109,9 @@ describe('schedule', () => {
     const make = () =>
       defineProgram('capture', (p) => {
         const out = p.output('out', 'f32', [null])
-        p.emit(store(out, [0], load(captured, [p.programId(0)]).add(load(captured, [1]))))
+        p.emit(store(out, [0], load(captured, [p.programId(0)]).add(load({ ...captured }, [1]))))
       })
-    expect(make().params.map((x) => x.name)).toEqual(['out', 'slopes'])
+    expect(make().params.map((x) => x.name)).toEqual(['out', 'captured0'])
     expect(printProgram(make())).toBe(printProgram(make()))
   })
 })

@@ -1,10 +1,13 @@
 import { cast, constant, select } from './build.ts'
 import type { DType } from './dtype.ts'
 import { isFloat } from './dtype.ts'
-import type { EffectNode, LoopNode, Node, Param } from './node.ts'
+import type { EffectNode, LoopNode, Node, Param, TensorParam } from './node.ts'
 import { binaryMath, unaryMath } from './scalar-math.ts'
 
-/** Rewrites a graph so that equal expressions are one node, constants are folded and no-ops are gone. */
+/**
+ * Rewrites a graph so that equal expressions are one node, constants are folded and no-ops are gone. Captured tensors get
+ * one parameter each, named captured0, captured1 … in order of first use, so that a program's text names no object.
+ */
 export function simplify(effects: readonly EffectNode[]): EffectNode[] {
   const done = new Map<Node, Node>()
   const interned = new Map<string, Node>()
@@ -32,17 +35,26 @@ export function simplify(effects: readonly EffectNode[]): EffectNode[] {
     interned.set(key, node)
     return node
   }
+  const captured = new Map<object, TensorParam>()
+  const rename = (tensor: TensorParam): TensorParam => {
+    if (!tensor.source) return tensor
+    const known = captured.get(tensor.source)
+    if (known) return known
+    const renamed = { ...tensor, name: `captured${captured.size}` }
+    captured.set(tensor.source, renamed)
+    return renamed
+  }
   const visit = <T extends Node>(node: T): T => {
     const known = done.get(node)
     if (known) return known as T
-    const rebuilt = intern(fold(rebuild(node, visit)))
+    const rebuilt = intern(fold(rebuild(node, visit, rename)))
     done.set(node, rebuilt)
     return rebuilt as T
   }
   return effects.map(visit)
 }
 
-function rebuild(node: Node, visit: <T extends Node>(n: T) => T): Node {
+function rebuild(node: Node, visit: <T extends Node>(n: T) => T, rename: (tensor: TensorParam) => TensorParam): Node {
   switch (node.op) {
     case 'unary':
     case 'cast':
@@ -57,7 +69,12 @@ function rebuild(node: Node, visit: <T extends Node>(n: T) => T): Node {
     case 'select':
       return { ...node, cond: visit(node.cond), a: visit(node.a), b: visit(node.b) }
     case 'load':
-      return { ...node, indices: node.indices.map(visit), where: node.where && visit(node.where) }
+      return {
+        ...node,
+        tensor: rename(node.tensor),
+        indices: node.indices.map(visit),
+        where: node.where && visit(node.where),
+      }
     case 'store':
       return {
         ...node,
@@ -65,6 +82,8 @@ function rebuild(node: Node, visit: <T extends Node>(n: T) => T): Node {
         value: visit(node.value),
         where: node.where && visit(node.where),
       }
+    case 'size':
+      return { ...node, tensor: rename(node.tensor) }
     case 'result':
       return { ...node, loop: visit<LoopNode>(node.loop) }
     case 'loop':
