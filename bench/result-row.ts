@@ -1,0 +1,54 @@
+import { spawnSync } from 'node:child_process'
+import { appendFileSync, mkdirSync } from 'node:fs'
+import { cpus } from 'node:os'
+import { join } from 'node:path'
+
+/** One line of `bench/results/*.jsonl`: one system on one case in one run. Files only grow. */
+export interface ResultRow {
+  /** The run's start, ISO 8601: rows of one run were measured together. */
+  readonly run: string
+  readonly commit: string
+  /** CPU or adapter, and threads where they matter. */
+  readonly machine: string
+  readonly node: string
+  readonly case: string
+  readonly system: string
+  readonly version: string
+  readonly unit: 'GFLOP/s' | 'TFLOP/s' | 'GB/s'
+  /** At the median time; absent when `error` says why. */
+  readonly rate?: number
+  readonly medianMs?: number
+  readonly minMs?: number
+  readonly maxMs?: number
+  readonly rounds?: number
+  readonly firstCallMs?: number
+  /** Resident memory before the system was loaded, inputs included, and at its highest. */
+  readonly startBytes?: number
+  readonly peakBytes?: number
+  readonly error?: string
+}
+
+/** What every row of this process's run shares. */
+export function runHeader(threads: number): Pick<ResultRow, 'run' | 'commit' | 'machine' | 'node'> {
+  const cpu = cpus()[0]?.model.trim() ?? 'unknown CPU'
+  return {
+    run: new Date().toISOString(),
+    commit: commitName(),
+    machine: `${cpu}, ${threads} threads`,
+    node: process.versions.node,
+  }
+}
+
+/** Appends the rows to `bench/results/<name>.jsonl`. */
+export function appendRows(name: string, rows: readonly ResultRow[]): void {
+  const folder = join(import.meta.dirname, 'results')
+  mkdirSync(folder, { recursive: true })
+  appendFileSync(join(folder, `${name}.jsonl`), rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
+}
+
+function commitName(): string {
+  const git = (...args: string[]) =>
+    spawnSync('git', args, { encoding: 'utf8', cwd: import.meta.dirname }).stdout.trim()
+  const changed = git('status', '--porcelain', '--untracked-files=no', '--', '../src') !== ''
+  return git('rev-parse', '--short', 'HEAD') + (changed ? '+changes' : '')
+}

@@ -1,0 +1,92 @@
+// @ts-check
+// Writes the README's benchmark table, between its `bench` markers, from bench/results/*.jsonl: for each machine and
+// case the rows of its last run, systems side by side. With --check it writes nothing and fails on a difference.
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** @typedef {import('../bench/result-row.ts').ResultRow} ResultRow */
+
+const folder = 'bench/results'
+const rows = readdirSync(folder)
+  .filter((name) => name.endsWith('.jsonl'))
+  .sort()
+  .flatMap((name) => readFileSync(join(folder, name), 'utf8').split('\n').filter(Boolean))
+  .map((line) => /** @type {ResultRow} */ (JSON.parse(line)))
+
+const markers = { start: '<!-- bench:start -->', end: '<!-- bench:end -->' }
+const readme = readFileSync('README.md', 'utf8')
+const [before, rest] = readme.split(markers.start)
+const after = rest?.split(markers.end)[1]
+if (before === undefined || after === undefined) throw new Error('bench-table: README.md lacks the bench markers')
+
+const tables = distinct(rows.map((row) => row.machine)).map((machine) => machineTable(machine))
+const written = [`${before}${markers.start}`, ...tables, `${markers.end}${after}`].join('\n')
+if (!process.argv.includes('--check')) writeFileSync('README.md', written)
+else if (written !== readme) {
+  console.error('README.md: the benchmark table is not that of bench/results: npm run bench:table')
+  process.exitCode = 1
+}
+
+/** @param {string} machine */
+function machineTable(machine) {
+  const ofMachine = rows.filter((row) => row.machine === machine)
+  const cases = distinct(ofMachine.map((row) => row.case)).map((name) =>
+    lastRun(ofMachine.filter((row) => row.case === name)),
+  )
+  const shown = cases.flat()
+  // ours first, the others as they come
+  const systems = distinct(shown.map((row) => row.system)).sort((a, b) => Number(b === 'fovea') - Number(a === 'fovea'))
+  const titles = systems.map((system) => {
+    const version = shown.find((row) => row.system === system && row.version !== '')?.version
+    return system === 'fovea' || version === undefined ? system : `${system} ${version}`
+  })
+  const lines = cases.map((ofCase) => {
+    const cells = systems.map((system) => cell(ofCase.find((row) => row.system === system)))
+    return `| ${[ofCase[0]?.case, ...cells].join(' | ')} |`
+  })
+  const latest = shown.reduce((a, b) => (a.run > b.run ? a : b))
+  return [
+    `${machine}, Node ${latest.node}, ${latest.run.slice(0, 10)}, commit ${latest.commit}:`,
+    '',
+    `| case | ${titles.join(' | ')} |`,
+    `| --- |${' --- |'.repeat(systems.length)}`,
+    ...lines,
+  ].join('\n')
+}
+
+/** @param {ResultRow | undefined} row */
+function cell(row) {
+  if (!row) return '–'
+  if (row.error !== undefined) return row.error.startsWith('not run') ? row.error : `fails: ${lastClause(row.error)}`
+  const rate = `${row.rate} ${row.unit}`
+  if (row.peakBytes === undefined || row.startBytes === undefined) return rate
+  return `${rate}, ${Math.round((row.peakBytes - row.startBytes) / 1e6)} MB`
+}
+
+/**
+ * What an error of native code says after its file, line and function.
+ *
+ * @param {string} error
+ */
+function lastClause(error) {
+  return (
+    error
+      .split(/\(\)|: /)
+      .at(-1)
+      ?.trim() ?? error
+  )
+}
+
+/** @param {readonly ResultRow[]} ofCase */
+function lastRun(ofCase) {
+  const run = ofCase
+    .map((row) => row.run)
+    .sort()
+    .at(-1)
+  return ofCase.filter((row) => row.run === run)
+}
+
+/** @template Item @param {readonly Item[]} items */
+function distinct(items) {
+  return [...new Set(items)]
+}
