@@ -61,7 +61,7 @@ async function measure(shape: AttentionShape): Promise<ResultRow[]> {
     const text = error instanceof Error ? error.message : String(error)
     failed.push({
       ...base,
-      system: made?.name ?? peer,
+      system: systems[peer].title,
       version: made?.version ?? '',
       error: text.split('\n')[0] ?? text,
     })
