@@ -1,6 +1,10 @@
 export { type DType, type StorageDType, storageBytes } from '../ir/dtype.ts'
 export { type ErrorCode, FoveaError } from '../ir/error.ts'
-export type { ScalarParam, TensorParam } from '../ir/node.ts'
+export { expressionKey } from '../ir/expression-key.ts'
+export { type IntervalReading, type KnownTensor, readIntervals } from '../ir/interval.ts'
+export type { Interval } from '../ir/interval-arithmetic.ts'
+export type { Node, ScalarParam, TensorParam } from '../ir/node.ts'
+export { type HostTensor, type RangeExtremes, rangeExtremes } from '../ir/range-extremes.ts'
 export type { Program } from '../ir/schedule.ts'
 export { alignmentOf, contiguousStrides, type TensorSpec } from '../ir/tensor-spec.ts'
 export { defineProgram, type ProgramBuilder } from './define-program.ts'
@@ -27,4 +31,5 @@ export {
   store,
   zeros,
 } from './language.ts'
+export { symbol } from './symbol.ts'
 export { type Operand, Value } from './value.ts'
