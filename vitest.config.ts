@@ -1,12 +1,13 @@
 import { configDefaults, defineConfig } from 'vitest/config'
 import { LastLineReporter } from './test/setup/last-line-reporter.ts'
 import { relaxedMaddModule } from './test/setup/relaxed-madd-module.ts'
+import { namesVulkanDriver } from './test/setup/software-gpu.ts'
 
 // Node 20 has relaxed SIMD behind a flag, which newer versions need not and may not know
 const execArgv = WebAssembly.validate(relaxedMaddModule) ? [] : ['--experimental-wasm-relaxed-simd']
 
 // Dawn finds its Vulkan driver by this variable; a machine with a GPU names its own and is left alone
-const env = { VK_ICD_FILENAMES: process.env.VK_ICD_FILENAMES ?? '/usr/lib/chromium/vk_swiftshader_icd.json' }
+const env = namesVulkanDriver() ? {} : { VK_ICD_FILENAMES: '/usr/lib/chromium/vk_swiftshader_icd.json' }
 
 const conformance = '{src,test}/**/*.conformance.test.ts'
 const golden = '{src,test}/**/*.golden.test.ts'
