@@ -5,7 +5,7 @@ import { runStep } from './run-step.mjs'
 /** @type {[name: string, command: string, args: string[], env?: Record<string, string>][]} */
 const steps = [
   ['types', 'tsc', ['--noEmit']],
-  ['format and lint', 'biome', ['ci', '--error-on-warnings', '.']],
+  ['format and lint', 'biome', ['ci', '--colors=off', '--error-on-warnings', '.']],
   ['layering', 'node', ['scripts/check-layering.mjs']],
   ['files', 'node', ['scripts/check-files.mjs']],
   ['repository', 'node', ['scripts/check-repository.mjs']],
