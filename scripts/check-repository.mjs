@@ -8,7 +8,9 @@ import { basename } from 'node:path/posix'
 const mebibyte = 1024 * 1024
 const listed = spawnSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { encoding: 'utf8' })
 if (listed.status !== 0) throw new Error(`check-repository: git ls-files failed: ${listed.stderr}`)
-const files = [...new Set(listed.stdout.split('\0'))].filter((path) => path !== '' && existsSync(path))
+const files = [...new Set(listed.stdout.split('\0'))].filter(
+  (path) => path !== '' && existsSync(path) && statSync(path).isFile(),
+)
 /** @type {string[]} */
 const faults = []
 
