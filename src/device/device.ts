@@ -32,6 +32,12 @@ export interface Device {
   zeros(shape: readonly number[], dtype?: StorageDType): Tensor
 
   /**
+   * WebGPU: a buffer of yours as a tensor, densely packed unless strides are given. It stays yours: `dispose` does not
+   * destroy it. It needs usage STORAGE, and COPY_SRC to be read. Throws `argument`, `unsupported` on other devices.
+   */
+  fromBuffer(buffer: GPUBuffer, spec: BufferSpec): Tensor
+
+  /**
    * Enqueues a kernel: `tensors` by the names of the program's parameters; captured tensors bind themselves. A grid with a
    * zero does nothing. No tensor written may share memory with another one bound.
    *
@@ -48,6 +54,14 @@ export interface Device {
 
   /** Frees everything, waits for nothing; again is harmless. Tensors of the device count as disposed. */
   dispose(): void
+}
+
+/** How a tensor lies in a buffer: offset and strides in elements. */
+export interface BufferSpec {
+  readonly shape: readonly number[]
+  readonly dtype?: StorageDType
+  readonly strides?: readonly number[]
+  readonly offset?: number
 }
 
 /** Bytes of tensors alive now and at most so far; `reserved` adds what is held for reuse. */
