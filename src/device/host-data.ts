@@ -57,8 +57,14 @@ export function encodeData(
   named?: StorageDType,
 ): { dtype: StorageDType; count: number; bytes: Uint8Array } {
   const name = arrayName(data)
-  const dtype = named ?? ownDType[name]
+  if (!(name in ownDType) && name !== 'Uint16Array' && name !== 'ArrayBuffer')
+    throw new FoveaError(
+      'dtype',
+      where,
+      `data must be a typed array of numbers, an ArrayBuffer or a number[], got ${describeData(data)}`,
+    )
   if (named !== undefined) checkDType(where, named)
+  const dtype = named ?? ownDType[name]
   if (!dtype)
     throw new FoveaError(
       'dtype',
@@ -70,12 +76,6 @@ export function encodeData(
       throw new FoveaError('shape', where, `${describeData(data)} is no whole number of ${dtype} elements`)
     return { dtype, count: data.byteLength / storageBytes[dtype], bytes: new Uint8Array(data) }
   }
-  if (!(name in ownDType) && name !== 'Uint16Array')
-    throw new FoveaError(
-      'dtype',
-      where,
-      `data must be a typed array of numbers, an ArrayBuffer or a number[], got ${describeData(data)}`,
-    )
   const stored = convertData(where, data, name, dtype)
   return { dtype, count: stored.length, bytes: new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength) }
 }
