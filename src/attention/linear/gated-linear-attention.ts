@@ -1,5 +1,5 @@
 import type { Device, Tensor } from '../../device/device.ts'
-import { FoveaError, type Kernel, type StorageDType, type TensorSpec } from '../../tile/index.ts'
+import { contiguousStrides, FoveaError, type Kernel, type StorageDType, type TensorSpec } from '../../tile/index.ts'
 import { gatedLinearChunks } from './gated-linear-chunks.ts'
 import type { GatedLinearAttentionSpec, GatedLinearForm } from './gated-linear-spec.ts'
 import { gatedLinearTokens } from './gated-linear-tokens.ts'
@@ -48,24 +48,38 @@ export function gatedLinearAttention(
   const Dv = value.shape[3] ?? 0
   if (cuSeqlens) checkBounds(cuSeqlens, T)
   const sequences = cuSeqlens ? cuSeqlens.length - 1 : B
-  const bounds = cuSeqlens ? device.tensor(Int32Array.from(cuSeqlens), [sequences + 1]) : null
-  const output = device.empty([B, T, H, Dv], query.dtype)
-  const finalState = device.empty([sequences, H, D, Dv], 'f32')
-  const kernel = gatedLinearAttentionKernel({
+  const planned = (shape: readonly number[], dtype: StorageDType) => ({
+    dtype,
+    shape,
+    strides: contiguousStrides(shape),
+    offset: 0,
+  })
+  const spec: GatedLinearAttentionSpec = {
     query,
     key,
     value,
     logDecay,
     initialState: initialState ?? null,
-    cuSeqlens: bounds,
-    output,
-    finalState,
+    cuSeqlens: cuSeqlens ? planned([sequences + 1], 'i32') : null,
+    output: planned([B, T, H, Dv], query.dtype),
+    finalState: planned([sequences, H, D, Dv], 'f32'),
     scale: options.scale ?? 1 / Math.sqrt(D),
     form: options.form ?? (T > 8 ? 'chunked' : 'recurrent'),
     ...gatedLinearTiles(device.kind, D, Dv),
-  })
-  const bindings = { query, key, value, logDecay, output, finalState }
-  device.run(kernel, { ...bindings, ...(initialState && { initialState }), ...(bounds && { cuSeqlens: bounds }) })
+  }
+  const kernel = gatedLinearAttentionKernel(spec)
+  const bounds = cuSeqlens ? device.tensor(Int32Array.from(cuSeqlens), [sequences + 1]) : null
+  const output = device.empty(spec.output.shape, spec.output.dtype)
+  const finalState = device.empty(spec.finalState.shape, 'f32')
+  const inputs = {
+    query,
+    key,
+    value,
+    logDecay,
+    ...(initialState && { initialState }),
+    ...(bounds && { cuSeqlens: bounds }),
+  }
+  device.run(kernel, { ...inputs, output, finalState })
   bounds?.dispose()
   return { output, finalState }
 }
@@ -99,7 +113,7 @@ export function gatedLinearAttentionKernel(spec: GatedLinearAttentionSpec): Kern
   }
   if (query.shape.length !== 4 || value.shape.length !== 4)
     throw fail('shape', 'query and value must have 4 dimensions')
-  if (D > 256) throw fail('shape', `headDim must be at most 256`)
+  if (D < 1 || D > 256) throw fail('shape', 'headDim must be 1 to 256')
   expect('key', query.shape)
   expect('value', [B, T, H, Dv])
   expect('logDecay', perChannel ? query.shape : [B, T, H])

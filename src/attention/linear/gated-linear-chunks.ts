@@ -8,7 +8,6 @@ import {
   type Program,
   rowRange,
   rowSum,
-  scalar,
   select,
   store,
   type TensorParam,
