@@ -2,6 +2,7 @@ import type { Device, Tensor } from '../device/device.ts'
 import {
   alignmentOf,
   colRange,
+  contiguousStrides,
   defineProgram,
   dot,
   FoveaError,
@@ -63,24 +64,27 @@ const floats: readonly StorageDType[] = ['f32', 'f16', 'bf16']
  */
 export function matmul(device: Device, options: MatmulOptions): Tensor {
   const { bias } = options
-  const [a, transposeA] = contiguousRows(options.a, options.transposeA ?? false)
-  const [b, transposeB] = contiguousRows(options.b, options.transposeB ?? false)
-  const shape = outputShape(a, b, transposeA, transposeB)
-  const tiles = options.tiles ?? matmulTiles(device.kind, device.info.tier, shape.at(-2) as number)
-  const output = options.output ?? device.empty(shape, options.outputDType ?? a.dtype)
-  const spec: MatmulSpec = {
-    a,
-    b,
-    bias: bias ?? null,
-    output,
-    transposeA,
-    transposeB,
-    alpha: options.alpha ?? 1,
-    epilogue: options.epilogue ?? null,
-    tiles,
+  const [a, b] = [rowMajor(options.a, options.transposeA), rowMajor(options.b, options.transposeB)]
+  try {
+    const shape = outputShape(a.matrix, b.matrix, a.transposed, b.transposed)
+    const dtype = options.outputDType ?? options.a.dtype
+    const kernel = matmulKernel({
+      a: a.matrix,
+      b: b.matrix,
+      bias: bias ?? null,
+      output: options.output ?? { dtype, shape, strides: contiguousStrides(shape), offset: 0 },
+      transposeA: a.transposed,
+      transposeB: b.transposed,
+      alpha: options.alpha ?? 1,
+      epilogue: options.epilogue ?? null,
+      tiles: options.tiles ?? matmulTiles(device.kind, device.info.tier, shape.at(-2) as number),
+    })
+    const output = options.output ?? device.empty(shape, dtype)
+    device.run(kernel, { a: a.matrix, b: b.matrix, output, ...(bias && { bias }) })
+    return output
+  } finally {
+    for (const { matrix, isView } of [a, b]) if (isView) matrix.dispose()
   }
-  device.run(matmulKernel(spec), { a, b, output, ...(bias && { bias }) })
-  return output
 }
 
 /** The kernel of `matmul`. Throws `shape` and `dtype`. */
@@ -156,11 +160,13 @@ function matmulProgram(spec: MatmulSpec): Program {
   })
 }
 
-/** A transposed view as the matrix that lies in memory, and the flag that says so. */
-function contiguousRows(x: Tensor, transposed: boolean): [Tensor, boolean] {
+/** A view whose last two dimensions were exchanged, as the matrix that lies in memory. */
+function rowMajor(x: Tensor, transposed = false): { matrix: Tensor; transposed: boolean; isView: boolean } {
   const rank = x.shape.length
-  const exchanged = rank >= 2 && x.strides.at(-1) !== 1 && x.strides.at(-2) === 1
-  return exchanged ? [x.transpose(rank - 2, rank - 1), !transposed] : [x, transposed]
+  const isView = rank >= 2 && x.strides.at(-1) !== 1 && x.strides.at(-2) === 1
+  return isView
+    ? { matrix: x.transpose(rank - 2, rank - 1), transposed: !transposed, isView }
+    : { matrix: x, transposed, isView }
 }
 
 function operand(p: ProgramBuilder, name: string, spec: TensorSpec) {

@@ -2,6 +2,7 @@ import type { Device, Tensor } from '../device/device.ts'
 import {
   alignmentOf,
   colRange,
+  contiguousStrides,
   defineProgram,
   FoveaError,
   type Kernel,
@@ -48,24 +49,30 @@ export interface RmsNormOptions {
  */
 export function rmsNorm(device: Device, options: RmsNormOptions): Tensor {
   const { x, weight } = options
-  const output = device.empty(x.shape, options.outputDType ?? x.dtype)
-  const width = x.shape.at(-1) ?? 0
-  const tiles =
-    device.kind === 'webgpu'
-      ? { tileN: 4, tileD: 256 }
-      : { tileN: 1, tileD: Math.min(1024, 64 * Math.ceil(width / 64) || 64) }
   const rows = asMatrices(x)
-  const flat = output.reshape(rows.shape)
-  const spec: RmsNormSpec = {
-    x: rows,
-    weight: weight ?? null,
-    output: flat,
-    eps: options.eps ?? 1e-6,
-    offset: options.offset ?? 0,
-    ...tiles,
+  try {
+    const dtype = options.outputDType ?? x.dtype
+    const kernel = rmsNormKernel({
+      x: rows,
+      weight: weight ?? null,
+      output: { dtype, shape: rows.shape, strides: contiguousStrides(rows.shape), offset: 0 },
+      eps: options.eps ?? 1e-6,
+      offset: options.offset ?? 0,
+      ...rmsNormTiles(device.kind),
+    })
+    const output = device.empty(x.shape, dtype)
+    const flat = output.reshape(rows.shape)
+    device.run(kernel, { x: rows, output: flat, ...(weight && { weight }) })
+    flat.dispose()
+    return output
+  } finally {
+    rows.dispose()
   }
-  device.run(rmsNormKernel(spec), { x: rows, output: flat, ...(weight && { weight }) })
-  return output
+}
+
+/** Default tiles: the same for every width, so that another width compiles nothing. */
+export function rmsNormTiles(kind: Device['kind']): { tileN: number; tileD: number } {
+  return kind === 'webgpu' ? { tileN: 4, tileD: 256 } : { tileN: 1, tileD: 512 }
 }
 
 /** The kernel of `rmsNorm`, x being [batch, N, D]. Throws `shape` and `dtype`. */
