@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { softmax } from '../attention/normalizers/softmax.ts'
 import { type FlashProgramSpec, flashProgram, itemFields } from '../attention/softmax/flash-program.ts'
-import { softmax } from '../attention/softmax/normalizer.ts'
 import type { Precision } from './evaluate.ts'
 import { interpret } from './interpret.ts'
 import { bindArray } from './tensor-binding.ts'
@@ -23,7 +23,7 @@ function naive(query: Float32Array, key: Float32Array, value: Float32Array, kvHe
       const top = Math.max(...scores)
       const weights = scores.map((s) => Math.exp(s - top))
       const total = weights.reduce((a, b) => a + b)
-      lse[q * H + h] = top + Math.log(total)
+      lse[h * T + q] = top + Math.log(total)
       for (let d = 0; d < D; d++) {
         let sum = 0
         for (const [k, w] of weights.entries()) sum += w * at(value, k, kv, kvHeads, d)
@@ -99,7 +99,7 @@ describe('interpret: flash attention against plain attention', () => {
       items: bindArray(items, { dtype: 'i32', shape: [tiles, itemFields.length] }),
       runs: bindArray(runs, { dtype: 'i32', shape: [tiles, 3] }),
       output: bindArray(output, { dtype: 'f32', shape }),
-      lse: bindArray(lse, { dtype: 'f32', shape: [B, T, H] }),
+      lse: bindArray(lse, { dtype: 'f32', shape: [B, H, T] }),
     }
     const scalars = { scale, scaleLog2: scale * Math.LOG2E }
     interpret(flashProgram(spec), { tensors, scalars }, [tiles, H, 1], precision)

@@ -2,9 +2,13 @@ import { type Node, operands, type TensorParam } from './node.ts'
 
 /**
  * A text that is equal for two expressions exactly when they compute the same thing in the same way: what a hook computes,
- * not which function object it is. `numberOf` names captured tensors by identity.
+ * not which function object it is. `numberOf` names captured tensors by identity; `onLoad` is told of each tensor read.
  */
-export function expressionKey(root: Node, numberOf: (source: object) => number): string {
+export function expressionKey(
+  root: Node,
+  numberOf: (source: object) => number,
+  onLoad: (tensor: TensorParam) => void = () => {},
+): string {
   const numbers = new Map<Node, number>()
   const lines: string[] = []
   const tensorKey = (tensor: TensorParam) =>
@@ -12,6 +16,7 @@ export function expressionKey(root: Node, numberOf: (source: object) => number):
   const visit = (node: Node): number => {
     const known = numbers.get(node)
     if (known !== undefined) return known
+    if (node.op === 'load') onLoad(node.tensor)
     const parts = operands(node).map(visit)
     numbers.set(node, numbers.size)
     lines.push(`${node.op} ${node.dtype} ${node.rows} ${node.cols} ${detail(node, tensorKey)} ${parts.join(',')}`)

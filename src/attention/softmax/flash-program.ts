@@ -1,18 +1,19 @@
-import { colRange, defineProgram, dot, load, loop, type Program, rowRange, select, type StorageDType, store, type Value, zeros } from '../../tile/index.ts'
-import type { Normalizer, RowState } from './normalizer.ts'
-
-/** What a score function is given: the score and where it stands; q is [tileQ, 1], k is [1, tileK], head and batch scalars. */
-export interface ScoreContext {
-  readonly score: Value
-  readonly q: Value
-  readonly k: Value
-  readonly head: Value
-  readonly batch: Value
-}
-/** Changes a score (natural units, after scaling). */
-export type ScoreMod = (context: ScoreContext) => Value
-/** True where query q may attend to key k. */
-export type MaskMod = (context: Omit<ScoreContext, 'score'>) => Value
+import {
+  colRange,
+  defineProgram,
+  dot,
+  load,
+  loop,
+  type Program,
+  rowRange,
+  type StorageDType,
+  select,
+  store,
+  type Value,
+  zeros,
+} from '../../tile/index.ts'
+import type { MaskMod, ScoreMod } from '../hooks.ts'
+import type { Normalizer, RowState } from '../normalizers/normalizer.ts'
 
 /** All that specialises the program; lengths, strides, scale and the block structure are run-time values. */
 export interface FlashProgramSpec {
@@ -33,7 +34,17 @@ export interface FlashProgramSpec {
 }
 
 /** columns of `items`: one row per program */
-export const itemFields = ['batch', 'head', 'qStart', 'qBase', 'qLength', 'kBase', 'kLength', 'runFrom', 'runTo'] as const
+export const itemFields = [
+  'batch',
+  'head',
+  'qStart',
+  'qBase',
+  'qLength',
+  'kBase',
+  'kLength',
+  'runFrom',
+  'runTo',
+] as const
 
 /**
  * One program owns tileQ query rows of one head: streams the runs of key tiles that its mask leaves, keeps the row state
@@ -56,7 +67,8 @@ export function flashProgram(spec: FlashProgramSpec): Program {
     const scaleLog2 = p.scalar('scaleLog2', 'f32')
 
     const field = (name: (typeof itemFields)[number]) => load(items, [p.programId(0), itemFields.indexOf(name)])
-    const [batch, qBase, kBase, kLength] = [field('batch'), field('qBase'), field('kBase'), field('kLength')]
+    const [batch, qBase, kBase] = [field('batch'), field('qBase'), field('kBase')]
+    const [qLength, kLength] = [field('qLength'), field('kLength')]
     const head = field('head').add(p.programId(1))
     const kvHead = head.div(spec.groupSize)
     // tensors of packed sequences have batch size 1; `batch` then counts sequences
@@ -72,30 +84,45 @@ export function flashProgram(spec: FlashProgramSpec): Program {
     const start = { ...normalizer.init(tileQ), acc: zeros([tileQ, valueWidth]) }
     const final = loop({ from: field('runFrom'), to: field('runTo') }, start as Record<string, Value>, (r, outer) => {
       const full = load(runs, [r, 2]).ne(0)
-      return loop({ from: load(runs, [r, 0]), to: load(runs, [r, 1]), step: tileK }, outer, (kStart, { acc, ...state }) => {
-        const kRows = rowRange(kStart, tileK)
-        const k = colRange(kStart, tileK) //                                               [1, tileK]
-        const kTile = load(key, [row, kRows.add(kBase), kvHead, colRange(0, width)]) //    [tileK, D]
-        let s = dot(left, kTile.T) //                                                      [tileQ, tileK]
-        if (!early) s = s.mul(scaled)
-        if (spec.scoreMod) s = spec.scoreMod({ score: s, q, k, head, batch })
-        if (spec.scoreMod && log2Units) s = s.mul(Math.LOG2E)
-        const inside = k.lt(kLength)
-        const allowed = spec.maskMod ? spec.maskMod({ q, k, head, batch }).and(inside) : inside
-        s = select(full, s, select(allowed, s, Number.NEGATIVE_INFINITY))
-        const { state: next, p: weights, alpha } = normalizer.step(state as RowState, s)
-        const vTile = load(value, [row, kRows.add(kBase), kvHead, colRange(0, valueWidth)], spec.packed ? { where: kRows.lt(kLength) } : {})
-        const kept = alpha ? (acc as Value).mul(alpha) : (acc as Value)
-        return { ...next, acc: kept.add(dot(weights, vTile)) } //                          [tileQ, Dv]
-      })
+      return loop(
+        { from: load(runs, [r, 0]), to: load(runs, [r, 1]), step: tileK },
+        outer,
+        (kStart, { acc, ...state }) => {
+          const kRows = rowRange(kStart, tileK)
+          const k = colRange(kStart, tileK) //                                               [1, tileK]
+          const kTile = load(key, [row, kRows.add(kBase), kvHead, colRange(0, width)]) //    [tileK, D]
+          let s = dot(left, kTile.T) //                                                      [tileQ, tileK]
+          if (!early) s = s.mul(scaled)
+          if (spec.scoreMod) s = spec.scoreMod({ score: s, q, k, head, batch, qLength, kLength })
+          if (spec.scoreMod && log2Units) s = s.mul(Math.LOG2E)
+          const inside = k.lt(kLength)
+          const allowed = spec.maskMod ? spec.maskMod({ q, k, head, batch, qLength, kLength }).and(inside) : inside
+          s = select(full, s, select(allowed, s, Number.NEGATIVE_INFINITY))
+          const { state: next, p: weights, alpha } = normalizer.step(state as RowState, s)
+          const vTile = load(
+            value,
+            [row, kRows.add(kBase), kvHead, colRange(0, valueWidth)],
+            spec.packed ? { where: kRows.lt(kLength) } : {},
+          )
+          const kept = alpha ? (acc as Value).mul(alpha) : (acc as Value)
+          return { ...next, acc: kept.add(dot(weights, vTile)) } //                          [tileQ, Dv]
+        },
+      )
     })
     const { acc, ...state } = final
     const sink = sinks ? load(sinks, [head]) : null
     const done = normalizer.finish(state as RowState, sink)
-    const where = q.lt(field('qLength'))
+    const where = q.lt(qLength)
     const rows = q.add(qBase)
-    p.emit(store(output, [row, rows, head, colRange(0, valueWidth)], done.scale ? (acc as Value).mul(done.scale) : (acc as Value), { where }))
-    p.emit(store(lse, [row, rows, head], done.lse, { where }))
+    p.emit(
+      store(
+        output,
+        [row, rows, head, colRange(0, valueWidth)],
+        done.scale ? (acc as Value).mul(done.scale) : (acc as Value),
+        { where },
+      ),
+    )
+    p.emit(store(lse, [row, head, rows], done.lse, { where }))
   })
 }
 

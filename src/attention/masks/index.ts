@@ -1,0 +1,8 @@
+export { causal, causalBottomRight, causalOffset } from './causal.ts'
+export { dilated } from './dilated.ts'
+export { document } from './document.ts'
+export { globalSliding } from './global-sliding.ts'
+export { type Mask, mask } from './mask.ts'
+export { neighborhood1d, neighborhood2d } from './neighborhood.ts'
+export { prefix } from './prefix.ts'
+export { slidingWindow } from './sliding-window.ts'

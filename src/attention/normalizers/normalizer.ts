@@ -1,0 +1,28 @@
+import type { Value } from '../../tile/index.ts'
+
+/** Row vectors [tileQ, 1] that a normaliser carries from one key tile to the next. */
+export type RowState = Readonly<Record<string, Value>>
+
+/**
+ * How scores become weights: output = scale · Σ p·v over key tiles, where what was summed before is multiplied by `alpha`
+ * whenever the state's stabiliser moves. A hook: write another as an object of this shape and pass it as `normalizer`.
+ * Masked scores arrive as −∞ and must get weight 0; a row of nothing but −∞ must give output 0, never NaN.
+ */
+export interface Normalizer {
+  readonly name: string
+  /** what `step` is given: scores times log2 e, or scores as they are */
+  readonly units: 'log2' | 'natural'
+  /**
+   * States of two sets of keys merge by their lse (`mergeStates`): output = Σ exp(lseᵢ − lse)·outputᵢ. Decode may then split
+   * the keys; without it, it runs as prefill does.
+   */
+  readonly mergesByLse: boolean
+  init(tileQ: number): RowState
+  /** one tile of scores [tileQ, tileK]: the new state, the weights, and the factor for what was summed before (null: 1) */
+  step(state: RowState, s: Value): { state: RowState; p: Value; alpha: Value | null }
+  /**
+   * After the last tile: the factor of the output (null: 1) and the row's `lse`. `sink` [tileQ, 1] is an extra logit
+   * (natural units) that takes weight and gives no value.
+   */
+  finish(state: RowState, sink: Value | null): { scale: Value | null; lse: Value }
+}

@@ -1,0 +1,7 @@
+export { alibi, alibiSlopes } from './alibi.ts'
+export { chainScores } from './chain-scores.ts'
+export { denseBias } from './dense-bias.ts'
+export { forgetGate } from './forget-gate.ts'
+export { gaussianDistance } from './gaussian-distance.ts'
+export { relativeTable } from './relative-table.ts'
+export { softCap } from './soft-cap.ts'
