@@ -2,13 +2,14 @@ import { type StorageDType, storageBytes } from '../ir/dtype.ts'
 import { FoveaError } from '../ir/error.ts'
 import { contiguousStrides, type TensorSpec } from '../ir/tensor-spec.ts'
 import type { Kernel } from '../tile/kernel.ts'
-import { BackedTensor, type SharedBlock } from './backed-tensor.ts'
+import { BackedTensor, markWritten, type SharedBlock } from './backed-tensor.ts'
 import type { Backend, MemoryBlock } from './backend.ts'
 import { bindKernel } from './bind-kernel.ts'
 import type { BufferSpec, Device, DeviceMemory, DeviceTime, Tensor } from './device.ts'
 import type { DeviceInfo, DeviceKind } from './device-info.ts'
 import { checkDType, describeData, encodeData, type HostArray } from './host-data.ts'
 import { checkView, elementCount } from './tensor-layout.ts'
+import { type Tiling, type TilingRequest, type TunedAlgorithm, tiling } from './tuning.ts'
 
 /** A `Device` on a back end's adapter: checks arguments, counts memory, shares blocks between views. */
 export class BackedDevice<Block extends MemoryBlock> implements Device {
@@ -32,6 +33,10 @@ export class BackedDevice<Block extends MemoryBlock> implements Device {
   get memory(): DeviceMemory {
     const reserved = this.#disposed ? 0 : this.#allocated + this.#backend.spareBytes
     return { allocated: this.#allocated, peak: this.#peak, reserved }
+  }
+
+  tiling(algorithm: TunedAlgorithm, request: TilingRequest): Tiling {
+    return tiling(this, algorithm, request)
   }
 
   tensor(data: HostArray, shape: readonly number[], dtype?: StorageDType): Tensor {
@@ -74,7 +79,12 @@ export class BackedDevice<Block extends MemoryBlock> implements Device {
     }
     const capacity = Math.floor(block.byteLength / storageBytes[dtype])
     checkView(where, full, capacity)
-    return new BackedTensor(this, this.#backend, { block, capacity, holders: 0, release: () => {} }, full)
+    return new BackedTensor(
+      this,
+      this.#backend,
+      { block, capacity, holders: 0, version: null, release: () => {} },
+      full,
+    )
   }
 
   run(kernel: Kernel, tensors: Readonly<Record<string, Tensor>>): void {
@@ -82,6 +92,9 @@ export class BackedDevice<Block extends MemoryBlock> implements Device {
     this.#assertAlive(where)
     const args = bindKernel<Block>(this, kernel, tensors)
     if (kernel.grid.includes(0)) return
+    for (const param of kernel.program.params)
+      if (param.kind === 'tensor' && param.access === 'write')
+        markWritten((tensors[param.name] as BackedTensor<Block>).memory)
     this.#backend.run(where, kernel.program, kernel.grid, args)
   }
 
@@ -118,7 +131,7 @@ export class BackedDevice<Block extends MemoryBlock> implements Device {
       this.#allocated -= block.byteLength
       this.#backend.free(block)
     }
-    const memory: SharedBlock<Block> = { block, capacity, holders: 0, release }
+    const memory: SharedBlock<Block> = { block, capacity, holders: 0, version: 0, release }
     return new BackedTensor(this, this.#backend, memory, { dtype, shape, strides: contiguousStrides(shape), offset: 0 })
   }
 

@@ -23,7 +23,14 @@ export interface SharedBlock<Block> {
   /** elements that it holds */
   readonly capacity: number
   holders: number
+  /** writes so far; null for memory of the caller's */
+  version: number | null
   release(): void
+}
+
+/** Notes that the memory changes. */
+export function markWritten<Block>(memory: SharedBlock<Block>): void {
+  if (memory.version !== null) memory.version++
 }
 
 /** The tensors of a `BackedDevice`. */
@@ -53,6 +60,10 @@ export class BackedTensor<Block extends MemoryBlock> implements Tensor {
 
   get disposed(): boolean {
     return this.#disposed || this.device.disposed
+  }
+
+  get version(): number | null {
+    return this.memory.version
   }
 
   async read(): Promise<TensorData> {
@@ -88,6 +99,7 @@ export class BackedTensor<Block extends MemoryBlock> implements Tensor {
         `${describeTensor(this)} has ${this.size} elements, got ${describeData(data)}`,
       )
     const width = storageBytes[this.dtype]
+    markWritten(this.memory)
     eachRun(this, (at, index, length) => {
       this.#backend.write(where, this.memory.block, index * width, bytes.subarray(at * width, (at + length) * width))
     })

@@ -4,6 +4,7 @@ import type { Kernel } from '../tile/kernel.ts'
 import type { Operand, Value } from '../tile/value.ts'
 import type { DeviceInfo, DeviceKind } from './device-info.ts'
 import type { HostArray, TensorData } from './host-data.ts'
+import type { Tiling, TilingRequest, TunedAlgorithm } from './tuning.ts'
 
 /**
  * Where kernels run: a GPU through WebGPU, a pool of WebAssembly workers, or the interpreter. Made by `openDevice`.
@@ -16,6 +17,9 @@ export interface Device {
   readonly info: DeviceInfo
   readonly disposed: boolean
   readonly memory: DeviceMemory
+
+  /** Tile sizes of an algorithm that suit this device. */
+  tiling(algorithm: TunedAlgorithm, request: TilingRequest): Tiling
 
   /**
    * A tensor [shape] filled from `data` in row-major order. The dtype defaults to that of the array (number[] and
@@ -86,6 +90,8 @@ export interface Tensor extends TensorSpec {
   readonly disposed: boolean
   /** product of the shape */
   readonly size: number
+  /** changes with every write, by the host or a kernel, to the memory; null for memory that others may change unseen */
+  readonly version: number | null
 
   /** The elements in row-major order of the shape; f16 and bf16 widened to f32. Rejects with `disposed`, `device`, and errors of earlier kernels. */
   read(): Promise<TensorData>
