@@ -65,7 +65,7 @@ export function gatedLinearAttention(
     finalState: planned([sequences, H, D, Dv], 'f32'),
     scale: options.scale ?? 1 / Math.sqrt(D),
     form: options.form ?? (T > 8 ? 'chunked' : 'recurrent'),
-    ...gatedLinearTiles(device.kind, D, Dv),
+    ...gatedLinearTiles(device.kind, Dv),
   }
   const kernel = gatedLinearAttentionKernel(spec)
   const bounds = cuSeqlens ? device.tensor(Int32Array.from(cuSeqlens), [sequences + 1]) : null
@@ -85,14 +85,8 @@ export function gatedLinearAttention(
 }
 
 /** Default tiles: a GPU wants many programs and small states, a processor the state of a whole head. */
-export function gatedLinearTiles(
-  kind: Device['kind'],
-  _headDim: number,
-  valueDim: number,
-): { chunk: number; tileV: number } {
-  return kind === 'webgpu'
-    ? { chunk: 16, tileV: 32 }
-    : { chunk: 16, tileV: Math.min(128, Math.ceil(valueDim / 16) * 16 || 16) }
+export function gatedLinearTiles(kind: Device['kind'], valueDim: number): { chunk: number; tileV: number } {
+  return { chunk: 16, tileV: Math.min(kind === 'webgpu' ? 32 : 128, 16 * Math.max(1, Math.ceil(valueDim / 16))) }
 }
 
 /** The kernel of `gatedLinearAttention`. Throws `shape`, `dtype` and `argument`. */
