@@ -13,14 +13,36 @@ import { interpretBackend } from './interpret-backend.ts'
  * not there, `argument` for a choice that does not exist.
  */
 export async function openDevice(choice?: DeviceKind, options: DeviceOptions = {}): Promise<Device> {
+  const where = 'openDevice'
   switch (choice) {
     case 'interpret':
       return new BackedDevice(interpretBackend(options.interpret))
+    case 'webgpu':
+      return await openWebgpu(where, options, false)
+    case 'wasm':
+      return await openWasm(where, options)
+    case undefined:
+      break
     default:
-      throw new FoveaError(
-        'argument',
-        'openDevice',
-        `the choices are webgpu, wasm and interpret, got ${String(choice)}`,
-      )
+      throw new FoveaError('argument', where, `the choices are webgpu, wasm and interpret, got ${String(choice)}`)
   }
+  try {
+    return await openWebgpu(where, options, true)
+  } catch (error) {
+    // no adapter is what WebAssembly is for; anything else is the caller's to know
+    if (error instanceof FoveaError && error.code === 'device') return await openWasm(where, options)
+    throw error
+  }
+}
+
+// each back end is loaded when it is opened
+async function openWebgpu(where: string, options: DeviceOptions, realOnly: boolean): Promise<Device> {
+  const { openGpu } = await import('./webgpu-adapter.ts')
+  const { WebgpuBackend } = await import('./webgpu-backend.ts')
+  return new BackedDevice(new WebgpuBackend(await openGpu(where, options.webgpu ?? {}, realOnly)))
+}
+
+async function openWasm(where: string, options: DeviceOptions): Promise<Device> {
+  const { openWasmBackend } = await import('./wasm-backend.ts')
+  return new BackedDevice(await openWasmBackend(where, options.wasm ?? {}))
 }

@@ -1,0 +1,121 @@
+import { FoveaError } from '../ir/error.ts'
+import type { SubgroupMatrixConfig, WgslCapabilities } from '../wgsl/capabilities.ts'
+import type { DeviceInfo, WebgpuTier } from './device-info.ts'
+import type { WebgpuOptions } from './device-options.ts'
+import { messageOf } from './gpu-faults.ts'
+import { findWebgpu, type WebgpuPlatform } from './webgpu-platform.ts'
+
+/** A GPU device, and what kernels for it may use. */
+export interface OpenedGpu {
+  readonly device: GPUDevice
+  readonly info: DeviceInfo
+  readonly capabilities: WgslCapabilities
+  /** made by us, so that dispose destroys it */
+  readonly owned: boolean
+  readonly platform: WebgpuPlatform | null
+}
+
+const wanted = ['subgroups', 'shader-f16', 'chromium-experimental-subgroup-matrix', 'timestamp-query'] as const
+
+/**
+ * Opens the adapter's device with its real limits and the features that kernels use. With `realOnly` a software adapter
+ * counts as none. Throws `device` when there is no adapter, `unsupported` for a tier above the adapter's.
+ */
+export async function openGpu(where: string, options: WebgpuOptions, realOnly = false): Promise<OpenedGpu> {
+  if (options.device) {
+    const { device } = options
+    // browsers older than `adapterInfo` describe a device in no other way
+    const info = device.adapterInfo ?? ({} as GPUAdapterInfo)
+    return { ...describe(where, device, info, options), device, owned: false, platform: null }
+  }
+  const platform = options.adapter ? null : await findWebgpu(where, options)
+  try {
+    const adapter = options.adapter ?? (await requestAdapter(where, platform as WebgpuPlatform, options))
+    if (realOnly && isSoftware(adapter.info)) throw new FoveaError('device', where, `${nameOf(adapter.info)} is no GPU`)
+    const device = await adapter.requestDevice({
+      label: 'fovea',
+      requiredFeatures: wanted.filter((name) => adapter.features.has(name)) as GPUFeatureName[],
+      requiredLimits: numbersOf(adapter.limits),
+    })
+    return { ...describe(where, device, adapter.info, options), device, owned: true, platform }
+  } catch (error) {
+    platform?.release()
+    if (error instanceof FoveaError) throw error
+    throw new FoveaError('device', where, `the GPU adapter gave no device: ${messageOf(error)}`, { cause: error })
+  }
+}
+
+async function requestAdapter(where: string, platform: WebgpuPlatform, options: WebgpuOptions): Promise<GPUAdapter> {
+  let cause: unknown
+  const request = { powerPreference: options.powerPreference ?? ('high-performance' as const) }
+  // Dawn in Node throws where browsers give null
+  const adapter = await platform.gpu.requestAdapter(request).catch((error: unknown) => {
+    cause = error
+    return null
+  })
+  if (!adapter) throw new FoveaError('device', where, 'there is no WebGPU adapter on this machine', { cause })
+  return adapter
+}
+
+function describe(where: string, device: GPUDevice, adapter: GPUAdapterInfo, options: WebgpuOptions) {
+  const { features } = device
+  const configs = (adapter as { subgroupMatrixConfigs?: readonly SubgroupMatrixConfig[] }).subgroupMatrixConfigs ?? []
+  const best = bestTier(features, configs)
+  const tier = options.tier ?? best
+  if (![0, 1, 2, 3].includes(tier)) throw new FoveaError('argument', where, `the tiers are 0 to 3, got ${String(tier)}`)
+  if (tier > best) throw new FoveaError('unsupported', where, `${nameOf(adapter)} offers tier ${best}, not ${tier}`)
+  const limits = numbersOf(device.limits)
+  const capabilities: WgslCapabilities = {
+    tier,
+    maxWorkgroupBytes: device.limits.maxComputeWorkgroupStorageSize,
+    maxInvocations: Math.min(device.limits.maxComputeInvocationsPerWorkgroup, device.limits.maxComputeWorkgroupSizeX),
+    maxStorageBuffers: device.limits.maxStorageBuffersPerShaderStage,
+    // the range that WGSL allows where the adapter does not say
+    subgroupMinSize: adapter.subgroupMinSize ?? 4,
+    subgroupMaxSize: adapter.subgroupMaxSize ?? 128,
+    subgroupMatrixConfigs: tier === 3 ? [...configs] : [],
+  }
+  const info: DeviceInfo = {
+    name: nameOf(adapter),
+    tier,
+    threads: null,
+    simd: null,
+    limits: { ...limits, subgroupMinSize: capabilities.subgroupMinSize, subgroupMaxSize: capabilities.subgroupMaxSize },
+    features: [...wanted.filter((name) => features.has(name)), ...capabilities.subgroupMatrixConfigs.map(showConfig)],
+  }
+  return { info, capabilities }
+}
+
+function bestTier(features: ReadonlySet<string>, configs: readonly SubgroupMatrixConfig[]): WebgpuTier {
+  if (!features.has('subgroups')) return 0
+  if (!features.has('shader-f16')) return 1
+  const matrices = features.has('chromium-experimental-subgroup-matrix')
+  return matrices && configs.some((config) => config.componentType === 'f16' && config.resultComponentType === 'f32')
+    ? 3
+    : 2
+}
+
+function showConfig({ componentType, resultComponentType, M, N, K }: SubgroupMatrixConfig): string {
+  return `${componentType}→${resultComponentType} ${M}×${N}×${K}`
+}
+
+/** Does the adapter compute on the CPU? */
+function isSoftware(info: GPUAdapterInfo): boolean {
+  const software = /swiftshader|llvmpipe|lavapipe|softpipe|basic render/i
+  return (info.isFallbackAdapter ?? false) || software.test(`${info.architecture} ${info.device} ${info.description}`)
+}
+
+function nameOf(info: GPUAdapterInfo): string {
+  const parts = [info.vendor, info.architecture, info.description || info.device]
+  return parts.filter((part) => part).join(' ') || 'GPU adapter without a name'
+}
+
+function numbersOf(limits: GPUSupportedLimits): Record<string, number> {
+  const numbers: Record<string, number> = {}
+  // the limits are getters of the prototype
+  for (const name in limits) {
+    const value = (limits as unknown as Record<string, unknown>)[name]
+    if (typeof value === 'number' && value !== 0) numbers[name] = value
+  }
+  return numbers
+}

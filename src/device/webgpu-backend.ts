@@ -1,0 +1,215 @@
+import { FoveaError } from '../ir/error.ts'
+import type { Program } from '../ir/schedule.ts'
+import type { Backend, BoundArgument } from './backend.ts'
+import type { DeviceTime } from './device.ts'
+import { GpuCommands } from './gpu-commands.ts'
+import { GpuFaults, messageOf } from './gpu-faults.ts'
+import { bufferUsage, type GpuBlock, GpuMemory } from './gpu-memory.ts'
+import { GpuPipelines } from './gpu-pipelines.ts'
+import { lastIndex } from './tensor-layout.ts'
+import type { OpenedGpu } from './webgpu-adapter.ts'
+
+/** A GPU as a device: one command encoder that is submitted when somebody waits, or when it holds enough. */
+export class WebgpuBackend implements Backend<GpuBlock> {
+  readonly kind = 'webgpu'
+  readonly info: OpenedGpu['info']
+  readonly #gpu: OpenedGpu
+  readonly #device: GPUDevice
+  readonly #faults: GpuFaults
+  readonly #memory: GpuMemory
+  readonly #commands: GpuCommands
+  readonly #pipelines: GpuPipelines
+  /** reads under way, each with a mapped buffer that Dawn must be alive for */
+  readonly #reads = new Set<Promise<unknown>>()
+
+  constructor(gpu: OpenedGpu) {
+    this.info = gpu.info
+    this.#gpu = gpu
+    this.#device = gpu.device
+    this.#faults = new GpuFaults(gpu.device)
+    this.#memory = new GpuMemory(gpu.device, this.#faults)
+    this.#commands = new GpuCommands(gpu.device, this.#faults)
+    this.#pipelines = new GpuPipelines(gpu.device, gpu.capabilities, this.#faults)
+  }
+
+  get spareBytes(): number {
+    return this.#memory.spareBytes
+  }
+
+  assertUsable(where: string): void {
+    this.#faults.assertUsable(where)
+  }
+
+  allocate(where: string, bytes: number, zero: boolean): GpuBlock {
+    const { block, fresh } = this.#memory.allocate(where, bytes)
+    if (zero && !fresh) this.#commands.clear(block)
+    return block
+  }
+
+  free(block: GpuBlock): void {
+    if (this.#commands.uses(block)) this.#commands.afterSubmit(() => this.#memory.release(block))
+    else this.#memory.release(block)
+  }
+
+  adopt(where: string, buffer: GPUBuffer): GpuBlock {
+    const given = buffer as Partial<GPUBuffer> | null
+    if (typeof given?.size !== 'number' || typeof given.usage !== 'number')
+      throw new FoveaError('argument', where, `takes a GPUBuffer, got ${buffer === null ? 'null' : typeof buffer}`)
+    if ((buffer.usage & bufferUsage.storage) === 0)
+      throw new FoveaError('argument', where, `the buffer of ${buffer.size} bytes lacks usage STORAGE`)
+    if (buffer.size > this.#device.limits.maxStorageBufferBindingSize)
+      throw new FoveaError(
+        'limit',
+        where,
+        `${buffer.size} bytes; this device binds ${this.#device.limits.maxStorageBufferBindingSize} (maxStorageBufferBindingSize)`,
+      )
+    return { buffer, byteLength: buffer.size, adopted: true }
+  }
+
+  write(where: string, block: GpuBlock, byteOffset: number, bytes: Uint8Array): void {
+    const whole = Math.ceil(bytes.byteLength / 4) * 4
+    // WebGPU writes words; behind the end of a whole tensor is padding
+    const partial = whole !== bytes.byteLength && byteOffset !== 0
+    if (byteOffset % 4 !== 0 || partial)
+      throw new FoveaError(
+        'unsupported',
+        where,
+        `WebGPU writes multiples of 4 bytes, got ${bytes.byteLength} at ${byteOffset}`,
+      )
+    if (this.#commands.uses(block)) this.#commands.submit()
+    let words = bytes
+    if (whole !== bytes.byteLength) {
+      words = new Uint8Array(whole)
+      words.set(bytes)
+    }
+    this.#faults.watch(
+      ['validation', 'out-of-memory'],
+      () => this.#device.queue.writeBuffer(block.buffer, byteOffset, words as Uint8Array<ArrayBuffer>),
+      (filter, message) => ({
+        code: filter === 'out-of-memory' ? 'memory' : 'device',
+        message: `a write of ${whole} bytes failed: ${message}`,
+      }),
+    )
+  }
+
+  async read(where: string, block: GpuBlock, byteOffset: number, byteLength: number): Promise<Uint8Array> {
+    const from = byteOffset - (byteOffset % 4)
+    const size = Math.ceil((byteOffset + byteLength - from) / 4) * 4
+    const copied = this.#copyOut(where, (staging) => this.#commands.copy(block, from, staging, size), size)
+    return (await copied).subarray(byteOffset - from, byteOffset - from + byteLength)
+  }
+
+  run(
+    where: string,
+    program: Program,
+    grid: readonly [number, number, number],
+    args: readonly BoundArgument<GpuBlock>[],
+  ): void {
+    const most = this.#device.limits.maxComputeWorkgroupsPerDimension
+    if (grid.some((n) => n > most))
+      throw new FoveaError(
+        'limit',
+        where,
+        `${program.name}: a grid of [${grid.join(', ')}] programs; this device takes ${most} per dimension (maxComputeWorkgroupsPerDimension)`,
+      )
+    const tensors = args.filter((argument) => argument.kind === 'tensor')
+    for (const { param, spec } of tensors)
+      if (lastIndex(spec) >= 2 ** 31)
+        throw new FoveaError(
+          'limit',
+          where,
+          `${program.name}: ${param.name} reaches element ${lastIndex(spec)}; kernels count to ${2 ** 31 - 1}`,
+        )
+    const { kernel, layout, pipeline } = this.#pipelines.get(program)
+    const scalars = args.filter((argument) => argument.kind === 'scalar').map(({ value }) => value)
+    const blocks = new Map(tensors.map(({ param, block }) => [param.name, block]))
+    this.#commands.dispatch({
+      name: program.name,
+      pipeline,
+      layout,
+      buffers: kernel.bindings.map(({ param, binding }) => ({ binding, block: blocks.get(param.name) as GpuBlock })),
+      argsBinding: kernel.argsBinding,
+      args: kernel.packArguments(
+        tensors.map(({ spec }) => spec),
+        scalars,
+      ),
+      grid,
+    })
+  }
+
+  prepare(where: string, program: Program): Promise<void> {
+    return this.#pipelines.prepare(where, program)
+  }
+
+  async sync(where: string): Promise<void> {
+    this.#commands.submit()
+    await this.#faults.wait(where, this.#device.queue.onSubmittedWorkDone())
+  }
+
+  async time(work: () => void | Promise<void>): Promise<DeviceTime> {
+    const where = 'device.time'
+    await this.sync(where)
+    const start = performance.now()
+    if (!this.#device.features.has('timestamp-query')) {
+      await work()
+      await this.sync(where)
+      return { nanoseconds: (performance.now() - start) * 1e6, clock: 'wall' }
+    }
+    const size = GpuCommands.timingBytes
+    const resolved = this.#device.createBuffer({ size, usage: bufferUsage.queryResolve | bufferUsage.copySource })
+    this.#commands.beginTiming()
+    let passes = -1
+    try {
+      await work()
+    } finally {
+      passes = this.#commands.endTiming(resolved)
+    }
+    const block: GpuBlock = { buffer: resolved, byteLength: size, adopted: true }
+    const bytes = await this.read(where, block, 0, size)
+    resolved.destroy()
+    if (passes < 0) return { nanoseconds: (performance.now() - start) * 1e6, clock: 'wall' }
+    const stamps = new BigUint64Array(bytes.slice().buffer, 0, 2 * passes)
+    let nanoseconds = 0
+    for (let i = 0; i < passes; i++) nanoseconds += Number((stamps[2 * i + 1] as bigint) - (stamps[2 * i] as bigint))
+    return { nanoseconds, clock: 'device' }
+  }
+
+  dispose(): void {
+    this.#faults.end({ code: 'disposed', message: 'the webgpu device was disposed' })
+    this.#commands.destroy()
+    this.#memory.destroy()
+    const { platform, device, owned } = this.#gpu
+    if (!owned) return
+    device.destroy()
+    // Dawn must outlive every promise that it still has to settle
+    const settled = Promise.allSettled([...this.#reads, device.lost])
+    settled.then(() => setTimeout(() => platform?.release(), 0))
+  }
+
+  /** Records a copy into a buffer that can be mapped, submits, and gives its bytes. */
+  async #copyOut(where: string, record: (staging: GPUBuffer) => void, size: number): Promise<Uint8Array> {
+    const staging = this.#faults.watch(
+      ['validation', 'out-of-memory'],
+      () => this.#device.createBuffer({ size, usage: bufferUsage.mapRead | bufferUsage.copyTarget }),
+      (message, filter) => ({
+        code: filter === 'out-of-memory' ? 'memory' : 'device',
+        message: `reading ${size} bytes failed: ${message}`,
+      }),
+    )
+    record(staging)
+    this.#commands.submit()
+    // the number of GPUMapMode.READ, which Node has no global for
+    const mapped = staging.mapAsync(1)
+    this.#reads.add(mapped)
+    try {
+      await this.#faults.wait(where, mapped)
+      return new Uint8Array(staging.getMappedRange().slice(0))
+    } catch (cause) {
+      if (cause instanceof FoveaError) throw cause
+      throw new FoveaError('device', where, `reading ${size} bytes failed: ${messageOf(cause)}`, { cause })
+    } finally {
+      this.#reads.delete(mapped)
+      staging.destroy()
+    }
+  }
+}
