@@ -21,7 +21,7 @@ const { values: options } = parseArgs({
 })
 const threads = Number(options.threads)
 const peers = options.peers.split(',').map(peerName)
-const header = runHeader(threads)
+const header = runHeader({ threads })
 const sound = await soundPeers()
 const rows: ResultRow[] = []
 for (const tokens of options.tokens.split(',').map(Number)) {

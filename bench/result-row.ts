@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { appendFileSync, mkdirSync } from 'node:fs'
 import { cpus } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 
 /** One line of `bench/results/*.jsonl`: one system on one case in one run. Files only grow. */
 export interface ResultRow {
@@ -14,7 +14,7 @@ export interface ResultRow {
   readonly case: string
   readonly system: string
   readonly version: string
-  readonly unit: 'GFLOP/s' | 'TFLOP/s' | 'GB/s'
+  readonly unit: 'GFLOP/s' | 'TFLOP/s' | 'GB/s' | 'ms'
   /** At the median time; absent when `error` says why. */
   readonly rate?: number
   readonly medianMs?: number
@@ -25,30 +25,38 @@ export interface ResultRow {
   /** Resident memory before the system was loaded, inputs included, and at its highest. */
   readonly startBytes?: number
   readonly peakBytes?: number
+  /** Relative RMS error of sampled rows against float64, checked before timing. */
+  readonly relativeError?: number
+  /** The rate or time beside the one it is judged by, and what that is: `{ value: 0.97, of: 'plain causal' }`. */
+  readonly share?: { readonly value: number; readonly of: string }
   readonly error?: string
 }
 
-/** What every row of this process's run shares. */
-export function runHeader(threads: number): Pick<ResultRow, 'run' | 'commit' | 'machine' | 'node'> {
+/** What every row of this process's run shares; the commit is asked of git unless it is given. */
+export function runHeader(
+  device: { readonly threads: number } | { readonly adapter: string },
+  commit: string = commitName(),
+): Pick<ResultRow, 'run' | 'commit' | 'machine' | 'node'> {
   const cpu = cpus()[0]?.model.trim() ?? 'unknown CPU'
   return {
     run: new Date().toISOString(),
-    commit: commitName(),
-    machine: `${cpu}, ${threads} threads`,
+    commit,
+    machine: 'adapter' in device ? device.adapter : `${cpu}, ${device.threads} threads`,
     node: process.versions.node,
   }
 }
 
-/** Appends the rows to `bench/results/<name>.jsonl`. */
+/** Appends the rows to `bench/results/<name>.jsonl`, or to a path of your own (one with a slash). */
 export function appendRows(name: string, rows: readonly ResultRow[]): void {
   const folder = join(import.meta.dirname, 'results')
-  mkdirSync(folder, { recursive: true })
-  appendFileSync(join(folder, `${name}.jsonl`), rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
+  const path = name.includes('/') ? name : join(folder, `${name}.jsonl`)
+  mkdirSync(dirname(path), { recursive: true })
+  appendFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
 }
 
 function commitName(): string {
   const git = (...args: string[]) =>
-    spawnSync('git', args, { encoding: 'utf8', cwd: import.meta.dirname }).stdout.trim()
+    (spawnSync('git', args, { encoding: 'utf8', cwd: import.meta.dirname }).stdout ?? '').trim()
   const changed = git('status', '--porcelain', '--untracked-files=no', '--', '../src') !== ''
-  return git('rev-parse', '--short', 'HEAD') + (changed ? '+changes' : '')
+  return (git('rev-parse', '--short', 'HEAD') || 'unknown') + (changed ? '+changes' : '')
 }

@@ -1,0 +1,55 @@
+/** The machine's GPU adapter, its devices counting the pipelines that they compile. */
+export interface CountingAdapter {
+  readonly adapter: GPUAdapter
+  readonly name: string
+  /** pipelines compiled so far by every device of this adapter */
+  readonly compiled: () => number
+  /** the device opened last */
+  readonly device: () => GPUDevice
+}
+
+/** Throws when there is no adapter. The object that owns the GPU is kept on the global object. */
+export async function countingAdapter(): Promise<CountingAdapter> {
+  const { create } = await import('webgpu')
+  const gpu = create([
+    'enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia',
+    'disable-dawn-features=timestamp_quantization',
+  ])
+  // Dawn aborts the process when this object is collected while anything made from it lives
+  Object.assign(globalThis, { benchGpuOwner: gpu })
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' })
+  if (!adapter) throw new Error('bench: there is no WebGPU adapter')
+  let compiled = 0
+  let last: GPUDevice | undefined
+  const counting = {
+    features: adapter.features,
+    limits: adapter.limits,
+    info: adapter.info,
+    async requestDevice(descriptor?: GPUDeviceDescriptor) {
+      const device = await adapter.requestDevice(descriptor)
+      const [now, later] = [device.createComputePipeline.bind(device), device.createComputePipelineAsync.bind(device)]
+      Object.assign(device, {
+        createComputePipeline(each: GPUComputePipelineDescriptor) {
+          compiled += 1
+          return now(each)
+        },
+        createComputePipelineAsync(each: GPUComputePipelineDescriptor) {
+          compiled += 1
+          return later(each)
+        },
+      })
+      last = device
+      return device
+    },
+  }
+  const { vendor, architecture, description } = adapter.info
+  return {
+    adapter: counting as unknown as GPUAdapter,
+    name: [vendor, architecture, description].filter(Boolean).join(' '),
+    compiled: () => compiled,
+    device: () => {
+      if (!last) throw new Error('bench: no device was opened')
+      return last
+    },
+  }
+}

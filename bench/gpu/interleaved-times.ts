@@ -1,0 +1,42 @@
+import type { Device } from '../../src/device/index.ts'
+
+export interface Times {
+  readonly medianMs: number
+  readonly minMs: number
+  readonly maxMs: number
+  readonly rounds: number
+  readonly clock: 'device' | 'wall'
+}
+
+/**
+ * Time of one run of each variant, all variants in turn in every round, so that a device that grows warm slows them alike.
+ * A round runs a variant as often as fills `fillMs` on the device; the first rounds warm up and do not count.
+ */
+export async function interleavedTimes(
+  device: Device,
+  variants: readonly (() => void | Promise<void>)[],
+  { rounds = 9, fillMs = 40 }: { rounds?: number; fillMs?: number } = {},
+): Promise<Times[]> {
+  const repeats: number[] = []
+  for (const run of variants) {
+    await run()
+    await device.sync()
+    const { nanoseconds } = await device.time(run)
+    repeats.push(Math.min(200, Math.max(1, Math.round((fillMs * 1e6) / Math.max(1, nanoseconds)))))
+  }
+  const times: number[][] = variants.map(() => [])
+  let clock: Times['clock'] = 'wall'
+  for (let round = -2; round < rounds; round++)
+    for (const [i, run] of variants.entries()) {
+      const count = repeats[i]!
+      const timed = await device.time(async () => {
+        for (let n = 0; n < count; n++) await run()
+      })
+      clock = timed.clock
+      if (round >= 0) times[i]!.push(timed.nanoseconds / count / 1e6)
+    }
+  return times.map((list) => {
+    const sorted = list.sort((a, b) => a - b)
+    return { medianMs: sorted[sorted.length >> 1]!, minMs: sorted[0]!, maxMs: sorted.at(-1)!, rounds, clock }
+  })
+}
