@@ -79,7 +79,7 @@ export class BackedTensor<Block extends MemoryBlock> implements Tensor {
     // a copy where the bytes do not start at a multiple of the element
     const aligned = bytes.byteOffset % width === 0 ? bytes : bytes.slice()
     const stored = storedArray(this.dtype, aligned.buffer, aligned.byteOffset, count)
-    const decode = decoder(this.dtype)
+    const decode = decoder(this.dtype, this.size)
     const plain = this.dtype !== 'f16' && this.dtype !== 'bf16'
     eachRun({ ...this.#spec(), offset: 0 }, (at, index, length) => {
       if (plain) result.set(stored.subarray(index, index + length), at)

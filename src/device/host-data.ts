@@ -1,6 +1,7 @@
 import { type StorageDType, storageBytes } from '../ir/dtype.ts'
 import { FoveaError } from '../ir/error.ts'
-import { fromBfloatBits, fromHalfBits, toBfloatBits, toHalfBits } from '../ir/narrow-float.ts'
+import { toBfloatBits, toHalfBits } from '../ir/narrow-float.ts'
+import { encodeNarrow, narrowDecoder } from './narrow-arrays.ts'
 
 /** Typed arrays of numbers; a Float16Array (newer engines) is accepted as well. */
 export type NumberArray =
@@ -112,9 +113,9 @@ export function readableArray(dtype: StorageDType, length: number): TensorData {
   return storedArray(dtype, new ArrayBuffer(length * storageBytes[dtype]), 0, length) as TensorData
 }
 
-/** Stored element → number. */
-export function decoder(dtype: StorageDType): (stored: number) => number {
-  return dtype === 'f16' ? fromHalfBits : dtype === 'bf16' ? fromBfloatBits : (x) => x
+/** Stored element → number, for `count` elements. */
+export function decoder(dtype: StorageDType, count: number): (stored: number) => number {
+  return dtype === 'f16' || dtype === 'bf16' ? narrowDecoder(dtype, count) : (x) => x
 }
 
 /** Number → stored element; integers are expected in range. */
@@ -148,6 +149,7 @@ function convertData(
     throw new FoveaError('dtype', where, `a Uint16Array holds raw bits of f16 or bf16, not f32`)
   if (ownDType[name] === dtype && ArrayBuffer.isView(data) && data.BYTES_PER_ELEMENT === storageBytes[dtype])
     return storedArray(dtype, data.buffer, data.byteOffset, data.length)
+  if (narrow && data instanceof Float32Array) return encodeNarrow(dtype, data)
   const stored = storedArray(dtype, new ArrayBuffer(data.length * storageBytes[dtype]), 0, data.length)
   const encode = encoder(dtype)
   const range = dtype in integerRange ? integerRange[dtype as keyof typeof integerRange] : null

@@ -68,7 +68,7 @@ function toArguments(program: Program, args: readonly BoundArgument<Block>[]) {
 
 function bindStored(block: Block, spec: TensorSpec, dtype: StorageDType): TensorBinding {
   const stored = storedArray(dtype, block, 0, block.byteLength / storageBytes[dtype])
-  const [decode, encode] = [decoder(dtype), encoder(dtype)]
+  const [decode, encode] = [decoder(dtype, stored.length), encoder(dtype)]
   return {
     spec,
     get: (index) => decode(stored[index] as number),
