@@ -28,8 +28,8 @@ export function gatedLinearChunks(spec: GatedLinearAttentionSpec): Program {
   return defineProgram('gated-linear-chunks', (p) => {
     const args = gatedLinearArguments(p, spec)
     const { width, head, row, sequence, to, scale, perChannel } = args
-    const channel = colRange(0, width) //                                              [1, D]
-    const v = colRange(args.vStart, tileV) //                                          [1, tileV]
+    const channel = colRange(0, width) //                                               [1, D]
+    const v = colRange(args.vStart, tileV) //                                           [1, tileV]
     const stateAt = [sequence, head, rowRange(0, width), v]
     const S0 = args.initialState ? load(args.initialState, stateAt) : zeros([width, tileV])
 
@@ -37,27 +37,27 @@ export function gatedLinearChunks(spec: GatedLinearAttentionSpec): Program {
       { from: args.from, to, step: chunk },
       { S: S0 },
       (start, carried, emit) => {
-        const t = rowRange(start, chunk) //                                              [C, 1]
+        const t = rowRange(start, chunk) //                                             [C, 1]
         const inside = t.lt(to)
         const tile = (x: TensorParam, columns: Value) => load(x, [row, t, head, columns], { where: inside })
         const decayAt = (tokens: Value, where: Value) =>
           load(args.logDecay, perChannel ? [row, tokens, head, channel] : [row, tokens, head], { where }).max(
             forgetsAll,
           )
-        const q = tile(args.query, channel).mul(scale) //                                [C, D]
-        const k = tile(args.key, channel) //                                             [C, D]
-        const vTile = tile(args.value, v) //                                             [C, tileV]
-        const g = decayAt(t, inside) //                                                  [C, D] or [C, 1]
+        const q = tile(args.query, channel).mul(scale) //                               [C, D]
+        const k = tile(args.key, channel) //                                            [C, D]
+        const vTile = tile(args.value, v) //                                            [C, tileV]
+        const g = decayAt(t, inside) //                                                 [C, D] or [C, 1]
         const next = t.add(1)
-        const gNext = decayAt(next, next.lt(to).and(next.lt(start.add(chunk)))) //       logDecay of the token after
+        const gNext = decayAt(next, next.lt(to).and(next.lt(start.add(chunk)))) //      logDecay of the token after
 
-        const prefix = exp(g.cumsumRows()) //                                            [C, D]
-        const suffix = exp(gNext.cumsumRows({ reverse: true })) //                       [C, D]
-        const total = exp(g.colSum()).T //                                               [D, 1]
-        const A = (perChannel ? channelDecays : headDecays)(q, k, g, chunk) //           [C, C]
-        const o = dot(q.mul(prefix), carried.S).add(dot(A, vTile)) //                    [C, tileV]
+        const prefix = exp(g.cumsumRows()) //                                           [C, D]
+        const suffix = exp(gNext.cumsumRows({ reverse: true })) //                      [C, D]
+        const total = exp(g.colSum()).T //                                              [D, 1]
+        const A = (perChannel ? channelDecays : headDecays)(q, k, g, chunk) //          [C, C]
+        const o = dot(q.mul(prefix), carried.S).add(dot(A, vTile)) //                   [C, tileV]
         emit(store(args.output, [row, t, head, v], o, { where: inside }))
-        return { S: carried.S.mul(total).add(dot(k.mul(suffix).T, vTile)) } //           [D, tileV]
+        return { S: carried.S.mul(total).add(dot(k.mul(suffix).T, vTile)) } //          [D, tileV]
       },
       p.emit,
     )
@@ -68,8 +68,8 @@ export function gatedLinearChunks(spec: GatedLinearAttentionSpec): Program {
 /** A[i, j] = q_i · k_j · exp(Σ g over j < s ≤ i) for j ≤ i, one decay per token: g is [C, 1]. */
 function headDecays(q: Value, k: Value, g: Value, chunk: number): Value {
   const [i, j] = [rowRange(0, chunk), colRange(0, chunk)]
-  const upTo = i.ge(j).cast('f32') //                                                  [i, s]: s ≤ i
-  const between = dot(upTo, select(i.gt(j), g, 0)) //                                  [C, C]
+  const upTo = i.ge(j).cast('f32') //                                                   [i, s]: s ≤ i
+  const between = dot(upTo, select(i.gt(j), g, 0)) //                                   [C, C]
   return select(i.ge(j), dot(q, k.T).mul(exp(between)), 0)
 }
 
@@ -80,17 +80,17 @@ function headDecays(q: Value, k: Value, g: Value, chunk: number): Value {
  */
 function channelDecays(q: Value, k: Value, g: Value, chunk: number): Value {
   const [i, j] = [rowRange(0, chunk), colRange(0, chunk)]
-  const own = select(i.eq(j), rowSum(q.mul(k)), 0) //                                  [C, C]
+  const own = select(i.eq(j), rowSum(q.mul(k)), 0) //                                   [C, C]
   const { A } = loop({ to: Math.log2(chunk) }, { A: own }, (level, carried) => {
     const [halfI, halfJ] = [i.shr(level), j.shr(level)]
-    const isRight = halfI.and(1).eq(1) //                                              [C, 1]
+    const isRight = halfI.and(1).eq(1) //                                               [C, 1]
     // the tokens between i and the middle: up to i from the middle, or after i up to the middle
     const onTheWay = isRight
       .and(j.le(i))
       .or(isRight.not().and(j.gt(i)))
       .and(halfI.eq(halfJ))
-    const toMiddle = exp(dot(onTheWay.cast('f32'), g)) //                              [C, D]
-    const met = dot(q.mul(toMiddle), k.mul(toMiddle).T) //                             [C, C]
+    const toMiddle = exp(dot(onTheWay.cast('f32'), g)) //                               [C, D]
+    const met = dot(q.mul(toMiddle), k.mul(toMiddle).T) //                              [C, C]
     return { A: carried.A.add(select(isRight.and(halfI.eq(halfJ.add(1))), met, 0)) }
   })
   return A
