@@ -4,6 +4,8 @@ import type { BlockPattern } from './block-mask.ts'
 export interface BlockMapSpec {
   readonly qLength: number
   readonly kLength: number
+  /** the queries to map, all by default; tiles count from the first */
+  readonly qRange?: readonly [from: number, to: number]
   readonly tileQ: number
   readonly tileK: number
   /** the mask over intervals of q, k, head, batch, qLength, kLength; null allows all */
@@ -37,24 +39,23 @@ export interface BlockMap {
  */
 export function blockMap(spec: BlockMapSpec): BlockMap {
   const { qLength, kLength, tileQ, tileK, mask, pattern } = spec
-  const qTiles = Math.ceil(qLength / tileQ)
+  const [qFirst, qEnd] = spec.qRange ?? [0, qLength]
+  const qTiles = Math.ceil((qEnd - qFirst) / tileQ)
   const kTiles = Math.ceil(kLength / tileK)
   const wholeTiles = Math.floor(kLength / tileK)
   const rows: number[][] = Array.from({ length: qTiles }, () => [])
   const [firstHead, lastHead] = spec.heads
-  const bounds = new Float64Array([0, 0, 0, 0, firstHead, lastHead, spec.batch, spec.batch])
-  const box = new Float64Array(12)
-  box.set(bounds)
-  box.fill(qLength, 8, 10)
-  box.fill(kLength, 10, 12)
+  const { batch } = spec
+  const box = new Float64Array([0, 0, 0, 0, firstHead, lastHead, batch, batch, qLength, qLength, kLength, kLength])
 
   /** 0 empty, 1 partial, 2 full */
   const classify = (q0: number, q1: number, k0: number, k1: number): 0 | 1 | 2 => {
-    const [qTo, kTo] = [Math.min(q1 * tileQ, qLength), Math.min(k1 * tileK, kLength)]
-    const cell = pattern ? pattern.region(spec.batch, firstHead, q0 * tileQ, qTo, k0 * tileK, kTo) : 1
+    const qFrom = qFirst + q0 * tileQ
+    const [qTo, kTo] = [Math.min(qFirst + q1 * tileQ, qEnd), Math.min(k1 * tileK, kLength)]
+    const cell = pattern ? pattern.region(batch, firstHead, qFrom, qTo, k0 * tileK, kTo) : 1
     if (cell === 0 || cell === 2) return cell
     if (!mask) return cell === null ? 1 : 2
-    box[0] = q0 * tileQ
+    box[0] = qFrom
     box[1] = qTo - 1
     box[2] = k0 * tileK
     box[3] = kTo - 1

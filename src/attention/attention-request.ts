@@ -1,0 +1,71 @@
+import type { Device, Tensor } from '../device/device.ts'
+import { FoveaError, type TensorSpec } from '../tile/index.ts'
+import type { BlockMask } from './block-mask.ts'
+import type { MaskMod, ScoreMod } from './hooks.ts'
+import type { Normalizer } from './normalizers/normalizer.ts'
+import { type AttentionShape, checkAttentionShape, describeSpec } from './softmax/attention-shape.ts'
+
+/** What a call computes, apart from where its tensors lie. */
+export interface AttentionOptions {
+  /** true where query q may attend to key k; all pairs by default */
+  readonly maskMod?: MaskMod
+  /** changes scores, after `scale`; none by default */
+  readonly scoreMod?: ScoreMod
+  /** how scores become weights; softmax by default */
+  readonly normalizer?: Normalizer
+  /** factor of the scores; 1 / √headDim by default */
+  readonly scale?: number
+  /** packed sequences: bounds 0 … T of the queries of each sequence (host numbers); the batch size is then 1 */
+  readonly cuSeqlensQ?: ArrayLike<number>
+  /** the same for keys; by default those of the queries */
+  readonly cuSeqlensK?: ArrayLike<number>
+  /** a block pattern of your own */
+  readonly blockMask?: BlockMask
+}
+
+/** The inputs of `attention`. `headDim` and `valueDim` go up to 256; heads a multiple of the key/value heads. */
+export interface AttentionRequest extends AttentionOptions {
+  readonly query: Tensor // [B, T, H, D]
+  readonly key: Tensor // [B, S, Hkv, D]
+  readonly value: Tensor // [B, S, Hkv, Dv]
+  /** one learned logit per head that joins the denominator: f32 [H] */
+  readonly sinks?: Tensor
+  /** where to write, instead of new tensors: query's dtype [B, T, H, Dv], and f32 [B, H, T] */
+  readonly output?: Tensor
+  readonly lse?: Tensor
+}
+
+/** The same with tensors that need not exist. */
+export interface AttentionPlanRequest extends AttentionOptions {
+  readonly query: TensorSpec
+  readonly key: TensorSpec
+  readonly value: TensorSpec
+  readonly sinks?: TensorSpec
+  readonly output?: TensorSpec
+  readonly lse?: TensorSpec
+}
+
+/** Checks what does not need the device; throws in the name of `where`. */
+export function checkRequest(where: string, request: AttentionPlanRequest): AttentionShape {
+  const { query, key, value, sinks = null, output = null, lse = null, scale } = request
+  if (scale !== undefined && !Number.isFinite(scale))
+    throw new FoveaError('argument', where, `scale must be a finite number, got ${scale}`)
+  if (request.blockMask && (request.cuSeqlensQ || request.cuSeqlensK))
+    throw new FoveaError('unsupported', where, 'blockMask does not go with packed sequences (cuSeqlens)')
+  return checkAttentionShape(where, { query, key, value, sinks, output, lse })
+}
+
+/** Checks that device and tensors are alive and belong together; throws `disposed` and `device` in the name of `where`. */
+export function checkTensors(
+  where: string,
+  device: Device,
+  tensors: Readonly<Record<string, Tensor | undefined>>,
+): void {
+  if (device.disposed) throw new FoveaError('disposed', where, `the ${device.kind} device was disposed`)
+  for (const [name, tensor] of Object.entries(tensors)) {
+    if (!tensor) continue
+    if (tensor.device !== device)
+      throw new FoveaError('device', where, `${name} ${describeSpec(tensor)} belongs to another device`)
+    if (tensor.disposed) throw new FoveaError('disposed', where, `${name} ${describeSpec(tensor)} was disposed`)
+  }
+}

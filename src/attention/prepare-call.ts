@@ -1,0 +1,140 @@
+import type { Device, Tensor } from '../device/device.ts'
+import type { Tiling } from '../device/tuning.ts'
+import { FoveaError, readIntervals, type TensorParam } from '../tile/index.ts'
+import { type AttentionPlanRequest, checkRequest } from './attention-request.ts'
+import { type BlockPattern, readBlockMask } from './block-mask.ts'
+import type { CallCache } from './call-cache.ts'
+import { readCapturedIntegers } from './captured-integers.ts'
+import type { MaskMod } from './hooks.ts'
+import type { Normalizer } from './normalizers/normalizer.ts'
+import { softmax } from './normalizers/softmax.ts'
+import { type Sequence, sequencesOf } from './sequences.ts'
+import type { AttentionShape } from './softmax/attention-shape.ts'
+import { splitKvWork } from './softmax/split-kv-work.ts'
+import { flashWork, type WorkList } from './softmax/work-list.ts'
+import { type TracedHook, traceMask, traceScore } from './traced-mask.ts'
+
+/** A call, checked and decided: everything that is known before anything is allocated. */
+export interface PreparedCall {
+  readonly shape: AttentionShape
+  readonly packed: boolean
+  readonly sequences: readonly Sequence[]
+  readonly algorithm: 'flash' | 'split-kv'
+  readonly tiling: Tiling
+  readonly normalizer: Normalizer
+  readonly scale: number
+  readonly mask: TracedHook | null
+  readonly score: TracedHook | null
+  readonly pattern: BlockPattern | null
+  /** whether the kernel must ask the pattern, because its blocks are no multiples of the tiles */
+  readonly asksPattern: boolean
+  /** split-kv: states per query; 1 otherwise */
+  readonly splits: number
+  /** equal for calls with equal work lists; null when they cannot be compared */
+  readonly workKey: string | null
+  readonly captured: readonly TensorParam[]
+  work(): WorkList
+}
+
+/** Throws what `attention` documents, in the name of `where`. */
+export async function prepareCall(
+  where: string,
+  device: Device,
+  request: AttentionPlanRequest,
+  cache: CallCache,
+): Promise<PreparedCall> {
+  if (device.disposed) throw new FoveaError('disposed', where, `the ${device.kind} device was disposed`)
+  const shape = checkRequest(where, request)
+  const { cuSeqlensQ = null, cuSeqlensK = null, normalizer = softmax } = request
+  const sequences = sequencesOf(where, shape, cuSeqlensQ, cuSeqlensK)
+  const packed = cuSeqlensQ !== null || cuSeqlensK !== null
+  const mask = request.maskMod ? traceMask(where, request.maskMod, cache.numberOf) : null
+  const score = request.scoreMod ? traceScore(where, request.scoreMod, cache.numberOf) : null
+  const captured = [...new Set([...(mask?.captured ?? []), ...(score?.captured ?? [])])]
+  const contents = await readCapturedIntegers(where, device, mask?.captured ?? [], cache)
+  const { batch, numHeads: heads, queries: qLength, keys: kLength } = shape
+  const pattern = request.blockMask ? readBlockMask(where, request.blockMask, { batch, heads, qLength, kLength }) : null
+
+  const algorithm = chooseAlgorithm(shape, sequences, normalizer, pattern)
+  const { dtype, headDim, valueDim, numHeads, numKvHeads, groupSize } = shape
+  const tiling = device.tiling(algorithm, { dtype, headDim, valueDim })
+  const { tileQ, tileK } = tiling
+  const aligned = !pattern || (pattern.blockQ % tileQ === 0 && pattern.blockK % tileK === 0 && algorithm === 'flash')
+  const splits = algorithm === 'split-kv' ? chooseSplits(device, sequences, numKvHeads, groupSize, tileQ, tileK) : 1
+  const reading = mask ? readIntervals(mask.root, mask.variables, contents.known) : null
+  const [, , head, batchIndex] = mask?.variables ?? []
+  const spec = {
+    sequences,
+    numHeads,
+    tileQ,
+    tileK,
+    mask: reading,
+    byHead: head !== undefined && (reading?.uses.has(head) ?? false),
+    byBatch: batchIndex !== undefined && (reading?.uses.has(batchIndex) ?? false),
+    pattern,
+  }
+  const lengths = packed
+    ? [cuSeqlensQ, cuSeqlensK].map((bounds) => (bounds ? Array.from(bounds).join() : '')).join('/')
+    : `${batch} ${qLength} ${kLength}`
+  const keyable = contents.key !== null && !pattern
+  return {
+    shape,
+    packed,
+    sequences,
+    algorithm,
+    tiling,
+    normalizer,
+    scale: request.scale ?? 1 / Math.sqrt(headDim),
+    mask,
+    score,
+    pattern,
+    asksPattern: !aligned,
+    splits,
+    workKey: keyable
+      ? [algorithm, tileQ, tileK, numHeads, groupSize, splits, packed, lengths, mask?.key, contents.key].join('|')
+      : null,
+    captured,
+    work: () =>
+      algorithm === 'flash' ? flashWork(spec) : splitKvWork({ ...spec, groupSize, splits, stateBatch: batch }),
+  }
+}
+
+/** Few queries over many keys are split along the keys, where states can be merged. */
+function chooseAlgorithm(
+  { groupSize }: AttentionShape,
+  sequences: readonly Sequence[],
+  normalizer: Normalizer,
+  pattern: BlockPattern | null,
+): 'flash' | 'split-kv' {
+  const longest = sequences.reduce((most, { qLength }) => Math.max(most, qLength), 0)
+  const few = longest === 1 || (longest <= 8 && longest * groupSize <= 64)
+  return few && normalizer.mergesByLse && (pattern?.heads ?? 1) === 1 ? 'split-kv' : 'flash'
+}
+
+/** As many states per query as keep the device busy, each over at least two tiles of keys. */
+function chooseSplits(
+  { kind, info }: Device,
+  sequences: readonly Sequence[],
+  numKvHeads: number,
+  groupSize: number,
+  tileQ: number,
+  tileK: number,
+): number {
+  const rowTiles = sequences.reduce((sum, { qLength }) => sum + Math.ceil((qLength * groupSize) / tileQ), 0)
+  const longest = sequences.reduce((most, { kLength }) => Math.max(most, kLength), 0)
+  const busy = kind === 'webgpu' ? 1024 : 2 * (info.threads ?? 1)
+  const wanted = Math.ceil(busy / Math.max(rowTiles * numKvHeads, 1))
+  return Math.max(1, Math.min(wanted, Math.floor(longest / tileK / 2), 256))
+}
+
+/** The mask that the kernel evaluates: the caller's, behind the pattern where tiles and blocks do not line up. */
+export function maskInKernel(call: PreparedCall, maskMod: MaskMod | null, cells: Tensor | null): MaskMod | null {
+  const { pattern } = call
+  if (!pattern || !cells) return maskMod
+  return (position) => {
+    const { q, k, head, batch } = position
+    const plane = (pattern.batch === 1 ? head.mul(0) : batch.mul(pattern.heads)).add(pattern.heads === 1 ? 0 : head)
+    const cell = cells.at(plane, q.div(pattern.blockQ), k.div(pattern.blockK))
+    return maskMod ? cell.eq(2).or(cell.eq(1).and(maskMod(position))) : cell.gt(0)
+  }
+}

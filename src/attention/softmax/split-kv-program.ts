@@ -1,0 +1,114 @@
+import {
+  colRange,
+  defineProgram,
+  dot,
+  load,
+  loop,
+  type Program,
+  rowRange,
+  type StorageDType,
+  select,
+  store,
+  type Value,
+  zeros,
+} from '../../tile/index.ts'
+import type { MaskMod, ScoreMod } from '../hooks.ts'
+import type { Normalizer, RowState } from '../normalizers/normalizer.ts'
+
+/** All that specialises the program; lengths, strides, scale, the splits and the block structure are run-time values. */
+export interface SplitKvProgramSpec {
+  readonly dtype: StorageDType
+  readonly headDim: number
+  readonly valueDim: number
+  readonly groupSize: number
+  readonly tileQ: number
+  readonly tileK: number
+  readonly padTo: number
+  readonly alignment: number
+  readonly packed: boolean
+  readonly normalizer: Normalizer
+  readonly scoreMod: ScoreMod | null
+  readonly maskMod: MaskMod | null
+}
+
+/** columns of `items`: one row per program; `rowStart` counts packed rows, `state` is the partial state to write */
+export const splitItemFields = [
+  'batch',
+  'kvHead',
+  'rowStart',
+  'qBase',
+  'qLength',
+  'kBase',
+  'kLength',
+  'runFrom',
+  'runTo',
+  'state',
+] as const
+
+/**
+ * One program owns tileQ packed rows of one key/value head: row r is query r / groupSize of head kvHead·groupSize + r mod
+ * groupSize, so that a key is read once for all heads that share it. Streams its share of the key tiles, writes one
+ * attention state in f32. Traffic: key and value once per tile of rows.
+ */
+export function splitKvProgram(spec: SplitKvProgramSpec): Program {
+  const { tileQ, tileK, normalizer, dtype, alignment, groupSize } = spec
+  const width = Math.ceil(spec.headDim / spec.padTo) * spec.padTo
+  const valueWidth = Math.ceil(spec.valueDim / spec.padTo) * spec.padTo
+  return defineProgram('splitKv', (p) => {
+    const query = p.input('query', dtype, [null, null, null, spec.headDim])
+    const key = p.input('key', dtype, [null, null, null, spec.headDim], { alignment })
+    const value = p.input('value', dtype, [null, null, null, spec.valueDim], { alignment })
+    const items = p.input('items', 'i32', [null, splitItemFields.length])
+    const runs = p.input('runs', 'i32', [null, 3])
+    const states = p.output('states', 'f32', [null, null, null, spec.valueDim])
+    const stateLse = p.output('stateLse', 'f32', [null, null, null])
+    const scale = p.scalar('scale', 'f32')
+
+    const field = (name: (typeof splitItemFields)[number]) =>
+      load(items, [p.programId(0), splitItemFields.indexOf(name)])
+    const [batch, qBase, kBase, state] = [field('batch'), field('qBase'), field('kBase'), field('state')]
+    const [qLength, kLength] = [field('qLength'), field('kLength')]
+    const kvHead = field('kvHead').add(p.programId(1))
+    const row = spec.packed ? 0 : batch
+    const packedRows = rowRange(field('rowStart'), tileQ) //                               [tileQ, 1]
+    const q = packedRows.div(groupSize)
+    const head = packedRows.mod(groupSize).add(kvHead.mul(groupSize))
+    const where = q.lt(qLength)
+    const qTile = load(query, [row, q.add(qBase), head, colRange(0, width)], { where }) // [tileQ, D]
+    const log2Units = normalizer.units === 'log2'
+    const factor = spec.scoreMod || !log2Units ? scale : scale.mul(Math.LOG2E)
+    // as in flash: f32 queries are scaled once, narrow ones would be rounded again
+    const early = dtype === 'f32'
+    const left = early ? qTile.mul(factor) : qTile
+
+    const start: Record<string, Value> = { ...normalizer.init(tileQ), acc: zeros([tileQ, valueWidth]) }
+    const { acc, ...rowState } = loop({ from: field('runFrom'), to: field('runTo') }, start, (r, outer) => {
+      const full = load(runs, [r, 2]).ne(0)
+      return loop(
+        { from: load(runs, [r, 0]), to: load(runs, [r, 1]), step: tileK },
+        outer,
+        (kStart, { acc, ...carried }) => {
+          const kRows = rowRange(kStart, tileK)
+          const k = colRange(kStart, tileK) //                                               [1, tileK]
+          const kTile = load(key, [row, kRows.add(kBase), kvHead, colRange(0, width)]) //    [tileK, D]
+          let s = dot(left, kTile.T) //                                                      [tileQ, tileK]
+          if (!early) s = s.mul(factor)
+          if (spec.scoreMod) s = spec.scoreMod({ score: s, q, k, head, batch, qLength, kLength })
+          if (spec.scoreMod && log2Units) s = s.mul(Math.LOG2E)
+          const inside = k.lt(kLength)
+          const allowed = spec.maskMod ? spec.maskMod({ q, k, head, batch, qLength, kLength }).and(inside) : inside
+          s = select(full, s, select(allowed, s, Number.NEGATIVE_INFINITY))
+          const { state: next, p: weights, alpha } = normalizer.step(carried as RowState, s)
+          const inTail = spec.packed ? { where: kRows.lt(kLength) } : {}
+          const vTile = load(value, [row, kRows.add(kBase), kvHead, colRange(0, valueWidth)], inTail)
+          const kept = alpha ? (acc as Value).mul(alpha) : (acc as Value)
+          return { ...next, acc: kept.add(dot(weights, vTile)) } //                          [tileQ, Dv]
+        },
+      )
+    })
+    const done = normalizer.finish(rowState as RowState, null)
+    const partial = done.scale ? (acc as Value).mul(done.scale) : (acc as Value)
+    p.emit(store(states, [state, q.add(qBase), head, colRange(0, valueWidth)], partial, { where }))
+    p.emit(store(stateLse, [state, head, q.add(qBase)], done.lse, { where }))
+  })
+}
