@@ -5,7 +5,7 @@ import { type GpuRow, round } from './gpu-row.ts'
 /** Time to classify the blocks of a causal mask, the tracing of the mask included. */
 export function blockMapRow(tokens: number): GpuRow[] {
   const tile = { queries: 128, keys: 64 }
-  const build = () => maskMap('bench', causal, tokens, tile.queries, tile.keys)
+  const build = () => maskMap('bench', causal, { queries: tokens, keys: tokens, tileQ: tile.queries, tileK: tile.keys })
   const times: number[] = []
   for (let i = -20; i < 21; i++) {
     const start = performance.now()

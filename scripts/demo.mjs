@@ -1,0 +1,102 @@
+// @ts-check
+// `npm run demo`: causal attention at 16,384 tokens on the best device at hand, checked against float64, with its time
+// and memory, and the same of other systems as recorded in bench/results. Exit code 1 when the check fails.
+import { existsSync, readFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { attentionTrial } from '../dist/cli/attention-trial.js'
+import { describeDevice, openDevice } from '../dist/index.js'
+
+/** @typedef {import('../bench/result-row.ts').ResultRow} ResultRow */
+
+const { values } = parseArgs({
+  options: { tokens: { type: 'string', default: '16384' }, device: { type: 'string' } },
+})
+const shape = { tokens: Number(values.tokens), numHeads: 8, headDim: 64 }
+const choice = /** @type {import('../dist/index.js').DeviceKind | undefined} */ (values.device)
+const megabytes = (/** @type {number} */ bytes) => (bytes / 1e6).toFixed(1)
+
+const device = await openDevice(choice)
+const { tier, threads, simd, name } = device.info
+console.log(
+  `attention: f32, batch 1, ${shape.numHeads} heads, ${shape.tokens} tokens, head width ${shape.headDim}, causal`,
+)
+console.log(describeDevice(device.kind, { ...device.info, limits: {}, features: [] }))
+if (device.kind === 'wasm' && choice === undefined)
+  console.log('  (no GPU adapter here; a software one does not count)')
+
+// the inputs lie on the device and the outputs are to come: what is resident beyond both is the cost of the call
+let before = 0
+let after = 0
+const trial = await attentionTrial(device, shape, {
+  repeats: 3,
+  onReady: () => {
+    before = process.memoryUsage.rss()
+  },
+  onFirstCall: () => {
+    after = process.memoryUsage.rss()
+  },
+})
+device.dispose()
+
+const right = trial.error <= trial.bound
+const planned = trial.inputBytes + trial.outputBytes
+console.log(`
+check    relative error ${trial.error.toExponential(1)} on ${trial.checkedRows} rows against float64, at most ${trial.bound.toExponential(1)}: ${right ? 'right' : 'WRONG'}
+time     ${trial.medianMs.toFixed(1)} ms a call (median of 3, ${trial.clock} clock), the first ${trial.firstCallMs.toFixed(1)} ms with compilation
+rate     ${trial.gigaflops.toFixed(1)} GFLOP/s of the work that the mask leaves
+memory   ${megabytes(planned)} MB of inputs and outputs; beyond them the process grew by ${megabytes(Math.max(0, after - before - trial.outputBytes))} MB in the first call,
+         and the device allocated ${megabytes(trial.extraDeviceBytes)} MB (a score matrix would take ${megabytes(4 * shape.numHeads * shape.tokens ** 2)} MB)`)
+
+console.log('\nthe same elsewhere:')
+for (const line of recorded()) console.log(`  ${line}`)
+if (!right) process.exitCode = 1
+const label = tier !== null ? `tier ${tier}` : `${threads} threads, ${simd}`
+console.log(`\n${right ? 'right' : 'WRONG'}: ${device.kind} (${name}, ${label})`)
+
+/** The last recorded row of each system, of this size where there is one and else of its longest. */
+function recorded() {
+  const file = 'bench/results/cpu.jsonl'
+  /** @type {ResultRow[]} */
+  const rows = existsSync(file)
+    ? readFileSync(file, 'utf8')
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => JSON.parse(line))
+    : []
+  if (rows.length === 0) return [`nothing is recorded in ${file}: npm run bench:install && npm run bench -- cpu`]
+  const systems = [...new Set(rows.map((row) => row.system))]
+  const lines = systems.flatMap((system) => {
+    const mine = rows.filter((row) => row.system === system && row.case.includes('D64 causal')).sort(bySize)
+    const here = mine.filter((row) => tokensOf(row) === shape.tokens).at(-1)
+    const longest = mine.filter((row) => row.error === undefined).at(-1)
+    return [...new Set([here, longest])].flatMap((row) => (row ? [describe(row)] : []))
+  })
+  return [...lines, `(recorded in ${file} on ${rows.at(-1)?.machine}, not measured now)`]
+}
+
+/** @param {ResultRow} row */
+function tokensOf(row) {
+  return Number(/ T(\d+)/.exec(row.case)?.[1] ?? 0)
+}
+
+/**
+ * Shorter first, then older first.
+ *
+ * @param {ResultRow} a
+ * @param {ResultRow} b
+ */
+function bySize(a, b) {
+  return tokensOf(a) - tokensOf(b) || a.run.localeCompare(b.run)
+}
+
+/** @param {ResultRow} row */
+function describe(row) {
+  const head = `${row.system} ${row.version}`.trim()
+  const at = `at ${tokensOf(row).toLocaleString('en-US')} tokens`
+  if (row.error !== undefined) return `${head}: ${at} ${row.error}`
+  const memory =
+    row.peakBytes === undefined || row.startBytes === undefined
+      ? ''
+      : `, ${megabytes(row.peakBytes - row.startBytes)} MB above its start`
+  return `${head}: ${at} ${row.rate} ${row.unit}, ${row.medianMs} ms${memory}`
+}

@@ -1,0 +1,40 @@
+import type { Program } from '../ir/schedule.ts'
+import type { Tier, WgslCapabilities } from '../wgsl/capabilities.ts'
+import { lowerProgram } from '../wgsl/lower-program.ts'
+
+/** The shader of a program for an adapter that has no more than its tier promises. */
+export function printWgsl(program: Program, tier: Tier): string {
+  const { code, workgroupSize, workgroupBytes, notes } = lowerProgram(program, typicalCapabilities[tier])
+  const head = [
+    `// ${program.name}, tier ${tier}: workgroups of ${workgroupSize.join(' × ')}, ${workgroupBytes} bytes of workgroup memory`,
+    ...notes.map((note) => `// ${note}`),
+  ]
+  return `${head.join('\n')}\n${code.trimEnd()}\n`
+}
+
+/** What every WebGPU device allows. */
+const floor: WgslCapabilities = {
+  tier: 0,
+  maxWorkgroupBytes: 16_384,
+  maxInvocations: 256,
+  maxStorageBuffers: 8,
+  subgroupMinSize: 4,
+  subgroupMaxSize: 128,
+  subgroupMatrixConfigs: [],
+}
+
+const typicalCapabilities: Readonly<Record<Tier, WgslCapabilities>> = {
+  0: floor,
+  1: { ...floor, tier: 1 },
+  2: { ...floor, tier: 2 },
+  // matrix units are rare enough to be taken from one card: an NVIDIA H200
+  3: {
+    ...floor,
+    tier: 3,
+    maxWorkgroupBytes: 49_152,
+    maxInvocations: 1024,
+    subgroupMinSize: 32,
+    subgroupMaxSize: 32,
+    subgroupMatrixConfigs: [{ componentType: 'f16', resultComponentType: 'f32', M: 16, N: 16, K: 16 }],
+  },
+}

@@ -1,0 +1,56 @@
+import { BackedDevice } from '../device/backed-device.ts'
+import type { Backend, BoundArgument, MemoryBlock } from '../device/backend.ts'
+import type { Device } from '../device/device.ts'
+import type { DeviceInfo, DeviceKind, WebgpuTier } from '../device/device-info.ts'
+import { FoveaError } from '../ir/error.ts'
+import type { Program } from '../ir/schedule.ts'
+
+/** A kernel that a call enqueued. */
+export interface RecordedKernel {
+  readonly program: Program
+  readonly grid: readonly [number, number, number]
+  readonly args: readonly BoundArgument<MemoryBlock>[]
+}
+
+/** What a device is taken for: tile sizes and forms of algorithms depend on it. */
+export interface RecordedAs {
+  readonly kind: DeviceKind
+  readonly tier: WebgpuTier | null
+}
+
+/**
+ * A device that runs nothing and holds nothing: it counts what would be allocated and keeps the kernels that would run.
+ * A call on it is the call a user makes, so what is printed of it is what a device gets.
+ */
+export function recordingDevice({ kind, tier }: RecordedAs): { device: Device; kernels: readonly RecordedKernel[] } {
+  const kernels: RecordedKernel[] = []
+  const info: DeviceInfo = {
+    name: 'recording only',
+    tier,
+    threads: kind === 'wasm' ? 1 : null,
+    simd: kind === 'wasm' ? 'relaxed-simd' : null,
+    limits: {},
+    features: [],
+  }
+  const backend: Backend<MemoryBlock> = {
+    kind,
+    info,
+    spareBytes: 0,
+    assertUsable: () => {},
+    allocate: (_where, bytes) => ({ byteLength: bytes }),
+    free: () => {},
+    write: () => {},
+    read: async (where) => {
+      throw new FoveaError('unsupported', where, 'this device records calls and holds no data')
+    },
+    run: (_where, program, grid, args) => void kernels.push({ program, grid, args }),
+    prepare: async () => {},
+    sync: async () => {},
+    time: async (work) => {
+      await work()
+      return { nanoseconds: 0, clock: 'wall' }
+    },
+    dispose: () => {},
+  }
+  return { device: new BackedDevice(backend), kernels }
+}

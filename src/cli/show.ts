@@ -1,0 +1,102 @@
+import { drawBlockMap } from '../attention/draw-block-map.ts'
+import type { DeviceKind, WebgpuTier } from '../device/device-info.ts'
+import { tiling } from '../device/tuning.ts'
+import { printProgram } from '../ir/print.ts'
+import { algorithmCall, algorithmNames } from './algorithm-calls.ts'
+import { floatDTypes, parseShape } from './call-shape.ts'
+import { type Command, oneOf, parseCommand, wholeNumber } from './command.ts'
+import { maskForms, parseMask } from './mask-argument.ts'
+import { maskMap } from './mask-map.ts'
+import { printProgramWat } from './print-program-wat.ts'
+import { printWgsl } from './print-wgsl.ts'
+import { recordCall } from './recorded-call.ts'
+import { parseScore, scoreForms } from './score-argument.ts'
+
+const where = 'fovea show'
+const targets = ['ir', 'wgsl', 'wat'] as const
+const tiers = ['0', '1', '2', '3'] as const
+
+export const showCommand: Command = {
+  summary: "an algorithm's kernels as IR, WGSL or WAT, and the block map of a mask",
+  help: [
+    'usage: fovea show [<algorithm>] [options]',
+    '',
+    'Prints the kernels that a call runs; with no algorithm, lists them. With a mask, draws which blocks are full (█),',
+    'partial (▒) and skipped (·) before them.',
+    '',
+    '  --target TARGET   ir, wgsl, wat (ir)',
+    '  --tier N          WGSL for tier 0 (f32), 1 (+ subgroups), 2 (+ f16), 3 (+ matrix units) (1)',
+    `  --mask MASK       ${maskForms}; + is and, / is or, ! is not`,
+    `  --score SCORE     ${scoreForms}`,
+    '  --map             the block map alone',
+    '  --dtype DTYPE     f32, f16, bf16 (f32)',
+    '  --head-dim N --tokens N --keys N --heads N --kv-heads N',
+  ].join('\n'),
+  async run(args) {
+    const { values, positionals } = parseCommand(
+      'show',
+      args,
+      {
+        target: { type: 'string', default: 'ir' },
+        tier: { type: 'string', default: '1' },
+        mask: { type: 'string' },
+        score: { type: 'string' },
+        map: { type: 'boolean', default: false },
+        dtype: { type: 'string', default: 'f32' },
+        'head-dim': { type: 'string' },
+        tokens: { type: 'string' },
+        keys: { type: 'string' },
+        heads: { type: 'string' },
+        'kv-heads': { type: 'string' },
+      },
+      1,
+    )
+    const target = oneOf('show', '--target', values.target, targets)
+    const tier = Number(oneOf('show', '--tier', values.tier, tiers)) as WebgpuTier
+    const dtype = oneOf('show', '--dtype', values.dtype, floatDTypes)
+    const name = positionals[0]
+    if (name === undefined) {
+      console.log(listAlgorithms())
+      return
+    }
+    const maskMod = values.mask === undefined ? null : parseMask(where, values.mask)
+    const scoreMod = values.score === undefined ? null : parseScore(where, values.score)
+    const words = Object.entries({
+      D: 'head-dim',
+      T: 'tokens',
+      S: 'keys',
+      H: 'heads',
+      Hkv: 'kv-heads',
+    } as const).flatMap(([letter, option]) => {
+      const text = values[option]
+      return text === undefined ? [] : [`${letter}${wholeNumber('show', `--${option}`, text)}`]
+    })
+    const shape = parseShape(where, words, algorithmCall(where, name).defaults)
+    const kind: DeviceKind = target === 'wgsl' ? 'webgpu' : 'wasm'
+    const as = { kind, tier: kind === 'webgpu' ? tier : null }
+    if (maskMod) {
+      const { tileQ, tileK } = tiling({ kind, info: { tier: as.tier } }, 'flash', {
+        headDim: shape.D,
+        valueDim: shape.Dv,
+        dtype,
+      })
+      const map = maskMap(where, maskMod, { queries: shape.T, keys: shape.S, tileQ, tileK })
+      console.log(drawBlockMap(map))
+      if (values.map) return
+    }
+    const { kernels } = await recordCall(where, name, { shape, dtype, maskMod, scoreMod }, as)
+    // one text for each program, however often it is run
+    const programs = [...new Set(kernels.map(({ program }) => program))]
+    const print = {
+      ir: printProgram,
+      wgsl: (program: (typeof programs)[number]) => printWgsl(program, tier),
+      wat: printProgramWat,
+    }
+    for (const program of programs) console.log(print[target](program))
+  },
+}
+
+function listAlgorithms(): string {
+  const width = Math.max(...algorithmNames.map((name) => name.length))
+  return algorithmNames.map((name) => `${name.padEnd(width)}  ${algorithmCall(where, name).summary}`).join('\n')
+}
