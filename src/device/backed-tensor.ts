@@ -68,10 +68,9 @@ export class BackedTensor<Block extends MemoryBlock> implements Tensor {
 
   async read(): Promise<TensorData> {
     this.#assertAlive('tensor.read')
-    const result = readableArray(this.dtype, this.size)
     if (this.size === 0) {
       await this.#backend.sync('tensor.read')
-      return result
+      return readableArray(this.dtype, 0)
     }
     const width = storageBytes[this.dtype]
     const count = lastIndex(this) - this.offset + 1
@@ -79,8 +78,10 @@ export class BackedTensor<Block extends MemoryBlock> implements Tensor {
     // a copy where the bytes do not start at a multiple of the element
     const aligned = bytes.byteOffset % width === 0 ? bytes : bytes.slice()
     const stored = storedArray(this.dtype, aligned.buffer, aligned.byteOffset, count)
-    const decode = decoder(this.dtype, this.size)
     const plain = this.dtype !== 'f16' && this.dtype !== 'bf16'
+    if (plain && isContiguous(this)) return stored as TensorData
+    const result = readableArray(this.dtype, this.size)
+    const decode = decoder(this.dtype, this.size)
     eachRun({ ...this.#spec(), offset: 0 }, (at, index, length) => {
       if (plain) result.set(stored.subarray(index, index + length), at)
       else for (let i = 0; i < length; i++) result[at + i] = decode(stored[index + i] as number)

@@ -31,6 +31,7 @@ export interface Backend<Block extends MemoryBlock> {
   free(block: Block): void
   /** In the order of the work enqueued. */
   write(where: string, block: Block, byteOffset: number, bytes: Uint8Array): void
+  /** A copy of the bytes, which is the caller's. */
   read(where: string, block: Block, byteOffset: number, byteLength: number): Promise<Uint8Array>
   /** A block over memory of the caller's, where there can be such a thing. */
   adopt?(where: string, buffer: GPUBuffer): Block

@@ -1,10 +1,5 @@
-import { type ErrorCode, FoveaError } from '../ir/error.ts'
-
-/** A fault in words, before it is known which call will report it. */
-export interface Fault {
-  readonly code: ErrorCode
-  readonly message: string
-}
+import { FoveaError } from '../ir/error.ts'
+import { type Fault, messageOf } from './fault.ts'
 
 /** how long a failed wait is given for the loss of the device, which may explain it, to be announced */
 const lossDelay = 50
@@ -17,7 +12,7 @@ export class GpuFaults {
   readonly #device: GPUDevice
   readonly #checks = new Set<Promise<void>>()
   readonly #waiting = new Set<(end: Fault) => void>()
-  #first: (Fault & { readonly cause: unknown }) | null = null
+  #first: Fault | null = null
   #end: Fault | null = null
 
   constructor(device: GPUDevice) {
@@ -98,9 +93,4 @@ export class GpuFaults {
       promise.then(resolve, reject).then(() => this.#waiting.delete(stop))
     })
   }
-}
-
-/** What an error says, whatever was thrown. */
-export function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String((cause as { message?: unknown } | null)?.message ?? cause)
 }

@@ -2,7 +2,8 @@ import { FoveaError } from '../ir/error.ts'
 import type { Program } from '../ir/schedule.ts'
 import type { WgslCapabilities } from '../wgsl/capabilities.ts'
 import { lowerProgram, type WgslKernel } from '../wgsl/lower-program.ts'
-import { type GpuFaults, messageOf } from './gpu-faults.ts'
+import { messageOf } from './fault.ts'
+import type { GpuFaults } from './gpu-faults.ts'
 import { ProgramCache } from './program-cache.ts'
 
 /** A program as a pipeline, and how its arguments bind. */

@@ -2,8 +2,8 @@ import { FoveaError } from '../ir/error.ts'
 import type { SubgroupMatrixConfig, WgslCapabilities } from '../wgsl/capabilities.ts'
 import type { DeviceInfo, WebgpuTier } from './device-info.ts'
 import type { WebgpuOptions } from './device-options.ts'
-import { messageOf } from './gpu-faults.ts'
-import { findWebgpu, type WebgpuPlatform } from './webgpu-platform.ts'
+import { messageOf } from './fault.ts'
+import { findWebgpu } from './webgpu-platform.ts'
 
 /** A GPU device, and what kernels for it may use. */
 export interface OpenedGpu {
@@ -12,7 +12,6 @@ export interface OpenedGpu {
   readonly capabilities: WgslCapabilities
   /** made by us, so that dispose destroys it */
   readonly owned: boolean
-  readonly platform: WebgpuPlatform | null
 }
 
 const wanted = ['subgroups', 'shader-f16', 'chromium-experimental-subgroup-matrix', 'timestamp-query'] as const
@@ -26,30 +25,29 @@ export async function openGpu(where: string, options: WebgpuOptions, realOnly = 
     const { device } = options
     // browsers older than `adapterInfo` describe a device in no other way
     const info = device.adapterInfo ?? ({} as GPUAdapterInfo)
-    return { ...describe(where, device, info, options), device, owned: false, platform: null }
+    return { ...describe(where, device, info, options), device, owned: false }
   }
-  const platform = options.adapter ? null : await findWebgpu(where, options)
   try {
-    const adapter = options.adapter ?? (await requestAdapter(where, platform as WebgpuPlatform, options))
+    const adapter = options.adapter ?? (await requestAdapter(where, options))
     if (realOnly && isSoftware(adapter.info)) throw new FoveaError('device', where, `${nameOf(adapter.info)} is no GPU`)
     const device = await adapter.requestDevice({
       label: 'fovea',
       requiredFeatures: wanted.filter((name) => adapter.features.has(name)) as GPUFeatureName[],
-      requiredLimits: numbersOf(adapter.limits),
+      requiredLimits: allLimits(adapter.limits),
     })
-    return { ...describe(where, device, adapter.info, options), device, owned: true, platform }
+    return { ...describe(where, device, adapter.info, options), device, owned: true }
   } catch (error) {
-    platform?.release()
     if (error instanceof FoveaError) throw error
     throw new FoveaError('device', where, `the GPU adapter gave no device: ${messageOf(error)}`, { cause: error })
   }
 }
 
-async function requestAdapter(where: string, platform: WebgpuPlatform, options: WebgpuOptions): Promise<GPUAdapter> {
+async function requestAdapter(where: string, options: WebgpuOptions): Promise<GPUAdapter> {
+  const gpu = await findWebgpu(where, options)
   let cause: unknown
   const request = { powerPreference: options.powerPreference ?? ('high-performance' as const) }
   // Dawn in Node throws where browsers give null
-  const adapter = await platform.gpu.requestAdapter(request).catch((error: unknown) => {
+  const adapter = await gpu.requestAdapter(request).catch((error: unknown) => {
     cause = error
     return null
   })
@@ -64,7 +62,7 @@ function describe(where: string, device: GPUDevice, adapter: GPUAdapterInfo, opt
   const tier = options.tier ?? best
   if (![0, 1, 2, 3].includes(tier)) throw new FoveaError('argument', where, `the tiers are 0 to 3, got ${String(tier)}`)
   if (tier > best) throw new FoveaError('unsupported', where, `${nameOf(adapter)} offers tier ${best}, not ${tier}`)
-  const limits = numbersOf(device.limits)
+  const limits = Object.fromEntries(printedLimits.map((name) => [name, device.limits[name]]))
   const capabilities: WgslCapabilities = {
     tier,
     maxWorkgroupBytes: device.limits.maxComputeWorkgroupStorageSize,
@@ -110,12 +108,24 @@ function nameOf(info: GPUAdapterInfo): string {
   return parts.filter((part) => part).join(' ') || 'GPU adapter without a name'
 }
 
-function numbersOf(limits: GPUSupportedLimits): Record<string, number> {
+/** the limits that bound a kernel or a tensor */
+const printedLimits = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupsPerDimension',
+] as const
+
+/** Every limit that an adapter has, to be asked for. */
+function allLimits(limits: GPUSupportedLimits): Record<string, number> {
   const numbers: Record<string, number> = {}
   // the limits are getters of the prototype
   for (const name in limits) {
     const value = (limits as unknown as Record<string, unknown>)[name]
-    if (typeof value === 'number' && value !== 0) numbers[name] = value
+    if (typeof value === 'number') numbers[name] = value
   }
   return numbers
 }

@@ -2,8 +2,9 @@ import { FoveaError } from '../ir/error.ts'
 import type { Program } from '../ir/schedule.ts'
 import type { Backend, BoundArgument } from './backend.ts'
 import type { DeviceTime } from './device.ts'
+import { messageOf } from './fault.ts'
 import { GpuCommands } from './gpu-commands.ts'
-import { GpuFaults, messageOf } from './gpu-faults.ts'
+import { GpuFaults } from './gpu-faults.ts'
 import { bufferUsage, type GpuBlock, GpuMemory } from './gpu-memory.ts'
 import { GpuPipelines } from './gpu-pipelines.ts'
 import { lastIndex } from './tensor-layout.ts'
@@ -19,8 +20,6 @@ export class WebgpuBackend implements Backend<GpuBlock> {
   readonly #memory: GpuMemory
   readonly #commands: GpuCommands
   readonly #pipelines: GpuPipelines
-  /** reads under way, each with a mapped buffer that Dawn must be alive for */
-  readonly #reads = new Set<Promise<unknown>>()
 
   constructor(gpu: OpenedGpu) {
     this.info = gpu.info
@@ -159,14 +158,17 @@ export class WebgpuBackend implements Backend<GpuBlock> {
     const resolved = this.#device.createBuffer({ size, usage: bufferUsage.queryResolve | bufferUsage.copySource })
     this.#commands.beginTiming()
     let passes = -1
+    let bytes: Uint8Array
     try {
-      await work()
+      try {
+        await work()
+      } finally {
+        passes = this.#commands.endTiming(resolved)
+      }
+      bytes = await this.read(where, { buffer: resolved, byteLength: size, adopted: true }, 0, size)
     } finally {
-      passes = this.#commands.endTiming(resolved)
+      resolved.destroy()
     }
-    const block: GpuBlock = { buffer: resolved, byteLength: size, adopted: true }
-    const bytes = await this.read(where, block, 0, size)
-    resolved.destroy()
     if (passes < 0) return { nanoseconds: (performance.now() - start) * 1e6, clock: 'wall' }
     const stamps = new BigUint64Array(bytes.slice().buffer, 0, 2 * passes)
     let nanoseconds = 0
@@ -178,12 +180,7 @@ export class WebgpuBackend implements Backend<GpuBlock> {
     this.#faults.end({ code: 'disposed', message: 'the webgpu device was disposed' })
     this.#commands.destroy()
     this.#memory.destroy()
-    const { platform, device, owned } = this.#gpu
-    if (!owned) return
-    device.destroy()
-    // Dawn must outlive every promise that it still has to settle
-    const settled = Promise.allSettled([...this.#reads, device.lost])
-    settled.then(() => setTimeout(() => platform?.release(), 0))
+    if (this.#gpu.owned) this.#device.destroy()
   }
 
   /** Records a copy into a buffer that can be mapped, submits, and gives its bytes. */
@@ -200,7 +197,6 @@ export class WebgpuBackend implements Backend<GpuBlock> {
     this.#commands.submit()
     // the number of GPUMapMode.READ, which Node has no global for
     const mapped = staging.mapAsync(1)
-    this.#reads.add(mapped)
     try {
       await this.#faults.wait(where, mapped)
       return new Uint8Array(staging.getMappedRange().slice(0))
@@ -208,7 +204,6 @@ export class WebgpuBackend implements Backend<GpuBlock> {
       if (cause instanceof FoveaError) throw cause
       throw new FoveaError('device', where, `reading ${size} bytes failed: ${messageOf(cause)}`, { cause })
     } finally {
-      this.#reads.delete(mapped)
       staging.destroy()
     }
   }

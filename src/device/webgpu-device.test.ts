@@ -2,25 +2,24 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { defineProgram, type Kernel, load, rowRange, store } from '../tile/index.ts'
 import type { Device } from './device.ts'
 import { openDevice } from './open-device.ts'
-import { findWebgpu, type WebgpuPlatform } from './webgpu-platform.ts'
+import { findWebgpu } from './webgpu-platform.ts'
 
 const unhandled: unknown[] = []
 const note = (reason: unknown) => unhandled.push(reason)
-let platform: WebgpuPlatform
+let gpuOwner: GPU
 beforeAll(async () => {
   process.on('unhandledRejection', note)
-  platform = await findWebgpu('test', {})
+  gpuOwner = await findWebgpu('test', {})
 })
 afterAll(async () => {
   await new Promise((resolve) => setTimeout(resolve, 100))
   process.off('unhandledRejection', note)
-  platform.release()
   expect(unhandled).toEqual([])
 })
 
 /** a GPUDevice of the user's own */
 async function ownDevice(): Promise<GPUDevice> {
-  const adapter = await platform.gpu.requestAdapter()
+  const adapter = await gpuOwner.requestAdapter()
   return await (adapter as GPUAdapter).requestDevice()
 }
 
@@ -42,9 +41,13 @@ describe('openDevice for WebGPU', () => {
   it('refuses when there is no adapter, and falls to WebAssembly only when nothing was named', async () => {
     const driver = process.env.VK_ICD_FILENAMES
     process.env.VK_ICD_FILENAMES = '/nowhere.json'
+    // other toggles make another Dawn, which looks for drivers anew
+    const webgpu = { toggles: { use_user_defined_labels_in_backend: true } }
     try {
-      await expect(openDevice('webgpu')).rejects.toThrow(fault('device', /^openDevice: there is no WebGPU adapter/))
-      const device = await openDevice(undefined, { wasm: { threads: 1 } })
+      await expect(openDevice('webgpu', { webgpu })).rejects.toThrow(
+        fault('device', /^openDevice: there is no WebGPU adapter/),
+      )
+      const device = await openDevice(undefined, { webgpu, wasm: { threads: 1 } })
       expect(device.kind).toBe('wasm')
       device.dispose()
     } finally {
@@ -76,7 +79,7 @@ describe('openDevice for WebGPU', () => {
   })
 
   it("uses the user's adapter", async () => {
-    const adapter = (await platform.gpu.requestAdapter()) as GPUAdapter
+    const adapter = (await gpuOwner.requestAdapter()) as GPUAdapter
     const device = await openDevice('webgpu', { webgpu: { adapter } })
     expect([...(await device.tensor([1, 2], [2]).read())]).toEqual([1, 2])
     device.dispose()

@@ -1,14 +1,6 @@
 import { FoveaError } from '../ir/error.ts'
 import type { WebgpuOptions } from './device-options.ts'
 
-/** Where WebGPU comes from. `release` lets go of it; nothing made from `gpu` may be used afterwards. */
-export interface WebgpuPlatform {
-  readonly gpu: GPU
-  /** made for us alone, so that we choose its toggles (Node) */
-  readonly owned: boolean
-  release(): void
-}
-
 /** toggles of Dawn in Node: matrix units and f16 on NVIDIA, and timestamps as the GPU gives them */
 const defaultToggles: Readonly<Record<string, boolean>> = {
   allow_unsafe_apis: true,
@@ -17,21 +9,22 @@ const defaultToggles: Readonly<Record<string, boolean>> = {
 }
 
 /**
- * The platform's WebGPU: `navigator.gpu` in browsers and Deno, the optional package `webgpu` in Node.
- * Throws `device` when there is none, naming what to install.
+ * The platform's WebGPU: `navigator.gpu` in browsers and Deno, the optional package `webgpu` in Node, with the toggles and
+ * the backend of `options`. Throws `device` when there is none, naming what to install.
  */
-export async function findWebgpu(where: string, options: WebgpuOptions): Promise<WebgpuPlatform> {
+export async function findWebgpu(where: string, options: WebgpuOptions): Promise<GPU> {
   const builtIn = (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu
-  if (builtIn) return { gpu: builtIn, owned: false, release: () => {} }
+  if (builtIn) return builtIn
   const dawn = await importDawn(where)
   const toggles = Object.entries({ ...defaultToggles, ...options.toggles })
   const named = (wanted: boolean) => toggles.filter(([, enabled]) => enabled === wanted).map(([name]) => name)
   const flags = [`enable-dawn-features=${named(true).join(',')}`, `disable-dawn-features=${named(false).join(',')}`]
   if (options.backend !== undefined) flags.push(`backend=${options.backend}`)
-  const gpu = dawn.create(flags.filter((flag) => !flag.endsWith('=')))
-  const held = heldByDevices()
-  held.add(gpu)
-  return { gpu, owned: true, release: () => void held.delete(gpu) }
+  const owners = gpuOwners()
+  const key = flags.join(' ')
+  const gpu = owners.get(key) ?? dawn.create(flags.filter((flag) => !flag.endsWith('=')))
+  owners.set(key, gpu)
+  return gpu
 }
 
 async function importDawn(where: string): Promise<typeof import('webgpu')> {
@@ -47,12 +40,13 @@ async function importDawn(where: string): Promise<typeof import('webgpu')> {
 }
 
 /**
- * The objects that own a GPU. Dawn aborts the process when one is collected while anything made from it lives, so each is
- * reachable from the global object for as long as its device is open.
+ * The objects that own a GPU, one for each choice of toggles. Dawn aborts the process when one is collected while
+ * anything made from it lives, if only until the next garbage collection, so they stay reachable from the global object.
+ * That alone does not keep Node running.
  */
-function heldByDevices(): Set<GPU> {
+function gpuOwners(): Map<string, GPU> {
   const key = Symbol.for('fovea.webgpu')
-  const home = globalThis as { [key]?: Set<GPU> }
-  home[key] ??= new Set()
+  const home = globalThis as { [key]?: Map<string, GPU> }
+  home[key] ??= new Map()
   return home[key]
 }
