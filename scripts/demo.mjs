@@ -3,16 +3,21 @@
 // and memory, and the same of other systems as recorded in bench/results. Exit code 1 when the check fails.
 import { existsSync, readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { attentionTrial } from '../dist/cli/attention-trial.js'
-import { describeDevice, openDevice } from '../dist/index.js'
 
 /** @typedef {import('../bench/result-row.ts').ResultRow} ResultRow */
+
+// by their URLs, because types are checked before anything is built
+const dist = new URL('../dist/', import.meta.url)
+/** @type {typeof import('../src/cli/attention-trial.ts')} */
+const { attentionTrial } = await import(new URL('cli/attention-trial.js', dist).href)
+/** @type {typeof import('../src/index.ts')} */
+const { describeDevice, openDevice } = await import(new URL('index.js', dist).href)
 
 const { values } = parseArgs({
   options: { tokens: { type: 'string', default: '16384' }, device: { type: 'string' } },
 })
 const shape = { tokens: Number(values.tokens), numHeads: 8, headDim: 64 }
-const choice = /** @type {import('../dist/index.js').DeviceKind | undefined} */ (values.device)
+const choice = /** @type {import('../src/index.ts').DeviceKind | undefined} */ (values.device)
 const megabytes = (/** @type {number} */ bytes) => (bytes / 1e6).toFixed(1)
 
 const device = await openDevice(choice)
