@@ -163,6 +163,8 @@ function entryPoint(threads: number, grid: ThreadGrid, subgroups: SubgroupSizes 
       'if (subgroupElect()) {',
       '  subgroup_number = atomicAdd(&subgroups_numbered, 1u);',
       '}',
+      // SwiftShader counts wrongly in a kernel without any barrier
+      'workgroupBarrier();',
       'let thread = i32(subgroupBroadcastFirst(subgroup_number) * subgroup_size + lane);',
       `let row_lanes = min(${grid.cols}i, i32(subgroup_size));`,
     )
