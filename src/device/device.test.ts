@@ -15,7 +15,12 @@ import type { DeviceKind } from './device-info.ts'
 import type { DeviceOptions } from './device-options.ts'
 import { openDevice } from './open-device.ts'
 
-const devices: readonly [string, DeviceKind, DeviceOptions][] = [['interpret', 'interpret', {}]]
+const devices: readonly [string, DeviceKind, DeviceOptions][] = [
+  ['interpret', 'interpret', {}],
+  ['interpret real', 'interpret', { interpret: { precision: 'real' } }],
+  ['webgpu T0', 'webgpu', { webgpu: { tier: 0 } }],
+  ['webgpu', 'webgpu', {}],
+]
 
 const unhandled: unknown[] = []
 const note = (reason: unknown) => unhandled.push(reason)

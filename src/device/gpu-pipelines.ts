@@ -2,7 +2,7 @@ import { FoveaError } from '../ir/error.ts'
 import type { Program } from '../ir/schedule.ts'
 import type { WgslCapabilities } from '../wgsl/capabilities.ts'
 import { lowerProgram, type WgslKernel } from '../wgsl/lower-program.ts'
-import { messageOf } from './fault.ts'
+import { messageOf, underName } from './fault.ts'
 import type { GpuFaults } from './gpu-faults.ts'
 import { ProgramCache } from './program-cache.ts'
 
@@ -28,10 +28,10 @@ export class GpuPipelines {
   }
 
   /** The pipeline, compiled now when it has not been; what the compiler finds wrong is reported later. */
-  get(program: Program): CompiledKernel {
+  get(where: string, program: Program): CompiledKernel {
     const known = this.#compiled.get(program)
     if (known) return known
-    const kernel = lowerProgram(program, this.#capabilities)
+    const kernel = this.#lower(where, program)
     const made = this.#faults.watch(
       ['validation', 'internal'],
       () => {
@@ -49,7 +49,7 @@ export class GpuPipelines {
   /** Compiles without blocking. Throws `compile` with the compiler's messages. */
   async prepare(where: string, program: Program): Promise<void> {
     if (this.#compiled.get(program)) return
-    const pending = this.#pending.get(program) ?? this.#pending.set(program, this.#compile(program))
+    const pending = this.#pending.get(program) ?? this.#pending.set(program, this.#compile(where, program))
     try {
       this.#compiled.set(program, await this.#faults.wait(where, pending))
     } catch (cause) {
@@ -60,8 +60,8 @@ export class GpuPipelines {
     }
   }
 
-  async #compile(program: Program): Promise<CompiledKernel> {
-    const kernel = lowerProgram(program, this.#capabilities)
+  async #compile(where: string, program: Program): Promise<CompiledKernel> {
+    const kernel = this.#lower(where, program)
     const pending = this.#faults.watch(
       ['validation'],
       () => {
@@ -71,6 +71,10 @@ export class GpuPipelines {
       (message) => ({ code: 'compile', message: `${program.name}: ${message}` }),
     )
     return { kernel, layout: pending.layout, pipeline: await pending.pipeline }
+  }
+
+  #lower(where: string, program: Program): WgslKernel {
+    return underName(where, program.name, () => lowerProgram(program, this.#capabilities))
   }
 
   #describe(kernel: WgslKernel): { layout: GPUBindGroupLayout; descriptor: GPUComputePipelineDescriptor } {

@@ -112,14 +112,22 @@ export class WebgpuBackend implements Backend<GpuBlock> {
         `${program.name}: a grid of [${grid.join(', ')}] programs; this device takes ${most} per dimension (maxComputeWorkgroupsPerDimension)`,
       )
     const tensors = args.filter((argument) => argument.kind === 'tensor')
-    for (const { param, spec } of tensors)
+    for (const { param, spec, block } of tensors) {
       if (lastIndex(spec) >= 2 ** 31)
         throw new FoveaError(
           'limit',
           where,
           `${program.name}: ${param.name} reaches element ${lastIndex(spec)}; kernels count to ${2 ** 31 - 1}`,
         )
-    const { kernel, layout, pipeline } = this.#pipelines.get(program)
+      // kernels see the elements of an aligned tensor as vectors, and a vector cut short by the end would read as 0
+      if (block.adopted && param.alignment > 1 && block.byteLength % 16 !== 0)
+        throw new FoveaError(
+          'argument',
+          where,
+          `${program.name}: the buffer of ${param.name} must be a multiple of 16 bytes long, got ${block.byteLength}`,
+        )
+    }
+    const { kernel, layout, pipeline } = this.#pipelines.get(where, program)
     const scalars = args.filter((argument) => argument.kind === 'scalar').map(({ value }) => value)
     const blocks = new Map(tensors.map(({ param, block }) => [param.name, block]))
     this.#commands.dispatch({
