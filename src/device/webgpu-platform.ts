@@ -1,11 +1,15 @@
 import { FoveaError } from '../ir/error.ts'
 import type { WebgpuOptions } from './device-options.ts'
 
-/** toggles of Dawn in Node: matrix units and f16 on NVIDIA, and timestamps as the GPU gives them */
+/**
+ * Toggles of Dawn in Node: matrix units and f16 on NVIDIA, timestamps as the GPU gives them, and workgroup memory as it is
+ * (kernels write it before they read it; SwiftShader takes seconds to compile the clearing of 32 KiB).
+ */
 const defaultToggles: Readonly<Record<string, boolean>> = {
   allow_unsafe_apis: true,
   vulkan_enable_f16_on_nvidia: true,
   timestamp_quantization: false,
+  disable_workgroup_init: true,
 }
 
 /**
