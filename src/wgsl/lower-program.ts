@@ -147,7 +147,7 @@ function entryPoint(threads: number, grid: ThreadGrid, subgroups: SubgroupSizes 
   const chunks = Math.max(1, ...held.map((node) => chunkCount(grid, node)))
   const lanes = subgroups
     ? ['  @builtin(subgroup_size) subgroup_size: u32,', '  @builtin(subgroup_invocation_id) lane: u32,']
-    : ['  @builtin(local_invocation_index) local_index: u32,']
+    : []
   const lines = [
     'let neg_inf = bitcast<f32>(args[0].x);',
     'let pos_inf = bitcast<f32>(args[0].y);',
@@ -159,6 +159,10 @@ function entryPoint(threads: number, grid: ThreadGrid, subgroups: SubgroupSizes 
   if (subgroups)
     lines.push(
       // how lanes map to local indices is open, so invocations are numbered by subgroup and lane
+      'if (local_index == 0u) {',
+      '  atomicStore(&subgroups_numbered, 0u);',
+      '}',
+      'workgroupBarrier();',
       'var subgroup_number = 0u;',
       'if (subgroupElect()) {',
       '  subgroup_number = atomicAdd(&subgroups_numbered, 1u);',
@@ -174,6 +178,7 @@ function entryPoint(threads: number, grid: ThreadGrid, subgroups: SubgroupSizes 
     `@compute @workgroup_size(${threads})`,
     'fn main(',
     '  @builtin(workgroup_id) workgroup: vec3<u32>,',
+    '  @builtin(local_invocation_index) local_index: u32,',
     ...lanes,
     ') {',
     ...lines.map((line) => `  ${line}`),

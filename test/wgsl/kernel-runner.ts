@@ -21,7 +21,7 @@ export interface Gpu {
 }
 
 /** SwiftShader or a GPU through the `webgpu` package; kept alive by the global object, as Dawn needs. */
-export async function openGpu(options: readonly string[] = ['enable-dawn-features=allow_unsafe_apis']): Promise<Gpu> {
+export async function openGpu(options: readonly string[] = ['enable-dawn-features=allow_unsafe_apis,disable_workgroup_init']): Promise<Gpu> {
   const { create, globals } = await import('webgpu')
   Object.assign(globalThis, globals)
   const keep = globalThis as { gpuOwners?: unknown[] }
