@@ -1,0 +1,83 @@
+import { FoveaError } from '../ir/error.ts'
+import type { WasmKernel } from './compile-program.ts'
+import type { KernelArgument } from './emit/kernel-frame.ts'
+import { probeFeatures } from './pool/probe-features.ts'
+import { SharedPool } from './pool/shared-pool.ts'
+import { SinglePool } from './pool/single-pool.ts'
+import { nodeModule } from './pool/start-worker.ts'
+
+export type { KernelArgument } from './emit/kernel-frame.ts'
+export { probeFeatures, type WasmFeatures } from './pool/probe-features.ts'
+
+export interface PoolOptions {
+  /** workers; default one for each core, 1 where memory cannot be shared */
+  readonly threads?: number
+  /** kernels compiled for relaxed SIMD; default: where the engine has it */
+  readonly relaxed?: boolean
+  /** bound on the memory, at most and by default 4 GiB less 64 KiB */
+  readonly maxBytes?: number
+}
+
+/** Workers over one memory, in which tensors, scratch and arguments lie. */
+export interface WasmPool {
+  /** its buffer is replaced when the memory grows: do not keep views across `allocate` and `run` */
+  readonly memory: WebAssembly.Memory
+  readonly threads: number
+  /** compile kernels with this */
+  readonly relaxed: boolean
+  /** The address of that many bytes, a multiple of 64; not cleared. Throws `memory` and `disposed`. */
+  allocate(bytes: number): number
+  free(pointer: number): void
+  /**
+   * Runs a kernel over a grid once those before it are done. Rejects with `argument` and `shape` where the arguments do not
+   * fit the kernel, `device` when it trapped or a worker was lost, `disposed`.
+   */
+  run(kernel: WasmKernel, args: readonly KernelArgument[], grid: readonly [number, number, number]): Promise<void>
+  /** Ends the workers; twice is harmless. Kernels not done are rejected. */
+  dispose(): void
+}
+
+const pageBytes = 65536
+const maxMemoryBytes = 65535 * pageBytes
+
+/** Opens a pool. Throws `unsupported` where the engine lacks SIMD, or relaxed SIMD or threads that were asked for. */
+export async function openPool(options: PoolOptions = {}): Promise<WasmPool> {
+  const features = probeFeatures()
+  if (!features.simd) throw new FoveaError('unsupported', 'wasm.pool', 'this engine has no WebAssembly SIMD')
+  const relaxed = options.relaxed ?? features.relaxed
+  if (relaxed && !features.relaxed) throw new FoveaError('unsupported', 'wasm.pool', 'this engine has no relaxed SIMD')
+  const threads = options.threads ?? (features.threads ? cores() : 1)
+  if (!Number.isInteger(threads) || threads < 1)
+    throw new FoveaError('argument', 'wasm.pool', `threads must be a whole number ≥ 1, got ${threads}`)
+  if (threads > 1 && !features.threads)
+    throw new FoveaError(
+      'unsupported',
+      'wasm.pool',
+      `${threads} threads need a shared memory: a browser gives it to pages that are cross-origin isolated`,
+    )
+  const { memory, maxBytes } = createMemory(
+    Math.min(options.maxBytes ?? maxMemoryBytes, maxMemoryBytes),
+    features.threads,
+  )
+  return features.threads
+    ? SharedPool.open(memory, threads, relaxed, maxBytes)
+    : new SinglePool(memory, relaxed, maxBytes)
+}
+
+/** A memory that may grow to `maxBytes`, or as far as the engine reserves. */
+function createMemory(maxBytes: number, shared: boolean): { memory: WebAssembly.Memory; maxBytes: number } {
+  for (let maximum = Math.max(Math.ceil(maxBytes / pageBytes), 16); ; maximum = Math.ceil(maximum / 2)) {
+    try {
+      const memory = new WebAssembly.Memory({ initial: 16, maximum, shared })
+      return { memory, maxBytes: maximum * pageBytes }
+    } catch (cause) {
+      if (maximum <= 1024) throw new FoveaError('memory', 'wasm.pool', 'the engine gives no memory', { cause })
+    }
+  }
+}
+
+function cores(): number {
+  const node = nodeModule<typeof import('node:os')>('node:os')
+  if (node) return node.availableParallelism()
+  return (globalThis as { navigator?: { hardwareConcurrency?: number } }).navigator?.hardwareConcurrency ?? 1
+}
