@@ -32,10 +32,13 @@ export class Barriers {
     return { reads: [...this.#reads], writes: [...this.#writes] }
   }
 
-  /** before other invocations read what was written */
-  read(range: MemoryRange, barrier: () => void): void {
-    if (this.#writes.some((other) => overlap(other, range))) this.barrier(barrier)
-    this.#reads.push(range)
+  /**
+   * Before other invocations read what was written. Ranges that are read together come in one call: a barrier for one of
+   * them stands before all these reads and ends none of them.
+   */
+  read(ranges: readonly MemoryRange[], barrier: () => void): void {
+    if (ranges.some((range) => this.#writes.some((other) => overlap(other, range)))) this.barrier(barrier)
+    this.#reads.push(...ranges)
   }
 
   /** before writing over what others may still read or have written */

@@ -53,7 +53,7 @@ export function emitDot(e: Emission, w: TextWriter, dot: DotNode, result: Node, 
       if (isWhole(side)) emitStaging(e, w, plan[side], ranges[side], { text: '0i', value: 0 }, plan.innerSize)
       else emitStaging(e, w, plan[side], ranges[side], start, count)
     }
-    for (const side of sides) e.barriers.read(ranges[side], barrier)
+    e.barriers.read([ranges.a, ranges.b], barrier)
     emitProduct(e, w, plan, result, ranges, start.text, start.value === 0, count)
   }
   const { innerSize, slice } = plan

@@ -107,7 +107,7 @@ function joinRows(e: Emission, w: TextWriter, node: ReduceNode, rows: number): v
     }
     if (subgroups) w.block('if (thread_col % row_lanes == 0i)', write)
     else write()
-    e.barriers.read(range, writeBarrier(w))
+    e.barriers.read([range], writeBarrier(w))
     for (let i = 0; i < rows; i++) {
       const name = e.register(node, i, 0)
       const base = w.share(`${range.from}i + ${row(i)} * ${chunksPerRow}i`, 'at')
@@ -153,7 +153,7 @@ function reduceRows(e: Emission, w: TextWriter, node: ReduceNode): void {
   }
   if (node.cols === 1 && grid.cols > 1) w.block('if (thread_col == 0i)', write)
   else write()
-  e.barriers.read(range, writeBarrier(w))
+  e.barriers.read([range], writeBarrier(w))
   for (let j = 0; j < chunks; j++) {
     const name = e.register(node, 0, j)
     const part = (row: string) => {

@@ -56,7 +56,7 @@ export function emitScan(e: Emission, w: TextWriter, node: ScanNode): void {
     if (conditions.length) w.block(`if (${conditions.join(' && ')})`, write)
     else write()
   })
-  e.barriers.read(tile, barrier)
+  e.barriers.read([tile], barrier)
   e.barriers.write(sums, barrier)
   w.block(`for (var n = thread; n < ${lines * parts}i; n += ${threads}i)`, () => {
     const line = w.declare(`n % ${lines}i`, 'line')
@@ -73,8 +73,7 @@ export function emitScan(e: Emission, w: TextWriter, node: ScanNode): void {
     w.line(`${sums.array}[${sums.from}i + (n >> 2u)][n & 3i] = ${toMemory('sum', node.dtype, 1)};`)
   })
   e.barriers.barrier(barrier)
-  e.barriers.read(tile, barrier)
-  e.barriers.read(sums, barrier)
+  e.barriers.read([tile, sums], barrier)
   const type = valueType(node.dtype, width)
   forEachSlot(grid, node, (i, j) => {
     const name = e.register(node, i, j)

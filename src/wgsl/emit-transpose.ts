@@ -40,7 +40,7 @@ export function emitTranspose(e: Emission, w: TextWriter, node: TransposeNode): 
       else write()
     }
   })
-  e.barriers.read(range, writeBarrier(w))
+  e.barriers.read([range], writeBarrier(w))
   forEachSlot(grid, node, (i, j) => {
     const width = chunkWidth(node)
     const values = Array.from({ length: width }, (_, c) => {
