@@ -7,7 +7,6 @@ import { textTable } from './text-table.ts'
 const kinds: readonly DeviceKind[] = ['webgpu', 'wasm', 'interpret']
 
 export const benchCommand: Command = {
-  summary: 'times causal attention on the devices at hand, checked against float64 first',
   help: [
     'usage: fovea bench [options]',
     '',

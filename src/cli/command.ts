@@ -3,8 +3,6 @@ import { FoveaError } from '../ir/error.ts'
 
 /** One word after `fovea`. */
 export interface Command {
-  /** one line for the list of commands */
-  readonly summary: string
   /** what `--help` prints */
   readonly help: string
   run(args: readonly string[]): Promise<void> | void

@@ -10,7 +10,6 @@ type Found =
   | { readonly kind: DeviceKind; readonly available: false; readonly reason: string }
 
 export const devicesCommand: Command = {
-  summary: 'the adapters and back ends of this machine: tiers, limits, features, threads, SIMD',
   help: [
     'usage: fovea devices [--json]',
     '',

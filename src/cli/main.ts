@@ -1,16 +1,25 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
-import { benchCommand } from './bench.ts'
 import type { Command } from './command.ts'
-import { devicesCommand } from './devices.ts'
-import { planCommand } from './plan.ts'
-import { showCommand } from './show.ts'
 
-const commands: Readonly<Record<string, Command>> = {
-  devices: devicesCommand,
-  show: showCommand,
-  plan: planCommand,
-  bench: benchCommand,
+/** Each command is loaded when it is asked for. */
+const commands: Readonly<Record<string, { readonly summary: string; readonly load: () => Promise<Command> }>> = {
+  devices: {
+    summary: 'the adapters and back ends of this machine: tiers, limits, features, threads, SIMD',
+    load: async () => (await import('./devices.ts')).devicesCommand,
+  },
+  show: {
+    summary: "an algorithm's kernels as IR, WGSL or WAT, and the block map of a mask",
+    load: async () => (await import('./show.ts')).showCommand,
+  },
+  plan: {
+    summary: 'bytes that a call reads, writes and allocates',
+    load: async () => (await import('./plan.ts')).planCommand,
+  },
+  bench: {
+    summary: 'times causal attention on the devices at hand, checked against float64 first',
+    load: async () => (await import('./bench.ts')).benchCommand,
+  },
 }
 
 // a reader that has seen enough (`fovea show flash | head`) is no fault
@@ -37,8 +46,9 @@ async function main(args: readonly string[]): Promise<void> {
     console.log((JSON.parse(manifest) as { version: string }).version)
     return
   }
-  const command = Object.hasOwn(commands, name) ? commands[name] : undefined
-  if (!command) throw new Error(`fovea: no command '${name}'; there are ${Object.keys(commands).join(', ')}`)
+  const found = Object.hasOwn(commands, name) ? commands[name] : undefined
+  if (!found) throw new Error(`fovea: no command '${name}'; there are ${Object.keys(commands).join(', ')}`)
+  const command = await found.load()
   if (rest.includes('--help') || rest.includes('-h')) console.log(command.help)
   else await command.run(rest)
 }

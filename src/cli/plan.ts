@@ -14,7 +14,6 @@ const where = 'fovea plan'
 const kinds: readonly DeviceKind[] = ['webgpu', 'wasm']
 
 export const planCommand: Command = {
-  summary: 'bytes that a call reads, writes and allocates',
   help: [
     'usage: fovea plan <algorithm> <shape> [options]',
     '',

@@ -2,13 +2,12 @@ import { drawBlockMap } from '../attention/draw-block-map.ts'
 import type { DeviceKind, WebgpuTier } from '../device/device-info.ts'
 import { tiling } from '../device/tuning.ts'
 import { printProgram } from '../ir/print.ts'
+import type { Program } from '../ir/schedule.ts'
 import { algorithmCall, algorithmNames } from './algorithm-calls.ts'
 import { floatDTypes, parseShape } from './call-shape.ts'
 import { type Command, oneOf, parseCommand, wholeNumber } from './command.ts'
 import { maskForms, parseMask } from './mask-argument.ts'
 import { maskMap } from './mask-map.ts'
-import { printProgramWat } from './print-wat.ts'
-import { printWgsl } from './print-wgsl.ts'
 import { recordCall } from './recorded-call.ts'
 import { parseScore, scoreForms } from './score-argument.ts'
 
@@ -17,7 +16,6 @@ const targets = ['ir', 'wgsl', 'wat'] as const
 const tiers = ['0', '1', '2', '3'] as const
 
 export const showCommand: Command = {
-  summary: "an algorithm's kernels as IR, WGSL or WAT, and the block map of a mask",
   help: [
     'usage: fovea show [<algorithm>] [options]',
     '',
@@ -87,13 +85,17 @@ export const showCommand: Command = {
     const { kernels } = await recordCall(where, name, { shape, dtype, maskMod, scoreMod }, as)
     // one text for each program, however often it is run
     const programs = [...new Set(kernels.map(({ program }) => program))]
-    const print = {
-      ir: printProgram,
-      wgsl: (program: (typeof programs)[number]) => printWgsl(program, tier),
-      wat: printProgramWat,
-    }
-    for (const program of programs) console.log(print[target](program))
+    const print = await printer(target, tier)
+    for (const program of programs) console.log(print(program))
   },
+}
+
+/** Back ends are loaded when they are asked for. */
+async function printer(target: (typeof targets)[number], tier: WebgpuTier): Promise<(program: Program) => string> {
+  if (target === 'ir') return printProgram
+  if (target === 'wat') return (await import('./print-wat.ts')).printProgramWat
+  const { printWgsl } = await import('./print-wgsl.ts')
+  return (program) => printWgsl(program, tier)
 }
 
 function listAlgorithms(): string {
