@@ -18,6 +18,8 @@ import { openDevice } from './open-device.ts'
 const devices: readonly [string, DeviceKind, DeviceOptions][] = [
   ['interpret', 'interpret', {}],
   ['interpret real', 'interpret', { interpret: { precision: 'real' } }],
+  ['wasm', 'wasm', { wasm: { threads: 2 } }],
+  ['wasm plain, one thread', 'wasm', { wasm: { threads: 1, relaxed: false } }],
   ['webgpu T0', 'webgpu', { webgpu: { tier: 0 } }],
   ['webgpu', 'webgpu', {}],
 ]

@@ -12,13 +12,18 @@ export function messageOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String((cause as { message?: unknown } | null)?.message ?? cause)
 }
 
-/** `work`, its errors under the name of the public function that was called. */
-export function underName<T>(where: string, program: string, work: () => T): T {
+/** An error under the name of the public function that was called; one that is none of ours becomes `device`. */
+export function restate(where: string, cause: unknown, subject: string | null = null): FoveaError {
+  const ours = cause instanceof FoveaError ? cause : null
+  const message = ours ? ours.message.slice(ours.where.length + 2) : messageOf(cause)
+  return new FoveaError(ours?.code ?? 'device', where, subject === null ? message : `${subject}: ${message}`, { cause })
+}
+
+/** `work`, whose errors are restated under the name of the public function, about `subject`. */
+export function underName<T>(where: string, subject: string | null, work: () => T): T {
   try {
     return work()
   } catch (cause) {
-    if (!(cause instanceof FoveaError)) throw cause
-    const message = cause.message.slice(cause.where.length + 2)
-    throw new FoveaError(cause.code, where, `${program}: ${message}`, { cause })
+    throw restate(where, cause, subject)
   }
 }

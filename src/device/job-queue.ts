@@ -1,5 +1,5 @@
 import { FoveaError } from '../ir/error.ts'
-import { type Fault, messageOf } from './fault.ts'
+import { type Fault, restate } from './fault.ts'
 
 /** Work in the order in which it was enqueued: done at once while nothing is pending, else one after the other. */
 export class JobQueue {
@@ -7,6 +7,10 @@ export class JobQueue {
   #tail: Promise<void> | null = null
   #fault: unknown = null
   #ended: Fault | null = null
+
+  get idle(): boolean {
+    return this.#tail === null
+  }
 
   /** A job that is done at once throws to the caller; the error of a later one rejects the next `wait`. */
   enqueue(job: () => void | Promise<void>): void {
@@ -27,8 +31,7 @@ export class JobQueue {
     const fault = this.#fault
     if (fault === null) return
     this.#fault = null
-    if (fault instanceof FoveaError) throw fault
-    throw new FoveaError('device', where, messageOf(fault), { cause: fault })
+    throw restate(where, fault)
   }
 
   /** Skips what has not begun; every `wait` rejects. */

@@ -1,0 +1,135 @@
+import { FoveaError } from '../ir/error.ts'
+import type { Program } from '../ir/schedule.ts'
+import { compileProgram, type WasmKernel } from '../wasm/compile-program.ts'
+import { type KernelArgument, openPool, type WasmPool } from '../wasm/pool.ts'
+import type { Backend, BoundArgument, MemoryBlock } from './backend.ts'
+import type { DeviceTime } from './device.ts'
+import type { DeviceInfo } from './device-info.ts'
+import type { WasmOptions } from './device-options.ts'
+import { restate, underName } from './fault.ts'
+import { JobQueue } from './job-queue.ts'
+import { ProgramCache } from './program-cache.ts'
+
+/** A piece of the memory that the workers share. */
+export interface WasmBlock extends MemoryBlock {
+  readonly pointer: number
+}
+
+/** what 32-bit addresses reach, less a page */
+const addressableBytes = 65535 * 65536
+
+/** Opens the pool of workers. Throws `unsupported` where the engine lacks what was asked for, `argument`, `memory`. */
+export async function openWasmBackend(where: string, options: WasmOptions): Promise<WasmBackend> {
+  const { maxBytes = addressableBytes } = options
+  if (!Number.isSafeInteger(maxBytes) || maxBytes < 2 ** 20)
+    throw new FoveaError('argument', where, `wasm.maxBytes must be a whole number of bytes ≥ 1 MiB, got ${maxBytes}`)
+  const pool = await openPool(options).catch((cause: unknown) => {
+    throw restate(where, cause)
+  })
+  return new WasmBackend(pool, Math.min(maxBytes, addressableBytes))
+}
+
+/** A pool of WebAssembly workers as a device. */
+export class WasmBackend implements Backend<WasmBlock> {
+  readonly kind = 'wasm'
+  readonly info: DeviceInfo
+  readonly spareBytes = 0
+  readonly #pool: WasmPool
+  readonly #maxBytes: number
+  readonly #kernels = new ProgramCache<WasmKernel>()
+  readonly #queue = new JobQueue()
+
+  constructor(pool: WasmPool, maxBytes: number) {
+    this.#pool = pool
+    this.#maxBytes = maxBytes
+    const shared = typeof SharedArrayBuffer === 'function' && pool.memory.buffer instanceof SharedArrayBuffer
+    this.info = {
+      name: `WebAssembly on ${pool.threads === 1 ? 'one thread' : `${pool.threads} threads`}`,
+      tier: null,
+      threads: pool.threads,
+      simd: pool.relaxed ? 'relaxed-simd' : 'simd',
+      limits: { maxBytes },
+      features: shared ? ['shared-memory'] : [],
+    }
+  }
+
+  assertUsable(): void {}
+
+  allocate(where: string, bytes: number, zero: boolean): WasmBlock {
+    if (bytes > this.#maxBytes)
+      throw new FoveaError('limit', where, `${bytes} bytes in one tensor; this device has ${this.#maxBytes} (maxBytes)`)
+    const byteLength = Math.ceil(bytes / 64) * 64
+    const pointer = underName(where, null, () => this.#pool.allocate(byteLength))
+    if (zero) this.#bytes(pointer, byteLength).fill(0)
+    return { pointer, byteLength }
+  }
+
+  free({ pointer }: WasmBlock): void {
+    this.#queue.enqueue(() => this.#pool.free(pointer))
+  }
+
+  write(_where: string, { pointer }: WasmBlock, byteOffset: number, bytes: Uint8Array): void {
+    // the caller may change its array before our turn comes
+    const kept = this.#queue.idle ? bytes : bytes.slice()
+    this.#queue.enqueue(() => this.#bytes(pointer + byteOffset, kept.byteLength).set(kept))
+  }
+
+  async read(where: string, { pointer }: WasmBlock, byteOffset: number, byteLength: number): Promise<Uint8Array> {
+    // its own memory: no text decoder or socket takes views of shared memory
+    const copy = new Uint8Array(byteLength)
+    this.#queue.enqueue(() => copy.set(this.#bytes(pointer + byteOffset, byteLength)))
+    await this.#queue.wait(where)
+    return copy
+  }
+
+  run(
+    where: string,
+    program: Program,
+    grid: readonly [number, number, number],
+    args: readonly BoundArgument<WasmBlock>[],
+  ): void {
+    const kernel = this.#compile(where, program)
+    const bound = args.map(toKernelArgument)
+    this.#queue.enqueue(() => this.#pool.run(kernel, bound, grid))
+  }
+
+  async prepare(where: string, program: Program): Promise<void> {
+    this.#compile(where, program)
+  }
+
+  sync(where: string): Promise<void> {
+    return this.#queue.wait(where)
+  }
+
+  async time(work: () => void | Promise<void>): Promise<DeviceTime> {
+    await this.sync('device.time')
+    const start = performance.now()
+    await work()
+    await this.sync('device.time')
+    return { nanoseconds: (performance.now() - start) * 1e6, clock: 'wall' }
+  }
+
+  dispose(): void {
+    this.#queue.end({ code: 'disposed', message: 'the wasm device was disposed' })
+    this.#pool.dispose()
+  }
+
+  #compile(where: string, program: Program): WasmKernel {
+    const known = this.#kernels.get(program)
+    if (known) return known
+    const { relaxed } = this.#pool
+    const kernel = underName(where, program.name, () => compileProgram(program, { relaxed }))
+    return this.#kernels.set(program, kernel)
+  }
+
+  /** A view of the memory, made anew each time because growth replaces its buffer. */
+  #bytes(pointer: number, byteLength: number): Uint8Array {
+    return new Uint8Array(this.#pool.memory.buffer, pointer, byteLength)
+  }
+}
+
+function toKernelArgument(argument: BoundArgument<WasmBlock>): KernelArgument {
+  if (argument.kind === 'scalar') return { kind: 'scalar', value: argument.value }
+  const { shape, strides, offset } = argument.spec
+  return { kind: 'tensor', pointer: argument.block.pointer, shape, strides, offset }
+}
