@@ -139,6 +139,18 @@ describe("the user's own device and buffers", () => {
     expect(act).toThrow(fault(code, message))
   })
 
+  it('refuses a buffer that ends inside a vector of an aligned kernel', () => {
+    const program = defineProgram('aligned', (p) => {
+      const x = p.input('x', 'f32', [null], { alignment: 4 })
+      const y = p.output('y', 'f32', [null])
+      p.emit(store(y, [rowRange(0, 8)], load(x, [rowRange(0, 8)])))
+    })
+    const x = device.fromBuffer(gpu.createBuffer({ size: 20, usage: storage }), { shape: [5] })
+    expect(() => device.run({ program, grid: [1, 1, 1], scalars: {} }, { x, y: device.zeros([5]) })).toThrow(
+      fault('argument', /^device.run: aligned: the buffer of x must be a multiple of 16 bytes long, got 20/),
+    )
+  })
+
   it('is not destroyed by dispose, and all of our buffers are', async () => {
     const mine = await openDevice('webgpu', { webgpu: { device: gpu } })
     const x = mine.zeros([1024])
