@@ -34,8 +34,9 @@ export class ByteWriter {
     for (;;) {
       const low = rest & 0x7f
       rest >>= 7
-      if ((rest === 0 && (low & 0x40) === 0) || (rest === -1 && (low & 0x40) !== 0)) return this.byte(low)
-      this.byte(low | 0x80)
+      const last = rest === (low & 0x40 ? -1 : 0)
+      this.byte(last ? low : low | 0x80)
+      if (last) return
     }
   }
 

@@ -130,7 +130,8 @@ function binary(scope: EmitScope, node: BinaryNode): Instruction {
 
 function cast(scope: EmitScope, x: Node, to: Node): Instruction {
   const value = scalarValue(scope, x)
-  if (to.dtype === 'bool') return isFloat(x.dtype) ? op('f32.ne', value, f32(0)) : op('i32.ne', value, i32(0))
+  if (to.dtype === 'bool')
+    return isFloat(x.dtype) ? op('f32.gt', op('f32.abs', value), f32(0)) : op('i32.ne', value, i32(0))
   if (to.dtype === 'f32') {
     if (isFloat(x.dtype)) return value
     return op(x.dtype === 'u32' ? 'f32.convert_i32_u' : 'f32.convert_i32_s', value)

@@ -108,7 +108,8 @@ export class KernelFrame {
     const key = `${index} ${word}`
     let local = this.#locals.get(key)
     if (!local) {
-      local = this.#f.local(type, name)
+      // no scope may take it back, nor give it one of its own: it is set at the start of the function
+      local = this.#f.localOf(undefined, type, `param:${name}`)
       this.#locals.set(key, local)
       this.prologue.push(
         set(local, load(type === 'f32' ? 'f32.load' : 'i32.load', get(this.#address), start + 4 * word)),

@@ -148,7 +148,8 @@ export function castLanes(
   if (from === 'f16 bits') return widenHalf(m, x)
   if (from === 'bf16 bits') return widenBfloat(x)
   if (from === to) return x
-  if (to === 'bool') return isFloat(from) ? op('f32x4.ne', x, m.constant(0)) : op('i32x4.ne', x, m.integer(0))
+  if (to === 'bool')
+    return isFloat(from) ? op('f32x4.gt', op('f32x4.abs', x), m.constant(0)) : op('i32x4.ne', x, m.integer(0))
   if (isFloat(to)) {
     const wide = isFloat(from)
       ? x

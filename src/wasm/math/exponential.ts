@@ -32,7 +32,7 @@ export function exp(m: VectorMath, value: Instruction): Instruction {
   const n = m.share(op('f32x4.sub', shifted(), m.constant(rounder)))
   // ln 2 in two parts, the first short enough that n · part is exact
   const partial = m.multiplyAdd(n(), m.constant(-0.693359375), x())
-  const rest = m.share(m.multiplyAdd(n(), m.constant(2.12194440054690583e-4), partial))
+  const rest = m.share(m.multiplyAdd(n(), m.constant(2.121944400546906e-4), partial))
   const scaled = scaleByPower(polynomial(m, rest, expCoefficients), shifted())
   const finite = op('v128.andnot', scaled, op('f32x4.lt', x(), m.constant(-87.33654475)))
   return op(

@@ -10,7 +10,7 @@ const coefficients = [
 /** ln x to about 1 ulp: −∞ at 0, NaN below, ∞ at ∞. */
 export function log(m: VectorMath, value: Instruction): Instruction {
   const { x, f, exponent, correction } = split(m, value)
-  const small = m.multiplyAdd(exponent(), m.constant(-2.12194440054690583e-4), correction())
+  const small = m.multiplyAdd(exponent(), m.constant(-2.121944400546906e-4), correction())
   const result = m.multiplyAdd(exponent(), m.constant(0.693359375), op('f32x4.add', f(), small))
   return special(m, x, result)
 }

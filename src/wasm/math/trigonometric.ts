@@ -45,6 +45,6 @@ function reduce(m: VectorMath, lanes: Instruction): { rest: Instruction; quarter
   const n = m.share(op('f64x2.nearest', op('f64x2.mul', x(), f64x2(2 / Math.PI))))
   // π/2 in two parts, the first of 25 bits: n times it is exact
   const partial = op('f64x2.sub', x(), op('f64x2.mul', n(), f64x2(1.5707963109016418)))
-  const rest = op('f64x2.sub', partial, op('f64x2.mul', n(), f64x2(1.5893254773528197e-8)))
+  const rest = op('f64x2.sub', partial, op('f64x2.mul', n(), f64x2(1.58932547735282e-8)))
   return { rest: op('f32x4.demote_f64x2_zero', rest), quarters: op('i32x4.trunc_sat_f64x2_s_zero', n()) }
 }

@@ -30,9 +30,10 @@ export function assignSlots(plan: Plan, base: number): Slots {
   const isBuffer = (node: Node) =>
     plan.buffered(node) || (!isScalar(node) && (node.op === 'arg' || node.op === 'result'))
   const slotOf = (node: Node, map: Map<Node, Slot> = plain): Slot => {
-    let slot = map.get(node)
-    if (!slot)
-      map.set(node, (slot = map === transposed ? makeSlot(node.cols, node.rows) : makeSlot(node.rows, node.cols)))
+    const known = map.get(node)
+    if (known) return known
+    const slot = map === transposed ? makeSlot(node.cols, node.rows) : makeSlot(node.rows, node.cols)
+    map.set(node, slot)
     return slot
   }
   const touch = (storage: Storage, at: number) => {

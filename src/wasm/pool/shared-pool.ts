@@ -17,6 +17,7 @@ export class SharedPool implements WasmPool {
   readonly #workers: PoolWorker[] = []
   readonly #kernels = new Map<WasmKernel, number>()
   readonly #queue: KernelRun[] = []
+  #lastKernel = 0
   #running: { run: KernelRun; module: number } | null = null
   #scratch = { pointer: 0, stride: 0 }
   #ended: FoveaError | null = null
@@ -129,7 +130,7 @@ export class SharedPool implements WasmPool {
       module = this.#allocator.allocate(kernel.bytes.length)
       new Uint8Array(this.memory.buffer, module, kernel.bytes.length).set(kernel.bytes)
     }
-    const id = known ?? this.#kernels.size + 1
+    const id = known ?? ++this.#lastKernel
     this.#kernels.set(kernel, id)
     new Uint8Array(this.memory.buffer, frameAddress, run.frame.length).set(run.frame)
     words[control.kernel] = id

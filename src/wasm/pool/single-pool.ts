@@ -62,7 +62,15 @@ export class SinglePool implements WasmPool {
   ): Promise<void> {
     this.#assertOpen('wasm.run')
     if (total === 0) return
-    const tile = this.#tiles.get(kernel) ?? this.#instantiate(kernel)
+    const guarded = <T>(work: () => T): T => {
+      try {
+        return work()
+      } catch (cause) {
+        const text = cause instanceof Error ? cause.message : String(cause)
+        throw new FoveaError('device', 'wasm.run', `${kernel.name} failed: ${text}`, { cause })
+      }
+    }
+    const tile = this.#tiles.get(kernel) ?? guarded(() => this.#instantiate(kernel))
     if (this.#scratch.bytes < kernel.scratchBytes) {
       if (this.#scratch.pointer !== 0) this.#allocator.free(this.#scratch.pointer)
       this.#scratch = { pointer: 0, bytes: 0 }
@@ -73,12 +81,7 @@ export class SinglePool implements WasmPool {
     let start = performance.now()
     for (let next = 0; next < total; next++) {
       const row = Math.floor(next / gridX)
-      try {
-        tile(frameAddress, this.#scratch.pointer, next % gridX, row % gridY, Math.floor(row / gridY))
-      } catch (cause) {
-        const text = cause instanceof Error ? cause.message : String(cause)
-        throw new FoveaError('device', 'wasm.run', `${kernel.name} failed: ${text}`, { cause })
-      }
+      guarded(() => tile(frameAddress, this.#scratch.pointer, next % gridX, row % gridY, Math.floor(row / gridY)))
       if (performance.now() - start < sliceMilliseconds) continue
       await new Promise((resolve) => setTimeout(resolve, 0))
       this.#assertOpen('wasm.run')

@@ -1,0 +1,175 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { colRange, defineProgram, FoveaError, load, rowRange, store } from '../tile/index.ts'
+import { encodeModule } from './assembler/encode-module.ts'
+import { FunctionBuilder } from './assembler/function-builder.ts'
+import { op } from './assembler/instruction.ts'
+import { compileProgram, type WasmKernel } from './compile-program.ts'
+import { MemoryAllocator } from './pool/memory-allocator.ts'
+import { SinglePool } from './pool/single-pool.ts'
+import { type KernelArgument, openPool, type WasmPool } from './pool.ts'
+
+const pools: WasmPool[] = []
+afterEach(() => {
+  for (const pool of pools.splice(0)) pool.dispose()
+})
+async function open(threads: number, maxBytes?: number): Promise<WasmPool> {
+  const pool = await openPool({ threads, ...(maxBytes === undefined ? {} : { maxBytes }) })
+  pools.push(pool)
+  return pool
+}
+
+/** out[i] = 2 · in[i] + 1, 32 elements a program */
+const doubling = defineProgram('doubling', (p) => {
+  const from = p.input('from', 'f32', [null])
+  const to = p.output('to', 'f32', [null])
+  const at = colRange(p.programId(0).add(p.programId(1).mul(4)).add(p.programId(2).mul(12)).mul(32), 32)
+  p.emit(store(to, [at], load(from, [at]).mul(2).add(1)))
+})
+
+function vector(pointer: number, length: number): KernelArgument {
+  return { kind: 'tensor', pointer, shape: [length], strides: [1], offset: 0 }
+}
+
+async function double(pool: WasmPool, kernel: WasmKernel, length = 500): Promise<number[]> {
+  const [from, to] = [pool.allocate(length * 4), pool.allocate(length * 4)]
+  new Float32Array(pool.memory.buffer, from, length).set(Array.from({ length }, (_, i) => i))
+  new Float32Array(pool.memory.buffer, to, length).fill(Number.NaN)
+  await pool.run(kernel, [vector(from, length), vector(to, length)], [4, 3, 2])
+  const result = [...new Float32Array(pool.memory.buffer, to, length)]
+  pool.free(from)
+  pool.free(to)
+  return result
+}
+const doubled = Array.from({ length: 500 }, (_, i) => 2 * i + 1)
+
+/** a kernel that traps in every program */
+function trapping(): WasmKernel {
+  const kernel = compileProgram(doubling, { relaxed: false })
+  const encode = (shared: boolean) => {
+    const build = (name: string, parameters: number) => {
+      const f = new FunctionBuilder(
+        name,
+        Array.from({ length: parameters }, (_, i) => [`p${i}`, 'i32'] as const),
+      )
+      if (name === 'run' || !shared) f.emit(op('unreachable'))
+      return f.finish(true)
+    }
+    return encodeModule({
+      functions: [build('tile', 5), build('run', 6)],
+      memory: { shared, minPages: 1, maxPages: 65536 },
+    })
+  }
+  return { ...kernel, name: 'trapping', bytes: encode(true), encode }
+}
+
+describe.each([1, 2, 3])('a pool of %i', (threads) => {
+  it('runs a grid, again and again, and many kernels in a row', async () => {
+    const pool = await open(threads)
+    expect(pool.threads).toBe(threads)
+    const kernel = compileProgram(doubling, pool)
+    expect(await double(pool, kernel)).toEqual(doubled)
+    const all = await Promise.all(Array.from({ length: 20 }, () => double(pool, compileProgram(doubling, pool))))
+    for (const result of all) expect(result).toEqual(doubled)
+  })
+
+  it('rejects a kernel that traps and goes on', async () => {
+    const pool = await open(threads)
+    const failed = pool.run(trapping(), [vector(0, 1), vector(0, 1)], [8, 1, 1])
+    await expect(failed).rejects.toMatchObject({
+      name: 'FoveaError',
+      code: 'device',
+      message: expect.stringContaining('trapping failed: '),
+    })
+    expect(await double(pool, compileProgram(doubling, pool))).toEqual(doubled)
+  })
+
+  it('refuses arguments that do not fit, and an empty grid is done at once', async () => {
+    const pool = await open(threads)
+    const kernel = compileProgram(doubling, pool)
+    await expect(pool.run(kernel, [vector(0, 1)], [1, 1, 1])).rejects.toMatchObject({ code: 'argument' })
+    await expect(pool.run(kernel, [vector(0, 1), { kind: 'scalar', value: 1 }], [1, 1, 1])).rejects.toMatchObject({
+      code: 'argument',
+    })
+    await expect(
+      pool.run(kernel, [vector(0, 1), { ...vector(0, 1), shape: [1, 1] } as KernelArgument], [1, 1, 1]),
+    ).rejects.toMatchObject({ code: 'shape' })
+    await expect(pool.run(kernel, [vector(0, 1), vector(0, 1)], [1, -1, 1])).rejects.toMatchObject({ code: 'argument' })
+    await pool.run(kernel, [vector(0, 0), vector(0, 0)], [0, 1, 1])
+  })
+
+  it('ends: what is running and what comes later is rejected', async () => {
+    const pool = await open(threads)
+    const kernel = compileProgram(doubling, pool)
+    const [first, second] = [double(pool, kernel), double(pool, kernel)].map((run) =>
+      run.then(
+        () => 'done',
+        (error: FoveaError) => error.code,
+      ),
+    )
+    pool.dispose()
+    pool.dispose()
+    for (const outcome of [await first, await second]) expect(['done', 'disposed']).toContain(outcome)
+    await expect(pool.run(kernel, [vector(0, 1), vector(0, 1)], [1, 1, 1])).rejects.toMatchObject({ code: 'disposed' })
+    expect(() => pool.allocate(16)).toThrow(FoveaError)
+  })
+})
+
+describe('memory', () => {
+  it('grows while kernels keep working', async () => {
+    const pool = await open(2)
+    const kernel = compileProgram(doubling, pool)
+    expect(await double(pool, kernel)).toEqual(doubled)
+    const large = pool.allocate(300 * 1024 * 1024)
+    expect(pool.memory.buffer.byteLength).toBeGreaterThan(300 * 1024 * 1024)
+    expect(await double(pool, compileProgram(doubling, pool))).toEqual(doubled)
+    pool.free(large)
+  })
+
+  it('refuses what is beyond its bound before anything grows', async () => {
+    const pool = await open(1, 4 * 1024 * 1024)
+    const before = pool.memory.buffer.byteLength
+    expect(() => pool.allocate(5 * 1024 * 1024)).toThrow(expect.objectContaining({ code: 'memory' }))
+    expect(pool.memory.buffer.byteLength).toBe(before)
+  })
+
+  it('reuses and joins what is freed, aligned', () => {
+    const memory = new WebAssembly.Memory({ initial: 1, maximum: 64 })
+    const allocator = new MemoryAllocator(memory, 100, 64 * 65536)
+    const pointers = Array.from({ length: 20 }, (_, index) => allocator.allocate(1000 + index * 7))
+    for (const pointer of pointers) expect(pointer % 64).toBe(0)
+    expect(new Set(pointers).size).toBe(20)
+    for (const pointer of pointers.slice(3, 9)) allocator.free(pointer)
+    const joined = allocator.allocate(6 * 1000)
+    expect(joined).toBe(pointers[3])
+    for (const pointer of [...pointers, joined]) allocator.free(pointer)
+    allocator.free(12345)
+    expect(allocator.usedBytes).toBe(0)
+    expect(allocator.allocate(40 * 65536)).toBe(pointers[0])
+  })
+})
+
+it('without shared memory kernels run on the calling thread, in slices', async () => {
+  const pool = new SinglePool(new WebAssembly.Memory({ initial: 4, maximum: 1000 }), false, 1000 * 65536)
+  const kernel = compileProgram(doubling, pool)
+  expect(await Promise.all([double(pool, kernel), double(pool, kernel)])).toEqual([doubled, doubled])
+  await expect(pool.run(trapping(), [vector(0, 1), vector(0, 1)], [8, 1, 1])).rejects.toMatchObject({ code: 'device' })
+  pool.dispose()
+  await expect(double(pool, kernel)).rejects.toMatchObject({ code: 'disposed' })
+})
+
+it('compiles a kernel that names its rows only once a length, and refuses scratch beyond the caches', () => {
+  const huge = defineProgram('huge', (p) => {
+    const x = load(p.input('x', 'f32', [null, null]), [rowRange(0, 2048), colRange(0, 2048)])
+    p.emit(
+      store(
+        p.output('out', 'f32', [null, null]),
+        [rowRange(0, 2048), colRange(0, 2048)],
+        x.sub(x.rowMax()).exp().rowSum().mul(x),
+      ),
+    )
+    p.emit(store(p.output('turned', 'f32', [null, null]), [rowRange(0, 2048), colRange(0, 2048)], x.T.mul(2)))
+  })
+  expect(() => compileProgram(huge, { relaxed: false })).toThrow(
+    expect.objectContaining({ code: 'limit', message: expect.stringContaining('scratch') }),
+  )
+})
