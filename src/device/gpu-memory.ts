@@ -63,10 +63,12 @@ export class GpuMemory {
     const buffer = this.#faults.watch(
       ['validation', 'out-of-memory'],
       () => this.#device.createBuffer({ size, usage }),
-      (message, filter) =>
-        filter === 'out-of-memory'
-          ? { code: 'memory', message: `out of GPU memory at a tensor of ${bytes} bytes: ${message}` }
-          : { code: 'device', message: `a buffer of ${bytes} bytes was refused: ${message}` },
+      (message, filter) => {
+        if (filter !== 'out-of-memory')
+          return { code: 'device', message: `a buffer of ${bytes} bytes was refused: ${message}` }
+        this.#destroySpare()
+        return { code: 'memory', message: `out of GPU memory at a tensor of ${bytes} bytes: ${message}` }
+      },
     )
     this.#live.add(buffer)
     return { block: { buffer, byteLength: size, adopted: false }, fresh: true }
@@ -88,8 +90,18 @@ export class GpuMemory {
 
   /** Destroys every buffer, those of tensors included. */
   destroy(): void {
+    this.#destroySpare()
     for (const buffer of this.#live) buffer.destroy()
     this.#live.clear()
+  }
+
+  #destroySpare(): void {
+    for (const list of this.#spare.values()) {
+      for (const buffer of list) {
+        buffer.destroy()
+        this.#live.delete(buffer)
+      }
+    }
     this.#spare.clear()
     this.#spareBytes = 0
   }

@@ -104,7 +104,7 @@ function isSoftware(info: GPUAdapterInfo): boolean {
 }
 
 function nameOf(info: GPUAdapterInfo): string {
-  const parts = [info.vendor, info.architecture, info.description || info.device]
+  const parts = [info.vendor, info.architecture, info.device, info.description]
   return parts.filter((part) => part).join(' ') || 'GPU adapter without a name'
 }
 
