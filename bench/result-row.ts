@@ -14,7 +14,7 @@ export interface ResultRow {
   readonly case: string
   readonly system: string
   readonly version: string
-  readonly unit: 'GFLOP/s' | 'TFLOP/s' | 'GB/s' | 'ms'
+  readonly unit: 'GFLOP/s' | 'TFLOP/s' | 'GB/s' | 'ms' | 'pipelines'
   /** At the median time; absent when `error` says why. */
   readonly rate?: number
   readonly medianMs?: number

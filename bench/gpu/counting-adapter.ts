@@ -17,8 +17,12 @@ export async function countingAdapter(): Promise<CountingAdapter> {
   ])
   // Dawn aborts the process when this object is collected while anything made from it lives
   Object.assign(globalThis, { benchGpuOwner: gpu })
-  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' })
-  if (!adapter) throw new Error('bench: there is no WebGPU adapter')
+  const requestAdapter = async () => {
+    const found = await gpu.requestAdapter({ powerPreference: 'high-performance' })
+    if (!found) throw new Error('bench: there is no WebGPU adapter')
+    return found
+  }
+  const adapter = await requestAdapter()
   let compiled = 0
   let last: GPUDevice | undefined
   const counting = {
@@ -26,7 +30,8 @@ export async function countingAdapter(): Promise<CountingAdapter> {
     limits: adapter.limits,
     info: adapter.info,
     async requestDevice(descriptor?: GPUDeviceDescriptor) {
-      const device = await adapter.requestDevice(descriptor)
+      // an adapter gives one device
+      const device = await (await requestAdapter()).requestDevice(descriptor)
       const [now, later] = [device.createComputePipeline.bind(device), device.createComputePipelineAsync.bind(device)]
       Object.assign(device, {
         createComputePipeline(each: GPUComputePipelineDescriptor) {

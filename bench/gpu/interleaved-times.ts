@@ -10,12 +10,13 @@ export interface Times {
 
 /**
  * Time of one run of each variant, all variants in turn in every round, so that a device that grows warm slows them alike.
- * A round runs a variant as often as fills `fillMs` on the device; the first rounds warm up and do not count.
+ * A round runs a variant as often as fills `fillMs` on the device; the first rounds warm up and do not count. A device so slow
+ * that `limitMs` have passed gets fewer rounds, at least one.
  */
 export async function interleavedTimes(
   device: Device,
   variants: readonly (() => void | Promise<void>)[],
-  { rounds = 9, fillMs = 40 }: { rounds?: number; fillMs?: number } = {},
+  { rounds = 9, fillMs = 40, limitMs = 12_000 }: { rounds?: number; fillMs?: number; limitMs?: number } = {},
 ): Promise<Times[]> {
   const repeats: number[] = []
   for (const run of variants) {
@@ -26,7 +27,9 @@ export async function interleavedTimes(
   }
   const times: number[][] = variants.map(() => [])
   let clock: Times['clock'] = 'wall'
-  for (let round = -2; round < rounds; round++)
+  const start = performance.now()
+  for (let round = -2; round < rounds; round++) {
+    if (round > 0 && performance.now() - start > limitMs) break
     for (const [i, run] of variants.entries()) {
       const count = repeats[i]!
       const timed = await device.time(async () => {
@@ -35,8 +38,15 @@ export async function interleavedTimes(
       clock = timed.clock
       if (round >= 0) times[i]!.push(timed.nanoseconds / count / 1e6)
     }
+  }
   return times.map((list) => {
     const sorted = list.sort((a, b) => a - b)
-    return { medianMs: sorted[sorted.length >> 1]!, minMs: sorted[0]!, maxMs: sorted.at(-1)!, rounds, clock }
+    return {
+      medianMs: sorted[sorted.length >> 1]!,
+      minMs: sorted[0]!,
+      maxMs: sorted.at(-1)!,
+      rounds: sorted.length,
+      clock,
+    }
   })
 }

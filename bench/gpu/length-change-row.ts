@@ -3,7 +3,7 @@ import type { Device } from '../../src/device/index.ts'
 import { caseInputs, checkCase } from './attention-case.ts'
 import type { GpuRow } from './gpu-row.ts'
 
-/** Attention at several lengths, each checked: only the first may compile. The time is that of the longest first call. */
+/** Attention at several lengths, each checked: only the first may compile. Counted are those compiled later. */
 export async function lengthChangeRow(
   device: Device,
   compiled: () => number,
@@ -28,7 +28,7 @@ export async function lengthChangeRow(
   }
   const later = counts.slice(1).reduce((sum, count) => sum + count, 0)
   const name = `pipelines compiled at T ${lengths.join(', ')}: ${counts.join(', ')}`
-  const base = { case: name, system: 'fovea', unit: 'ms' } as const
+  const base = { case: name, system: 'fovea', unit: 'pipelines' } as const
   if (counts[0] === 0) return [{ ...base, error: 'nothing was compiled at the first length: the count is broken' }]
-  return [later > 0 ? { ...base, error: `${later} pipelines compiled for a changed length` } : base]
+  return [later > 0 ? { ...base, error: `${later} pipelines compiled for a changed length` } : { ...base, rate: 0 }]
 }
