@@ -30,6 +30,8 @@ export interface CapturedInput {
   readonly shape: readonly number[]
   /** values of an i32 tensor; without them the tensor is f32 and random */
   readonly integers?: readonly number[]
+  /** how far random numbers reach to both sides of 0 (2) */
+  readonly reach?: number
 }
 
 export interface PlainHooks {

@@ -1,0 +1,24 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { catalogue } from '../../src/attention/catalogue.ts'
+import type { Device } from '../../src/device/index.ts'
+import { devices } from '../numerics/devices.ts'
+import { catalogueCase } from './catalogue-case.ts'
+import { attentionFaults } from './run-attention-case.ts'
+
+const seed = 1
+const cases = catalogue.flatMap(({ name, cases }) =>
+  cases.map((example) => ({ title: `${name}: ${example.name}`, example })),
+)
+
+// a device that does not open fails every test of its own
+describe.each(Object.entries(devices))(`the catalogue, seed ${seed}, on %s`, (_, open) => {
+  let device: Device
+  beforeAll(async () => {
+    device = await open()
+  })
+  afterAll(() => device?.dispose())
+  for (const dtype of ['f32', 'f16', 'bf16'] as const)
+    test.each(cases)(`$title ${dtype}`, async ({ example }) => {
+      expect(await attentionFaults(device, catalogueCase(example, seed), dtype)).toEqual([])
+    })
+})
