@@ -10,7 +10,7 @@ export function catalogueCase(example: AttentionCase, seed: number): CaseInput {
   const next = randomNumbers(seed)
   const random = (...sizes: number[]) =>
     Float32Array.from({ length: sizes.reduce((a, b) => a * b, 1) }, () => 2 * next())
-  const captured = Object.entries(example.captured ?? {}).map(([name, { shape, integers }]) => ({
+  const captured = Object.entries(example.captured ?? {}).map(([name, { shape, integers, reach = 2 }]) => ({
     name,
     shape,
     data: integers ? Int32Array.from(integers) : random(...shape).map((x) => (x * reach) / 2),
