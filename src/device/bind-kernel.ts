@@ -26,23 +26,23 @@ export function bindKernel<Block extends MemoryBlock>(
     const tensor = (param.source ?? tensors[param.name]) as unknown
     if (!(tensor instanceof BackedTensor))
       return fail('argument', `${param.name} must be a tensor, got ${tensor === undefined ? 'nothing' : typeof tensor}`)
-    const got = describeTensor(tensor)
+    const got = () => describeTensor(tensor)
     if (tensor.device !== device)
-      fail('device', `${param.name} ${got} belongs to another device (${tensor.device.kind})`)
-    if (tensor.disposed) fail('disposed', `${param.name} ${got} was disposed`)
-    if (tensor.dtype !== param.dtype) fail('dtype', `${param.name} must be ${param.dtype}, got ${got}`)
+      fail('device', `${param.name} ${got()} belongs to another device (${tensor.device.kind})`)
+    if (tensor.disposed) fail('disposed', `${param.name} ${got()} was disposed`)
+    if (tensor.dtype !== param.dtype) fail('dtype', `${param.name} must be ${param.dtype}, got ${got()}`)
     const wanted = `[${param.sizes.map((size) => size ?? '?').join(', ')}]`
     if (
       tensor.shape.length !== param.sizes.length ||
       param.sizes.some((size, dim) => size !== null && size !== tensor.shape[dim])
     )
-      fail('shape', `${param.name} must be ${param.dtype} ${wanted}, got ${got}`)
+      fail('shape', `${param.name} must be ${param.dtype} ${wanted}, got ${got()}`)
     const last = tensor.shape.length - 1
     if (last >= 0 && (tensor.shape[last] as number) > 1 && tensor.strides[last] !== 1)
-      fail('shape', `${param.name} must be contiguous in its last dimension, got ${got}`)
+      fail('shape', `${param.name} must be contiguous in its last dimension, got ${got()}`)
     const steps = tensor.strides.filter((_, dim) => dim < last && (tensor.shape[dim] as number) > 1)
     if ([tensor.offset, ...steps].some((step) => step % param.alignment !== 0))
-      fail('argument', `offset and strides of ${param.name} must be multiples of ${param.alignment}, got ${got}`)
+      fail('argument', `offset and strides of ${param.name} must be multiples of ${param.alignment}, got ${got()}`)
     return { kind: 'tensor', param, spec: tensor, block: tensor.memory.block as Block }
   }
   const checkScalar = (param: ScalarParam): BoundArgument<Block> => {

@@ -142,6 +142,8 @@ export class WebgpuBackend implements Backend<GpuBlock> {
       ),
       grid,
     })
+    // the caller may use its buffer on the queue next, and expects our work to be there before
+    if (tensors.some(({ block }) => block.adopted)) this.#commands.submit()
   }
 
   prepare(where: string, program: Program): Promise<void> {

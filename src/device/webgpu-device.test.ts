@@ -100,6 +100,13 @@ describe("the user's own device and buffers", () => {
     const buffer = gpu.createBuffer({ size: 64, usage: storage })
     gpu.queue.writeBuffer(buffer, 0, new Float32Array([0, 1, 2, 3, 4, 5, 6, 7]))
     const x = device.fromBuffer(buffer, { shape: [4], offset: 2 })
+    // the user's own work on the queue keeps its place between ours
+    const [first, second] = [device.zeros([4]), device.zeros([4])]
+    device.run(double, { x, y: first })
+    gpu.queue.writeBuffer(buffer, 0, new Float32Array([0, 0, 20, 30, 40, 50]))
+    device.run(double, { x, y: second })
+    gpu.queue.writeBuffer(buffer, 0, new Float32Array([0, 1, 2, 3, 4, 5, 6, 7]))
+    expect([...(await first.read()), ...(await second.read())]).toEqual([4, 6, 8, 10, 40, 60, 80, 100])
     const y = device.fromBuffer(gpu.createBuffer({ size: 64, usage: storage }), { shape: [4] })
     const before = device.memory.allocated
     device.run(double, { x, y })
