@@ -72,6 +72,7 @@ export const showCommand: Command = {
     const shape = parseShape(where, words, algorithmCall(where, name).defaults)
     const kind: DeviceKind = target === 'wgsl' ? 'webgpu' : 'wasm'
     const as = { kind, tier: kind === 'webgpu' ? tier : null }
+    const { kernels } = await recordCall(where, name, { shape, dtype, maskMod, scoreMod }, as)
     if (maskMod) {
       const { tileQ, tileK } = tiling({ kind, info: { tier: as.tier } }, 'flash', {
         headDim: shape.D,
@@ -82,7 +83,6 @@ export const showCommand: Command = {
       console.log(drawBlockMap(map))
       if (values.map) return
     }
-    const { kernels } = await recordCall(where, name, { shape, dtype, maskMod, scoreMod }, as)
     // one text for each program, however often it is run
     const programs = [...new Set(kernels.map(({ program }) => program))]
     const print = await printer(target, tier)
