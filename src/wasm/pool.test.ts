@@ -149,7 +149,11 @@ describe('memory', () => {
 })
 
 it('without shared memory kernels run on the calling thread, in slices', async () => {
-  const pool = new SinglePool(new WebAssembly.Memory({ initial: 4, maximum: 1000 }), false, 1000 * 65536)
+  const pool = new SinglePool(
+    new WebAssembly.Memory({ initial: 4, maximum: 1000 }),
+    { relaxed: false, wide: false },
+    1000 * 65536,
+  )
   const kernel = compileProgram(doubling, pool)
   expect(await Promise.all([double(pool, kernel), double(pool, kernel)])).toEqual([doubled, doubled])
   await expect(pool.run(trapping(), [vector(0, 1), vector(0, 1)], [8, 1, 1])).rejects.toMatchObject({ code: 'device' })
@@ -172,4 +176,17 @@ it('compiles a kernel that names its rows only once a length, and refuses scratc
   expect(() => compileProgram(huge, { relaxed: false })).toThrow(
     expect.objectContaining({ code: 'limit', message: expect.stringContaining('scratch') }),
   )
+})
+
+it('joins vectors where V8 can, and says so where it cannot', async () => {
+  const version = Number.parseInt(process.versions.v8, 10)
+  const opened = openPool({ threads: 1, wideVectors: true })
+  if (version < 13 || process.arch !== 'x64') {
+    await expect(opened).rejects.toMatchObject({ code: 'unsupported' })
+    return
+  }
+  const pool = await opened
+  pools.push(pool)
+  expect(pool.wide).toBe(true)
+  expect(await double(pool, compileProgram(doubling, pool))).toEqual(doubled)
 })

@@ -28,6 +28,7 @@ export const builds = [
   { name: 'plain', relaxed: false, wide: false },
   ...(probeFeatures().relaxed ? [{ name: 'relaxed', relaxed: true, wide: false }] : []),
   { name: 'wide', relaxed: false, wide: true },
+  ...(probeFeatures().relaxed ? [{ name: 'wide relaxed', relaxed: true, wide: true }] : []),
 ]
 
 const guard = 0x7fc1_dead

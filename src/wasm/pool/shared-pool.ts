@@ -1,7 +1,7 @@
 import { FoveaError } from '../../ir/error.ts'
 import type { WasmKernel } from '../compile-program.ts'
 import type { KernelArgument } from '../emit/kernel-frame.ts'
-import type { WasmPool } from '../pool.ts'
+import type { WasmBuild, WasmPool } from '../pool.ts'
 import { control, controlAddress, failureAddress, frameAddress, heapAddress } from './control-block.ts'
 import { type KernelRun, packArguments } from './kernel-run.ts'
 import { MemoryAllocator } from './memory-allocator.ts'
@@ -12,6 +12,7 @@ export class SharedPool implements WasmPool {
   readonly memory: WebAssembly.Memory
   readonly threads: number
   readonly relaxed: boolean
+  readonly wide: boolean
   readonly #allocator: MemoryAllocator
   readonly #words: Int32Array<ArrayBufferLike>
   readonly #workers: PoolWorker[] = []
@@ -22,10 +23,11 @@ export class SharedPool implements WasmPool {
   #scratch = { pointer: 0, stride: 0 }
   #ended: FoveaError | null = null
 
-  private constructor(memory: WebAssembly.Memory, threads: number, relaxed: boolean, maxBytes: number) {
+  private constructor(memory: WebAssembly.Memory, threads: number, build: WasmBuild, maxBytes: number) {
     this.memory = memory
     this.threads = threads
-    this.relaxed = relaxed
+    this.relaxed = build.relaxed
+    this.wide = build.wide
     this.#allocator = new MemoryAllocator(memory, heapAddress, maxBytes)
     this.#words = new Int32Array(memory.buffer, controlAddress, 32)
   }
@@ -37,7 +39,7 @@ export class SharedPool implements WasmPool {
     relaxed: boolean,
     maxBytes: number,
   ): Promise<SharedPool> {
-    const pool = new SharedPool(memory, threads, relaxed, maxBytes)
+    const pool = new SharedPool(memory, threads, build, maxBytes)
     try {
       await new Promise<void>((resolve, reject) => {
         let waiting = threads

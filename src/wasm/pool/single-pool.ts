@@ -1,7 +1,7 @@
 import { FoveaError } from '../../ir/error.ts'
 import type { WasmKernel } from '../compile-program.ts'
 import type { KernelArgument } from '../emit/kernel-frame.ts'
-import type { WasmPool } from '../pool.ts'
+import type { WasmBuild, WasmPool } from '../pool.ts'
 import { frameAddress, heapAddress } from './control-block.ts'
 import { packArguments } from './kernel-run.ts'
 import { MemoryAllocator } from './memory-allocator.ts'
@@ -17,15 +17,17 @@ export class SinglePool implements WasmPool {
   readonly memory: WebAssembly.Memory
   readonly threads = 1
   readonly relaxed: boolean
+  readonly wide: boolean
   readonly #allocator: MemoryAllocator
   readonly #tiles = new WeakMap<WasmKernel, Tile>()
   #last: Promise<unknown> = Promise.resolve()
   #scratch = { pointer: 0, bytes: 0 }
   #disposed = false
 
-  constructor(memory: WebAssembly.Memory, relaxed: boolean, maxBytes: number) {
+  constructor(memory: WebAssembly.Memory, build: WasmBuild, maxBytes: number) {
     this.memory = memory
-    this.relaxed = relaxed
+    this.relaxed = build.relaxed
+    this.wide = build.wide
     this.#allocator = new MemoryAllocator(memory, heapAddress, maxBytes)
   }
 
