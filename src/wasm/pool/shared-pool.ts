@@ -36,7 +36,7 @@ export class SharedPool implements WasmPool {
   static async open(
     memory: WebAssembly.Memory,
     threads: number,
-    relaxed: boolean,
+    build: WasmBuild,
     maxBytes: number,
   ): Promise<SharedPool> {
     const pool = new SharedPool(memory, threads, build, maxBytes)
