@@ -26,6 +26,11 @@ export interface WasmOptions {
   readonly threads?: number
   /** relaxed SIMD (fused multiply-add): true and false force it; by default it is used where the engine has it */
   readonly relaxed?: boolean
+  /**
+   * 256-bit vectors (Node with V8 13 or newer, x64): sets an experimental flag of V8 for the whole process, so off unless
+   * asked for; `unsupported` elsewhere
+   */
+  readonly wideVectors?: boolean
   /** how far the shared memory may grow (2 GiB by default) */
   readonly maxBytes?: number
 }

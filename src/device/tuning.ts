@@ -18,24 +18,31 @@ export interface Tiling {
   readonly padTo: number
 }
 
+/** What is known of a device; limits that are not given are taken for large. */
+type DeviceClass = Pick<DeviceInfo, 'tier'> & Partial<Pick<DeviceInfo, 'limits'>>
+
 /** Tile sizes for a class of devices, from measurements (docs/LOG.md); any others are as correct. */
 export function tiling(
-  { kind, info }: { readonly kind: DeviceKind; readonly info: Pick<DeviceInfo, 'tier'> },
+  { kind, info }: { readonly kind: DeviceKind; readonly info: DeviceClass },
   algorithm: TunedAlgorithm,
   request: TilingRequest,
 ): Tiling {
-  return byDevice[kind](algorithm, request, info.tier ?? 0)
+  return byDevice[kind](algorithm, request, info)
 }
 
-type Rule = (algorithm: TunedAlgorithm, request: TilingRequest, tier: number) => Tiling
+type Rule = (algorithm: TunedAlgorithm, request: TilingRequest, info: DeviceClass) => Tiling
 
 const byDevice: Readonly<Record<DeviceKind, Rule>> = {
   interpret: () => ({ tileQ: 16, tileK: 16, padTo: 1 }),
   wasm: (algorithm) => ({ tileQ: algorithm === 'split-kv' ? 8 : 96, tileK: 64, padTo: 8 }),
-  webgpu: (algorithm, { headDim, valueDim, dtype }, tier) => {
-    const wide = Math.max(headDim, valueDim) > 64
+  webgpu: (algorithm, { headDim, valueDim, dtype }, { tier, limits }) => {
+    const width = Math.max(headDim, valueDim)
     // matrix units take f16; f32 tensors stay on the tiers below
     if (tier === 3 && dtype === 'f16') return { tileQ: algorithm === 'split-kv' ? 16 : 128, tileK: 32, padTo: 16 }
-    return { tileQ: algorithm === 'split-kv' ? 16 : 64, tileK: wide ? 32 : 64, padTo: 16 }
+    // with the 16 KiB of workgroup memory that WebGPU guarantees, larger tiles do not fit
+    const small = (limits?.maxComputeWorkgroupStorageSize ?? 32768) < 32768
+    const tileK = width > 64 || small ? 32 : 64
+    if (algorithm === 'split-kv') return { tileQ: 16, tileK, padTo: 16 }
+    return { tileQ: small && width > 160 ? 32 : 64, tileK, padTo: 16 }
   },
 }

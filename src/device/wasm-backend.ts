@@ -117,8 +117,8 @@ export class WasmBackend implements Backend<WasmBlock> {
   #compile(where: string, program: Program): WasmKernel {
     const known = this.#kernels.get(program)
     if (known) return known
-    const { relaxed } = this.#pool
-    const kernel = underName(where, program.name, () => compileProgram(program, { relaxed }))
+    const { relaxed, wide } = this.#pool
+    const kernel = underName(where, program.name, () => compileProgram(program, { relaxed, wide }))
     return this.#kernels.set(program, kernel)
   }
 
