@@ -96,13 +96,13 @@ export function renderLoad(l: Lowering, w: TextWriter, node: LoadNode, place: Pl
   if (access.chunk) {
     const value = format.loadChunk(w, buffer, guarded(access.address, condition))
     const ok =
-      mask && condition ? `${mask} & vec4<bool>(${condition})` : (mask ?? condition)
+      mask && condition ? `(${mask} & vec4<bool>(${condition}))` : (mask ?? condition)
     return ok ? `select(${valueType(node.dtype, 4)}(${zero}), ${value}, ${ok})` : value
   }
   const elements: string[] = []
   for (let at = 0; at < width; at++) {
     const parts = [condition, mask ? component(mask, at, width) : null].filter((part) => part !== null)
-    const ok = parts.length ? parts.join(' && ') : null
+    const ok = parts.length ? parts.join(' & ') : null
     const value = format.loadElement(w, buffer, guarded(elementAddress(access, at), ok))
     elements.push(ok ? `select(${zero}, ${value}, ${ok})` : value)
   }
