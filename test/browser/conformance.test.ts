@@ -17,36 +17,50 @@ beforeAll(async () => {
 })
 afterAll(() => page?.close())
 
-const open = (kind: DeviceKind, options: DeviceOptions) => page.run<OpenedInPage>(module, 'open', [kind, options])
-const goldenFaults = (name: string, dtype: string) => page.run<string[]>(module, 'goldenFaults', [name, dtype], 240_000)
+const minutes = 60_000
+const open = (kind: DeviceKind, options: DeviceOptions, tile: number | null) =>
+  page.run<OpenedInPage>(module, 'open', [kind, options, tile])
+const goldenFaults = (chosen: readonly string[], dtypes: readonly string[]) =>
+  page.run<Record<string, string[]>>(module, 'goldenFaults', [chosen, dtypes], 10 * minutes)
 
 describe.each([0, 1] as const)('WebGPU of the browser, tier %i', (tier) => {
+  let faults: Record<string, string[]>
+
   beforeAll(async () => {
-    const opened = await open('webgpu', { webgpu: { tier } })
+    const opened = await open('webgpu', { webgpu: { tier } }, 16)
     expect(opened.name.toLowerCase()).toContain('swiftshader')
     expect(opened.tier).toBe(tier)
+    faults = await goldenFaults(names, ['f32'])
+  }, 10 * minutes)
+
+  it.each(names)('%s', (name) => {
+    expect(faults[name]).toEqual([])
   })
 
-  it.each(names)('%s', async (name) => {
-    expect(await goldenFaults(name, 'f32')).toEqual([])
+  it('causal with the tiles of a real device, in f16 storage too', async () => {
+    await open('webgpu', { webgpu: { tier } }, null)
+    expect(await goldenFaults(['causal'], ['f32', 'f16'])).toEqual({ causal: [] })
   })
 })
 
 describe('WebAssembly workers of the browser', () => {
+  let faults: Record<string, string[]>
+
   beforeAll(async () => {
-    const opened = await open('wasm', { wasm: { threads: 2 } })
+    const opened = await open('wasm', { wasm: { threads: 2 } }, null)
     expect(opened.isolated).toBe(true)
     expect(opened.threads).toBe(2)
+    faults = await goldenFaults(names, ['f32', 'f16', 'bf16'])
+  }, 10 * minutes)
+
+  it.each(names)('%s', (name) => {
+    expect(faults[name]).toEqual([])
   })
 
-  it.each(names)('%s', async (name) => {
-    for (const dtype of ['f32', 'f16', 'bf16']) expect(await goldenFaults(name, dtype), dtype).toEqual([])
+  it('are as many as there are processors, when not told', async () => {
+    const opened = await open('wasm', {}, null)
+    expect(opened.threads).toBe(opened.processors)
   })
-})
-
-it('uses all processors for WebAssembly when not told', async () => {
-  const opened = await open('wasm', {})
-  expect(opened.threads).toBe(opened.processors)
 })
 
 it('runs the built package by its name', async () => {
