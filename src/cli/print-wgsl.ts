@@ -1,6 +1,7 @@
 import type { Program } from '../ir/schedule.ts'
-import type { Tier, WgslCapabilities } from '../wgsl/capabilities.ts'
+import type { Tier } from '../wgsl/capabilities.ts'
 import { lowerProgram } from '../wgsl/lower-program.ts'
+import { typicalCapabilities } from './typical-capabilities.ts'
 
 /** The shader of a program for an adapter that has no more than its tier promises. */
 export function printWgsl(program: Program, tier: Tier): string {
@@ -10,31 +11,4 @@ export function printWgsl(program: Program, tier: Tier): string {
     ...notes.map((note) => `// ${note}`),
   ]
   return `${head.join('\n')}\n${code.trimEnd()}\n`
-}
-
-/** What adapters of desktops and phones allow today; the least that WebGPU promises is half the workgroup memory. */
-const common: WgslCapabilities = {
-  tier: 0,
-  maxWorkgroupBytes: 32_768,
-  maxInvocations: 256,
-  maxStorageBuffers: 8,
-  subgroupMinSize: 4,
-  subgroupMaxSize: 128,
-  subgroupMatrixConfigs: [],
-}
-
-const typicalCapabilities: Readonly<Record<Tier, WgslCapabilities>> = {
-  0: common,
-  1: { ...common, tier: 1 },
-  2: { ...common, tier: 2 },
-  // matrix units are rare enough to be taken from one card: an NVIDIA H200
-  3: {
-    ...common,
-    tier: 3,
-    maxWorkgroupBytes: 49_152,
-    maxInvocations: 1024,
-    subgroupMinSize: 32,
-    subgroupMaxSize: 32,
-    subgroupMatrixConfigs: [{ componentType: 'f16', resultComponentType: 'f32', M: 16, N: 16, K: 16 }],
-  },
 }

@@ -72,6 +72,7 @@ function describe(where: string, device: GPUDevice, adapter: GPUAdapterInfo, opt
     subgroupMinSize: adapter.subgroupMinSize ?? 4,
     subgroupMaxSize: adapter.subgroupMaxSize ?? 128,
     subgroupMatrixConfigs: tier === 3 ? [...configs] : [],
+    subgroupsInStep: adapter.vendor === 'nvidia',
   }
   const info: DeviceInfo = {
     name: nameOf(adapter),

@@ -19,4 +19,9 @@ export interface WgslCapabilities {
   readonly subgroupMinSize: number
   readonly subgroupMaxSize: number
   readonly subgroupMatrixConfigs: readonly SubgroupMatrixConfig[]
+  /**
+   * what one invocation of a subgroup writes to workgroup memory, the others see without a barrier; WGSL does not promise it,
+   * the hardware of some vendors does (NVIDIA)
+   */
+  readonly subgroupsInStep?: boolean
 }

@@ -23,7 +23,9 @@ export function isUnsupported(x: object): x is Unsupported {
 export function fragmentConfig(capabilities: WgslCapabilities): FragmentConfig | Unsupported {
   const { subgroupMinSize, subgroupMaxSize } = capabilities
   if (subgroupMinSize !== subgroupMaxSize)
-    return { unsupported: `subgroups of ${subgroupMinSize} to ${subgroupMaxSize} invocations: rows need a fixed number of lanes` }
+    return {
+      unsupported: `subgroups of ${subgroupMinSize} to ${subgroupMaxSize} invocations: rows need a fixed number of lanes`,
+    }
   const usable = capabilities.subgroupMatrixConfigs
     .filter((c) => c.componentType === 'f16' && c.resultComponentType === 'f32')
     .filter((c) => subgroupMaxSize % c.M === 0 && c.N % 4 === 0)

@@ -1,6 +1,16 @@
 import type { Node } from '../ir/index.ts'
 import type { DotNode } from '../ir/node.ts'
-import { blockRow, columnsHeld, type FragmentContext, fragment, idOf, leftMatrix, meet, resultMatrix, rightMatrix } from './fragment-context.ts'
+import {
+  blockRow,
+  columnsHeld,
+  type FragmentContext,
+  fragment,
+  idOf,
+  leftMatrix,
+  meet,
+  resultMatrix,
+  rightMatrix,
+} from './fragment-context.ts'
 import type { Exchange } from './fragment-layout.ts'
 import type { Accumulator } from './fragment-roles.ts'
 import type { Lowering } from './lowering.ts'
@@ -105,7 +115,9 @@ function leftsFromLanes(c: FragmentContext, dot: DotNode, depth: number): string
   const { config, blocks } = c.layout.distribution
   const write = (i: number) =>
     w.block('', () =>
-      writeLefts(c, i, dot.a.cols / (4 * config.lanesPerRow), (j) => renderWide(l, w, dot.a, slotPlace(l.grid, i, j), 4)),
+      writeLefts(c, i, dot.a.cols / (4 * config.lanesPerRow), (j) =>
+        renderWide(l, w, dot.a, slotPlace(l.grid, i, j), 4),
+      ),
     )
   const load = (i: number) => Array.from({ length: depth }, (_, kk) => w.declare(loadLeft(c, i, kk), 'a'))
   const all = Array.from({ length: blocks }, (_, i) => i)
@@ -234,10 +246,15 @@ function scaleBlock(c: FragmentContext, accumulator: Accumulator, i: number, fac
     meet(c)
     storeResults(c, accumulator.name, i, n, count)
     meet(c)
-    for (let j = 0; j < (count * N) / (4 * lanesPerRow); j++) {
+    const chunks = Array.from({ length: (count * N) / (4 * lanesPerRow) }, (_, j) =>
+      w.declare(`${readResults(c, i, j)} * ${factor}`, 'scaled'),
+    )
+    chunks.forEach((chunk, j) => {
       const at = laneElement(c, results, i, j)
-      for (let part = 0; part < 4; part++) w.line(`results[${at} + ${part}u] *= ${factor};`)
-    }
+      components.forEach((part, of) => {
+        w.line(`results[${at} + ${of}u] = ${chunk}.${part};`)
+      })
+    })
     meet(c)
     const base = exchangeBase(c, results, i)
     for (let k = 0; k < count; k++)

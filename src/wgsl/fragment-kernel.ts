@@ -1,5 +1,6 @@
 import type { Node, Program, TensorParam } from '../ir/index.ts'
 import { argumentLayout } from './argument-layout.ts'
+import type { TensorBinding } from './bind-tensors.ts'
 import type { WgslCapabilities } from './capabilities.ts'
 import { fragmentConfig, isUnsupported, type Unsupported } from './fragment-config.ts'
 import type { FragmentContext } from './fragment-context.ts'
@@ -14,39 +15,29 @@ import { storageFormat } from './storage-format.ts'
 import { TextWriter } from './text-writer.ts'
 import type { ThreadGrid } from './thread-grid.ts'
 import { virtualValues } from './virtual-values.ts'
+import type { WgslKernel } from './wgsl-kernel.ts'
 import { wideHalves } from './wide-halves.ts'
-
-/** A program as one kernel on subgroup matrices. */
-export interface FragmentKernel {
-  readonly code: string
-  readonly invocations: number
-  /** bytes of workgroup memory */
-  readonly workgroupBytes: number
-}
 
 /**
  * Lowers a program to tensor cores: results of `dot` in fragments dealt to subgroups by rows, operands in padded workgroup
- * memory, read one round ahead; element-wise and row work on the lanes of a row. `inStep`: what one invocation of a subgroup
- * writes to workgroup memory, the others see without a barrier (NVIDIA's hardware does this; WGSL does not promise it).
+ * memory, read one round ahead; element-wise and row work on the lanes of a row.
  */
-export function lowerFragments(
-  program: Program,
-  capabilities: WgslCapabilities,
-  options: { inStep?: boolean } = {},
-): FragmentKernel | Unsupported {
+export function lowerFragments(program: Program, capabilities: WgslCapabilities): WgslKernel | Unsupported {
   const config = fragmentConfig(capabilities)
   if (isUnsupported(config)) return config
   const uses = nodeUses(program)
   const virtual = virtualValues(uses)
   const roles = fragmentRoles(program, uses, virtual)
   if (isUnsupported(roles)) return roles
-  const inStep = options.inStep ?? false
+  const inStep = capabilities.subgroupsInStep ?? false
   const layout = fragmentLayout(config, capabilities, uses, roles, inStep)
   if (isUnsupported(layout)) return layout
   const problem = unsupportedValue(uses, roles, layout, (node) => virtual.has(node))
   if (problem) return problem
   if (layout.distribution.invocations > capabilities.maxInvocations)
-    return { unsupported: `${layout.distribution.invocations} invocations, the device has ${capabilities.maxInvocations}` }
+    return {
+      unsupported: `${layout.distribution.invocations} invocations, the device has ${capabilities.maxInvocations}`,
+    }
 
   const helpers = new Set<string>()
   const helper = (name: string) => {
@@ -54,12 +45,14 @@ export function lowerFragments(
     return name
   }
   const args = argumentLayout(program)
+  const tensors = program.params.filter((param) => param.kind === 'tensor')
+  if (tensors.length > capabilities.maxStorageBuffers)
+    return { unsupported: `${tensors.length} tensors, the device binds ${capabilities.maxStorageBuffers}` }
   const bound = new Map<TensorParam, BoundTensor>()
-  for (const param of program.params) {
-    if (param.kind !== 'tensor') continue
+  for (const param of tensors) {
     const wide = param.dtype === 'f16' && param.access === 'read' && param.alignment >= 8
     const format = wide ? wideHalves : storageFormat(param.dtype, param.alignment, true, 'owned', helper)
-    bound.set(param, { buffer: `tensor_${param.name}`, format })
+    bound.set(param, { buffer: `tensor_${param.name.replace(/\W/g, '_')}`, format })
   }
   const { groupRows } = layout.distribution
   const grid: ThreadGrid = { rows: groupRows * config.M, cols: config.lanesPerRow }
@@ -76,13 +69,16 @@ export function lowerFragments(
   const w = new TextWriter('  ')
   const c: FragmentContext = { l, w, layout, roles, uses, inStep }
   emitFragmentRegion(c, program.body, null)
+  const bindings = tensors.map((param, binding): TensorBinding => {
+    return { param, binding, access: param.access === 'write' ? 'read_write' : 'read' }
+  })
   const code = [
     ...header(layout),
-    `@group(0) @binding(0) var<uniform> args: array<vec4<u32>, ${args.vectors}>;`,
-    ...[...bound].map(
-      ([param, { buffer, format }], at) =>
-        `@group(0) @binding(${at + 1}) var<storage, ${param.access === 'write' ? 'read_write' : 'read'}> ${buffer}: array<${format.declared}>;`,
+    ...[...bound.values()].map(
+      ({ buffer, format }, at) =>
+        `@group(0) @binding(${at}) var<storage, ${bindings[at]?.access}> ${buffer}: array<${format.declared}>;`,
     ),
+    `@group(0) @binding(${bindings.length}) var<uniform> args: array<vec4<u32>, ${args.vectors}>;`,
     ...workgroupArrays(layout, inStep),
     ...helperTexts(helpers),
     ...prologue(layout),
@@ -90,7 +86,24 @@ export function lowerFragments(
     '}',
     '',
   ].join('\n')
-  return { code, invocations: layout.distribution.invocations, workgroupBytes: layout.bytes }
+  return {
+    code,
+    entryPoint: 'main',
+    workgroupSize: [layout.distribution.invocations, 1, 1],
+    tier: 3,
+    workgroupBytes: layout.bytes,
+    bindings,
+    argsBinding: bindings.length,
+    packArguments: args.pack,
+    notes: [describe(layout)],
+  }
+}
+
+/** How the work is dealt out, for people. */
+function describe({ distribution }: FragmentLayout): string {
+  const { config, groupRows, groupCols, blocks } = distribution
+  const subgroups = `${groupRows} × ${groupCols} subgroups of ${config.subgroupSize}`
+  return `matrices ${config.M}×${config.N}×${config.K}, ${subgroups}, ${blocks * config.M} rows each`
 }
 
 function registerName(program: Program, node: Node, i: number, j: number): string {

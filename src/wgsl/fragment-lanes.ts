@@ -21,8 +21,7 @@ export function emitElementwise(c: FragmentContext, node: Node): void {
 
 /** A reduction over columns: first within a lane, then between the lanes of a row, all of which get the result. */
 export function emitFragmentReduce(c: FragmentContext, node: ReduceNode): void {
-  const { l, w, layout } = c
-  const { lanesPerRow } = layout.distribution.config
+  const { l, w } = c
   const join = (a: string, b: string) => (node.fn === 'sum' ? `(${a} + ${b})` : `${node.fn}(${a}, ${b})`)
   forEachSlot(l.grid, node, (i, j) => {
     const chunks = Array.from({ length: chunkCount(l.grid, node.x) }, (_, at) =>
@@ -32,13 +31,20 @@ export function emitFragmentReduce(c: FragmentContext, node: ReduceNode): void {
     if (node.x.cols > 1) {
       const four = w.declare(value, 'four')
       value = join(join(`${four}.x`, `${four}.y`), join(`${four}.z`, `${four}.w`))
-      for (let step = 1; step < lanesPerRow; step *= 2) {
-        const own = w.declare(value, 'own')
-        value = join(own, `subgroupShuffleXor(${own}, ${step}u)`)
-      }
+      if (!c.roles.laneSums.has(node)) value = acrossLanes(c, value, join)
     }
     w.line(`let ${l.register(node, i, j)} = ${value};`)
   })
+}
+
+/** Joins what the lanes of a row hold; all of them get the result. */
+export function acrossLanes(c: FragmentContext, value: string, join: (a: string, b: string) => string): string {
+  let joined = value
+  for (let step = 1; step < c.layout.distribution.config.lanesPerRow; step *= 2) {
+    const own = c.w.declare(joined, 'own')
+    joined = join(own, `subgroupShuffleXor(${own}, ${step}u)`)
+  }
+  return joined
 }
 
 /** For each uniform select of a region: the values that only one of its sides needs, which are then computed only there. */
@@ -60,7 +66,12 @@ export function regionBranches(c: FragmentContext, region: Region): Branches {
   const name = (select: Node, side: string) => `${nodes.indexOf(select)}${side}`
   const sides = new Map<string, Node[]>()
   const eligible = (node: Node) =>
-    (node.op === 'load' || node.op === 'unary' || node.op === 'binary' || node.op === 'select' || node.op === 'cast' || node.op === 'broadcast') &&
+    (node.op === 'load' ||
+      node.op === 'unary' ||
+      node.op === 'binary' ||
+      node.op === 'select' ||
+      node.op === 'cast' ||
+      node.op === 'broadcast') &&
     !isScalar(node) &&
     !c.l.isVirtual(node) &&
     !c.roles.late.has(node) &&

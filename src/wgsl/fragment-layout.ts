@@ -48,6 +48,7 @@ export interface FragmentLayout {
 const registersForFragments = 200
 const padding = 8
 
+/** Deals a program's products out and lays its workgroup memory out. */
 export function fragmentLayout(
   config: FragmentConfig,
   capabilities: WgslCapabilities,
@@ -63,7 +64,9 @@ export function fragmentLayout(
     if (dot.rows !== rows) return { unsupported: `products of ${rows} and of ${dot.rows} rows` }
     const depth = dot.transposeA ? dot.a.rows : dot.a.cols
     if (rows % M || dot.cols % N || depth % K)
-      return { unsupported: `a product [${rows}, ${depth}] · [${depth}, ${dot.cols}] is no multiple of ${M}×${N}×${K} matrices` }
+      return {
+        unsupported: `a product [${rows}, ${depth}] · [${depth}, ${dot.cols}] is no multiple of ${M}×${N}×${K} matrices`,
+      }
   }
   const distribution = distribute(config, capabilities, uses, roles, rows)
   const columns = Math.max(N, 4 * lanesPerRow)
@@ -73,27 +76,29 @@ export function fragmentLayout(
   for (const width of [...whole.map((dot) => dot.cols), ...[...roles.accumulators.values()].map((a) => share(a.cols))])
     if (width % columns) return { unsupported: `results of ${width} columns are dealt to lanes in units of ${columns}` }
   // blocks pass one after the other where that needs no barriers
-  const together = inStep ? M : M * distribution.blocks
+  const exchanged = inStep ? M : M * distribution.blocks
   const resultCols = Math.max(columns, ...whole.map((dot) => dot.cols))
-  const results: Exchange = { cols: resultCols, rows: whole.length ? together : M, stride: resultCols + padding }
+  const results: Exchange = { cols: resultCols, rows: whole.length ? exchanged : M, stride: resultCols + padding }
 
-  const depths = uses.dots
-    .filter((dot) => roles.leftHome.get(dot) === 'lanes')
-    .map((dot) => dot.a.cols)
+  const depths = uses.dots.filter((dot) => roles.leftHome.get(dot) === 'lanes').map((dot) => dot.a.cols)
   const held = uses.dots.some((dot) => roles.leftHome.get(dot) === 'held')
   const leftUnit = Math.max(K, 4 * lanesPerRow)
   for (const dot of uses.dots)
     if (roles.leftHome.get(dot) !== 'staged' && dot.a.cols % leftUnit)
       return { unsupported: `left operands of ${dot.a.cols} columns are dealt to lanes in units of ${leftUnit}` }
   const leftCols = Math.max(0, ...depths, held ? leftUnit : 0)
-  const lefts = leftCols
-    ? { cols: leftCols, rows: together, stride: leftCols + padding }
-    : null
+  const lefts = leftCols ? { cols: leftCols, rows: exchanged, stride: leftCols + padding } : null
 
   const staged = new Map<Node, StagedTile>()
   const stage = (node: Node) => {
     if (staged.has(node)) return
-    staged.set(node, { name: `stage${staged.size}`, node, rows: node.rows, cols: node.cols, stride: node.cols + padding })
+    staged.set(node, {
+      name: `stage${staged.size}`,
+      node,
+      rows: node.rows,
+      cols: node.cols,
+      stride: node.cols + padding,
+    })
   }
   for (const dot of uses.dots) {
     if (roles.leftHome.get(dot) === 'staged') stage(dot.a)
@@ -102,6 +107,9 @@ export function fragmentLayout(
   for (const tile of staged.values())
     if (tile.cols % 8) return { unsupported: `a staged tile of ${tile.cols} columns (a multiple of 8 is needed)` }
   const subgroups = distribution.groupRows * distribution.groupCols
+  // seen to go wrong on an NVIDIA H200, whose subgroups run in step; its driver treats the barriers of small workgroups apart
+  if (!inStep && subgroups < 4)
+    return { unsupported: `${subgroups} subgroups in a workgroup, with barriers between their lanes` }
   let bytes = subgroups * results.rows * results.stride * 4 + subgroups * (lefts ? lefts.rows * lefts.stride : 0) * 2
   for (const tile of staged.values()) bytes += tile.rows * tile.stride * 2
   if (bytes > capabilities.maxWorkgroupBytes)

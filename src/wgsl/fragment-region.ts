@@ -1,9 +1,16 @@
 import { isScalar, type Node, operands } from '../ir/index.ts'
 import type { DotNode, LoopNode } from '../ir/node.ts'
 import type { Region } from '../ir/schedule.ts'
-import { type FragmentContext, columnsHeld, fragment, idOf, resultMatrix } from './fragment-context.ts'
+import { columnsHeld, type FragmentContext, fragment, idOf, resultMatrix } from './fragment-context.ts'
 import { accumulate, emitDot, holdLeft, rescale } from './fragment-dot.ts'
-import { emitElementwise, emitFragmentReduce, emitUniformSelect, isUniformSelect, regionBranches } from './fragment-lanes.ts'
+import {
+  acrossLanes,
+  emitElementwise,
+  emitFragmentReduce,
+  emitUniformSelect,
+  isUniformSelect,
+  regionBranches,
+} from './fragment-lanes.ts'
 import type { StagedTile } from './fragment-layout.ts'
 import { canPrefetch, declareRuns, lookingAt, readRuns, writeRuns } from './fragment-stage.ts'
 import { emitFragmentStore } from './fragment-store.ts'
@@ -21,7 +28,13 @@ export function emitFragmentRegion(c: FragmentContext, region: Region, loop: Loo
     for (const user of c.uses.users(factor)) {
       const step = c.roles.steps.get(user)
       const accumulator = c.roles.accumulators.get(user)
-      if (step?.kind !== 'scale' || step.by !== factor || !accumulator || !region.statements.some((s) => s.kind === 'value' && s.node === user)) continue
+      if (
+        step?.kind !== 'scale' ||
+        step.by !== factor ||
+        !accumulator ||
+        !region.statements.some((s) => s.kind === 'value' && s.node === user)
+      )
+        continue
       const tile = user.op === 'binary' && user.a === factor ? user.b : user.op === 'binary' ? user.a : user
       if (c.roles.steps.has(tile) || scaled.has(user)) continue
       scaled.add(user)
@@ -134,7 +147,11 @@ function emitLoop(c: FragmentContext, loop: LoopNode, body: Region): void {
   for (const node of resultsOf(c, loop)) {
     const arg = loop.args[node.at] as Node
     if (roles.accumulators.has(arg)) continue
-    forEachSlot(l.grid, arg, (i, j) => w.line(`let ${l.register(node, i, j)} = ${variable(arg, i, j)};`))
+    const joins = roles.laneSums.get(arg) === loop
+    forEachSlot(l.grid, arg, (i, j) => {
+      const value = joins ? acrossLanes(c, variable(arg, i, j), (a, b) => `(${a} + ${b})`) : variable(arg, i, j)
+      w.line(`let ${l.register(node, i, j)} = ${value};`)
+    })
   }
 }
 

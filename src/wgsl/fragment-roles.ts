@@ -25,6 +25,9 @@ export type AccumulatorStep =
  */
 export type LeftHome = 'held' | 'staged' | 'lanes'
 
+type Step = { readonly kind: 'scale'; readonly by: Node } | { readonly kind: 'add'; readonly node: Node }
+type Term = (node: Node) => boolean
+
 export interface FragmentRoles {
   /** the accumulator that a loop variable, a loop result or an addition is kept in */
   readonly accumulators: ReadonlyMap<Node, Accumulator>
@@ -33,42 +36,51 @@ export interface FragmentRoles {
   /** products that are added to an accumulator: nothing is done where they stand */
   readonly absorbed: ReadonlySet<Node>
   readonly leftHome: ReadonlyMap<DotNode, LeftHome>
+  /** sums over columns that are only added up from round to round: lanes keep their parts, joined after the loop named */
+  readonly laneSums: ReadonlyMap<Node, LoopNode>
   /** values only needed by stores of the same region: computed there, a few columns at a time */
   readonly late: ReadonlySet<Node>
 }
 
-export function fragmentRoles(program: Program, uses: NodeUses, virtual: ReadonlySet<Node>): FragmentRoles | Unsupported {
+export function fragmentRoles(
+  program: Program,
+  uses: NodeUses,
+  virtual: ReadonlySet<Node>,
+): FragmentRoles | Unsupported {
   const accumulators = new Map<Node, Accumulator>()
   const steps = new Map<Node, AccumulatorStep>()
   const absorbed = new Set<Node>()
   const only = (node: Node) => (uses.users(node).length === 1 ? uses.users(node)[0] : undefined)
 
-  // walks from a round's result back to the loop variable; collects what is met on the way
-  const follow = (node: Node, arg: ArgNode, met: Node[], found: Map<Node, AccumulatorStep>): boolean => {
+  // walks from a round's result back to the loop variable over scalings and additions of `term`s; collects what it meets
+  const follow = (node: Node, arg: ArgNode, met: Node[], found: Map<Node, Step>, term: Term): boolean => {
     met.push(node)
     if (node === arg) return true
     if (node.op === 'binary' && node.fn === 'add') {
-      for (const [rest, product] of [
+      for (const [rest, added] of [
         [node.a, node.b],
         [node.b, node.a],
       ] as const) {
-        if (product.op !== 'dot' || only(product) !== node || only(rest) !== node) continue
-        found.set(node, { kind: 'add', dot: product })
-        if (follow(rest, arg, met, found)) return true
+        if (!term(added) || only(added) !== node || only(rest) !== node) continue
+        found.set(node, { kind: 'add', node: added })
+        if (follow(rest, arg, met, found, term)) return true
       }
     }
     if (node.op === 'binary' && node.fn === 'mul') {
-      const [tile, by] = node.a.cols > 1 ? [node.a, node.b] : [node.b, node.a]
-      if (by.cols === 1 && tile.cols === node.cols && only(tile) === node) {
+      for (const [tile, by] of [
+        [node.a, node.b],
+        [node.b, node.a],
+      ] as const) {
+        if (by.cols !== 1 || tile.cols !== node.cols || only(tile) !== node) continue
         found.set(node, { kind: 'scale', by })
-        return follow(tile, arg, met, found)
+        if (follow(tile, arg, met, found, term)) return true
       }
     }
     if (node.op === 'result') {
       const inner = node.loop
       if (inner.inits[node.at] !== arg || only(arg) !== inner) return false
       const innerArg = inner.args[node.at] as ArgNode
-      return follow(inner.results[node.at] as Node, innerArg, met, found)
+      return follow(inner.results[node.at] as Node, innerArg, met, found, term)
     }
     return false
   }
@@ -78,17 +90,36 @@ export function fragmentRoles(program: Program, uses: NodeUses, virtual: Readonl
       const init = loop.inits[at] as Node
       if (arg.cols === 1 || accumulators.has(arg) || init.op !== 'const') return
       const met: Node[] = [arg]
-      const found = new Map<Node, AccumulatorStep>()
-      if (!follow(loop.results[at] as Node, arg, met, found)) return
+      const found = new Map<Node, Step>()
+      if (!follow(loop.results[at] as Node, arg, met, found, (x) => x.op === 'dot')) return
       const accumulator = { name: `acc${program.ids.get(arg) ?? at}`, cols: arg.cols, fill: init.value, loop }
       for (const node of met) {
         accumulators.set(node, accumulator)
         if (node.op === 'result') accumulators.set(node.loop.args[node.at] as Node, accumulator)
       }
       for (const [node, step] of found) {
-        steps.set(node, step)
-        if (step.kind === 'add') absorbed.add(step.dot)
+        if (step.kind === 'scale') steps.set(node, step)
+        else if (step.node.op === 'dot') {
+          steps.set(node, { kind: 'add', dot: step.node })
+          absorbed.add(step.node)
+        }
       }
+    })
+  const laneSums = new Map<Node, LoopNode>()
+  for (const loop of uses.loops)
+    loop.args.forEach((arg, at) => {
+      const init = loop.inits[at] as Node
+      if (arg.cols !== 1 || arg.rows === 1 || arg.dtype !== 'f32' || laneSums.has(arg)) return
+      if (init.op !== 'const' || init.value !== 0) return
+      const met: Node[] = [arg]
+      const found = new Map<Node, Step>()
+      const isSum: Term = (x) => x.op === 'reduce' && x.fn === 'sum' && x.axis === 'cols' && x.x.cols > 1
+      if (!follow(loop.results[at] as Node, arg, met, found, isSum)) return
+      for (const node of met) {
+        laneSums.set(node, loop)
+        if (node.op === 'result') laneSums.set(node.loop.args[node.at] as Node, loop)
+      }
+      for (const step of found.values()) if (step.kind === 'add') laneSums.set(step.node, loop)
     })
   // the final values
   const results = new Set<Node>()
@@ -112,7 +143,7 @@ export function fragmentRoles(program: Program, uses: NodeUses, virtual: Readonl
     if (isUnsupported(home)) return home
     leftHome.set(dot, home.left)
   }
-  return { accumulators, steps, absorbed, leftHome, late }
+  return { accumulators, steps, absorbed, leftHome, laneSums, late }
 }
 
 function nodeOperands(node: Node): readonly Node[] {

@@ -42,26 +42,51 @@ export function lookingAt(c: FragmentContext, loop: LoopNode, index: string): Lo
   }
 }
 
-/** Reads this invocation's runs of a tile into the variables `name`0, `name`1 … (vec4<u32>). */
+/**
+ * Reads this invocation's runs of a tile into the variables `name`0, `name`1 … (vec4<u32>). What lies outside the tensor is
+ * read at its end, and made 0 only when it is written: a branch around a read, or an operation on its result, would wait.
+ */
 export function readRuns(c: FragmentContext, l: Lowering, tile: StagedTile, name: string): void {
   for (let at = 0; at < runsEach(c, tile); at++) readRun(c, l, tile, at, `${name}${at}`)
 }
 
-/**
- * Writes the variables to workgroup memory; `l` looks at the round that they were read for. What lies outside the tensor is
- * made 0 only here: an operation on a value just asked for would wait for it.
- */
+/** A scalar condition under which all that is read for a tile lies in its tensor; null when there is none so simple. */
+function tileInside(c: FragmentContext, l: Lowering, tile: StagedTile): string | null {
+  const { node } = tile
+  if (node.op !== 'load' || node.where || !isWide(c, l, node)) return null
+  const place = placeOf(c, tile, '0i', '0i')
+  const conditions: string[] = []
+  for (const [dim, index] of node.indices.entries()) {
+    const form = indexForm(index)
+    if (form.kind === 'general') return null
+    const size = l.args.size(node.tensor, dim)
+    const extent = form.kind === 'uniform' ? 1 : form.axis === 'rows' ? place.rowEnd : place.colEnd
+    const known = node.tensor.sizes[dim]
+    if (
+      form.base.op === 'const' &&
+      typeof known === 'number' &&
+      form.base.value >= 0 &&
+      form.base.value + extent <= known
+    )
+      continue
+    const base = c.w.share(renderValue(l, c.w, form.base, { ...place, width: 1 }), 'first')
+    conditions.push(`${base} >= 0i && ${base} <= ${size} - ${extent}i`)
+  }
+  return conditions.length ? c.w.share(conditions.join(' && '), 'inside') : 'true'
+}
+
+/** Writes the variables to workgroup memory; `l` looks at the round that they were read for. */
 export function writeRuns(c: FragmentContext, l: Lowering, tile: StagedTile, name: string): void {
   const { w } = c
   const total = (tile.rows * tile.cols) / run
   const { invocations } = c.layout.distribution
+  cutRuns(c, l, tile, name)
   for (let at = 0; at < runsEach(c, tile); at++) {
     const { row, col } = position(c, tile, at)
     const write = () => {
-      const kept = insideOnly(c, l, tile, at, `${name}${at}`)
       const first = w.share(`u32(${row} * ${tile.stride}i + ${col})`, 'to')
       for (let pair = 0; pair < run / 2; pair++) {
-        const halves = w.declare(`bitcast<vec2<f16>>(${kept}[${pair}])`, 'h')
+        const halves = w.declare(`bitcast<vec2<f16>>(${name}${at}[${pair}])`, 'h')
         w.line(`${tile.name}[${first} + ${2 * pair}u] = ${halves}.x;`)
         w.line(`${tile.name}[${first} + ${2 * pair + 1}u] = ${halves}.y;`)
       }
@@ -71,28 +96,36 @@ export function writeRuns(c: FragmentContext, l: Lowering, tile: StagedTile, nam
   }
 }
 
-/** The name of a run without what lies outside its tensor. */
-function insideOnly(c: FragmentContext, l: Lowering, tile: StagedTile, at: number, name: string): string {
-  const wide = wideAccess(c, l, tile, at)
-  if (!wide) return name
+/** Makes 0 what lies outside the tensor; nothing does for most tiles, which one scalar condition finds. */
+function cutRuns(c: FragmentContext, l: Lowering, tile: StagedTile, name: string): void {
   const { w } = c
-  const { node, ok, col } = wide
+  if (tile.node.op !== 'load' || !isWide(c, l, tile.node)) return
+  const inside = tileInside(c, l, tile)
+  if (inside === 'true') return
+  const cut = () => {
+    for (let at = 0; at < runsEach(c, tile); at++) cutRun(c, l, tile, at, `${name}${at}`)
+  }
+  if (inside) w.block(`if (!(${inside}))`, cut)
+  else w.block('', cut)
+}
+
+function cutRun(c: FragmentContext, l: Lowering, tile: StagedTile, at: number, name: string): void {
+  const { w } = c
+  const wide = wideAccess(c, l, tile, at)
+  if (!wide) return
+  const { node, ok, col, place } = wide
+  if (ok) w.line(`${name} = select(vec4<u32>(), ${name}, ${ok});`)
   const size = node.tensor.sizes.at(-1)
-  if (typeof size === 'number' && size % run === 0) return ok ? w.declare(`select(vec4<u32>(), ${name}, ${ok})`, 'kept') : name
-  const kept = w.fresh('kept')
-  w.line(`var ${kept} = ${ok ? `select(vec4<u32>(), ${name}, ${ok})` : name};`)
-  // runs that cross the end of a row; most tensors have none
+  if (typeof size === 'number' && size % run === 0) return
+  // a run that crosses the end of a row
   const last = l.args.size(node.tensor, node.tensor.sizes.length - 1)
-  w.block(`if ((${last} & ${run - 1}i) != 0i)`, () => {
-    const form = indexForm(node.indices.at(-1) as Node)
-    const start = form.kind === 'range' ? renderValue(l, w, form.base, wide.place) : '0i'
-    const room = w.declare(`${last} - (${start} + ${col})`, 'room')
-    const words = [0, 1, 2, 3].map(
-      (pair) => `select(0u, 0xffffu, ${2 * pair}i < ${room}) | select(0u, 0xffff0000u, ${2 * pair + 1}i < ${room})`,
-    )
-    w.line(`${kept} &= vec4<u32>(${words.join(', ')});`)
-  })
-  return kept
+  const form = indexForm(node.indices.at(-1) as Node)
+  const start = form.kind === 'range' ? renderValue(l, w, form.base, place) : '0i'
+  const room = w.declare(`${last} - (${start} + ${col})`, 'room')
+  const words = [0, 1, 2, 3].map(
+    (pair) => `select(0u, 0xffffu, ${2 * pair}i < ${room}) | select(0u, 0xffff0000u, ${2 * pair + 1}i < ${room})`,
+  )
+  w.line(`${name} &= vec4<u32>(${words.join(', ')});`)
 }
 
 export function declareRuns(c: FragmentContext, tile: StagedTile, name: string): void {
@@ -142,9 +175,9 @@ function readRun(c: FragmentContext, l: Lowering, tile: StagedTile, at: number, 
   const { w } = c
   const wide = wideAccess(c, l, tile, at)
   if (wide) {
-    const address = `u32(${wide.address}) >> 3u`
     const { buffer } = l.bound(wide.node.tensor)
-    w.line(`${target} = ${buffer}[${wide.ok ? `select(0u, ${address}, ${wide.ok})` : address}];`)
+    const end = w.share(`arrayLength(&${buffer}) - 1u`, 'end')
+    w.line(`${target} = ${buffer}[min(u32(${wide.address}) >> 3u, ${end})];`)
     return
   }
   const { row, col } = position(c, tile, at)

@@ -46,7 +46,8 @@ export function emitFragmentStore(c: FragmentContext, store: StoreNode): void {
             return source ? (names.get(source)?.[j] as string) : c.l.register(node, i, chunk)
           },
         }
-        const first = groupCols > 1 ? `i32(group_col) * ${held}i + col0 + ${chunk * perChunk}i` : `col0 + ${chunk * perChunk}i`
+        const first =
+          groupCols > 1 ? `i32(group_col) * ${held}i + col0 + ${chunk * perChunk}i` : `col0 + ${chunk * perChunk}i`
         const place: Place = {
           row: `row${i}`,
           col: w.share(first, 'col'),

@@ -18,7 +18,8 @@ export function unsupportedValue(
   const check = (node: Node): string | null => {
     if (isScalar(node)) return node.op === 'reduce' || node.op === 'scan' ? `a ${node.op} to a scalar` : null
     if (node.rows !== 1 && node.rows !== rows) return `${shape(node)} beside products of ${rows} rows`
-    if (node.cols !== 1 && (groupCols > 1 || node.cols % unit)) return `${shape(node)} is dealt to lanes in units of ${unit} columns`
+    if (node.cols !== 1 && (groupCols > 1 || node.cols % unit))
+      return `${shape(node)} is dealt to lanes in units of ${unit} columns`
     return null
   }
   for (const node of uses.values) {
@@ -37,7 +38,8 @@ export function unsupportedValue(
   for (const store of uses.stores) {
     if (!['f32', 'f16', 'i32', 'u32'].includes(store.tensor.dtype))
       return { unsupported: `a store of ${store.tensor.dtype}` }
-    if (store.rows !== 1 && store.rows !== rows) return { unsupported: `a store of ${store.rows} rows beside products of ${rows}` }
+    if (store.rows !== 1 && store.rows !== rows)
+      return { unsupported: `a store of ${store.rows} rows beside products of ${rows}` }
     if (store.cols !== 1 && store.cols % (unit * groupCols)) return { unsupported: `a store of ${store.cols} columns` }
   }
   return null

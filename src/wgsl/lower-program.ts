@@ -1,8 +1,8 @@
 import { FoveaError, isLeaf, isScalar, type Node, type Program } from '../ir/index.ts'
 import type { DotNode } from '../ir/node.ts'
-import { argumentLayout, type TensorArguments } from './argument-layout.ts'
+import { argumentLayout } from './argument-layout.ts'
 import { Barriers } from './barriers.ts'
-import { bindTensors, type TensorBinding } from './bind-tensors.ts'
+import { bindTensors } from './bind-tensors.ts'
 import type { Tier, WgslCapabilities } from './capabilities.ts'
 import { chooseGrid } from './choose-grid.ts'
 import type { DotPlan } from './dot-plan.ts'
@@ -12,6 +12,8 @@ import { reduceMemory } from './emit-reduce.ts'
 import { emitRegion } from './emit-region.ts'
 import { scanMemory } from './emit-scan.ts'
 import { transposeMemory } from './emit-transpose.ts'
+import { isUnsupported } from './fragment-config.ts'
+import { lowerFragments } from './fragment-kernel.ts'
 import { fusedDots } from './fused-dots.ts'
 import { helperTexts } from './helper-functions.ts'
 import { type NodeUses, nodeUses } from './node-uses.ts'
@@ -22,39 +24,30 @@ import { TextWriter } from './text-writer.ts'
 import { chunkCount, rowCount, type ThreadGrid } from './thread-grid.ts'
 import type { WgslTuning } from './tuning.ts'
 import { valueHomes } from './virtual-values.ts'
+import type { WgslKernel } from './wgsl-kernel.ts'
 import { layOutMemory, type MemoryLayout, type MemoryRequest } from './workgroup-memory.ts'
 
 export type { TensorArguments } from './argument-layout.ts'
 export type { TensorBinding } from './bind-tensors.ts'
 export type { SubgroupMatrixConfig, Tier, WgslCapabilities } from './capabilities.ts'
 export type { WgslTuning } from './tuning.ts'
-
-/** A program as a compute shader: one workgroup per point of the grid. */
-export interface WgslKernel {
-  readonly code: string
-  readonly entryPoint: string
-  readonly workgroupSize: readonly [number, number, number]
-  readonly tier: Tier
-  readonly workgroupBytes: number
-  /** in group 0, in the order of the program's tensors; buffers of chunked tensors must be whole multiples of 16 bytes */
-  readonly bindings: readonly TensorBinding[]
-  /** the uniform buffer, in group 0 */
-  readonly argsBinding: number
-  /** the uniform buffer's content; tensors and scalars each in the order of the program's parameters of that kind */
-  packArguments(tensors: readonly TensorArguments[], scalars: readonly number[]): ArrayBuffer
-  /** remarks on the choices made, such as why a tier was not taken */
-  readonly notes: readonly string[]
-}
+export type { WgslKernel } from './wgsl-kernel.ts'
 
 /** shares of the workgroup memory that the operands of dots are planned into, until everything fits */
 const shares = [1, 0.8, 0.6, 0.45, 0.3, 0.2, 0.1, 0]
 
 /**
- * Lowers a program to WGSL for a device: tiles live in registers, operands of `dot` pass through workgroup memory. Throws
+ * Lowers a program to WGSL for a device: to subgroup matrices where the tier has them and they take the program, else tiles
+ * live in registers and operands of `dot` pass through workgroup memory. Throws
  * `limit` when it needs more workgroup memory or buffers than the device has.
  */
 export function lowerProgram(program: Program, capabilities: WgslCapabilities, tuning: WgslTuning = {}): WgslKernel {
   const notes: string[] = []
+  if (capabilities.tier === 3) {
+    const kernel = lowerFragments(program, capabilities)
+    if (!isUnsupported(kernel)) return kernel
+    notes.push(`tier 2, as subgroup matrices do not take this program: ${kernel.unsupported}`)
+  }
   const uses = nodeUses(program)
   const { virtual, pointwise } = valueHomes(uses)
   const isVirtual = (node: Node) => virtual.has(node) || (isLeaf(node) && node.op !== 'arg')

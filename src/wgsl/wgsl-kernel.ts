@@ -1,0 +1,20 @@
+import type { TensorArguments } from './argument-layout.ts'
+import type { TensorBinding } from './bind-tensors.ts'
+import type { Tier } from './capabilities.ts'
+
+/** A program as a compute shader: one workgroup per point of the grid. */
+export interface WgslKernel {
+  readonly code: string
+  readonly entryPoint: string
+  readonly workgroupSize: readonly [number, number, number]
+  readonly tier: Tier
+  readonly workgroupBytes: number
+  /** in group 0, in the order of the program's tensors; buffers of chunked tensors must be whole multiples of 16 bytes */
+  readonly bindings: readonly TensorBinding[]
+  /** the uniform buffer, in group 0 */
+  readonly argsBinding: number
+  /** the uniform buffer's content; tensors and scalars each in the order of the program's parameters of that kind */
+  packArguments(tensors: readonly TensorArguments[], scalars: readonly number[]): ArrayBuffer
+  /** remarks on the choices made, such as why a tier was not taken */
+  readonly notes: readonly string[]
+}
