@@ -38,7 +38,10 @@ const byDevice: Readonly<Record<DeviceKind, Rule>> = {
   webgpu: (algorithm, { headDim, valueDim, dtype }, { tier, limits }) => {
     const width = Math.max(headDim, valueDim)
     // matrix units take f16; f32 tensors stay on the tiers below
-    if (tier === 3 && dtype === 'f16') return { tileQ: algorithm === 'split-kv' ? 16 : 128, tileK: 32, padTo: 16 }
+    if (tier === 3 && dtype === 'f16') {
+      const tileQ = algorithm === 'split-kv' ? 16 : 128
+      return { tileQ, tileK: algorithm === 'split-kv' || width > 64 ? 16 : 32, padTo: 16 }
+    }
     // with the 16 KiB of workgroup memory that WebGPU guarantees, larger tiles do not fit
     const small = (limits?.maxComputeWorkgroupStorageSize ?? 32768) < 32768
     const tileK = width > 64 || small ? 32 : 64

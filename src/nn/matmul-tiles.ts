@@ -25,7 +25,7 @@ export function matmulTiles({ kind, tier, dtypes, rows }: MatmulTilesRequest): M
   const few = rows <= 16
   // subgroup matrices take f16
   if (tier === 3 && dtypes.every((dtype) => dtype === 'f16'))
-    return few ? { tileM: 16, tileN: 64, tileK: 64 } : { tileM: 128, tileN: 128, tileK: 32 }
+    return few ? { tileM: 16, tileN: 64, tileK: 64 } : { tileM: 128, tileN: 256, tileK: 32 }
   // f32 operands of 64 columns fit the 16 KiB of workgroup memory that every device has
   if (kind === 'webgpu') return few ? { tileM: 16, tileN: 64, tileK: 32 } : { tileM: 64, tileN: 64, tileK: 16 }
   return few ? { tileM: 16, tileN: 64, tileK: 128 } : { tileM: 64, tileN: 64, tileK: 128 }
