@@ -4,6 +4,13 @@ export { type BlockMap, type BlockMapSpec, blockMap } from './block-map.ts'
 export type { BlockMask, CompressedRows } from './block-mask.ts'
 export { drawBlockMap } from './draw-block-map.ts'
 export type { Captured, MaskMod, Position, ScoreContext, ScoreMod } from './hooks.ts'
+export {
+  type GatedLinearAttentionOptions,
+  gatedLinearAttention,
+  gatedLinearAttentionKernel,
+} from './linear/gated-linear-attention.ts'
+export type { GatedLinearAttentionSpec, GatedLinearForm } from './linear/gated-linear-spec.ts'
+export { type RetentionOptions, retention, retentionDecays } from './linear/retention.ts'
 export type { Normalizer, RowState } from './normalizers/normalizer.ts'
 export { type AttentionPlan, plan } from './plan.ts'
 export { type AttentionState, mergeStates } from './softmax/merge-states.ts'

@@ -13,7 +13,8 @@ export interface GatedLinearCase {
   readonly H: number
   readonly D: number
   readonly Dv: number
-  readonly perChannel: boolean
+  /** one decay per token and channel [B, T, H, D], per token [B, T, H], or for all tokens of a head [H] */
+  readonly decayPer: 'channel' | 'token' | 'head'
   readonly decay: DecayKind
   readonly initialState: boolean
   readonly cuSeqlens: readonly number[] | null
@@ -27,7 +28,7 @@ const plain: GatedLinearCase = {
   H: 2,
   D: 32,
   Dv: 32,
-  perChannel: true,
+  decayPer: 'channel',
   decay: 'mild',
   initialState: false,
   cuSeqlens: null,
@@ -52,14 +53,23 @@ export const gatedLinearAttentionCases: readonly GatedLinearCase[] = [
   vary('tokens that forget', { T: 70, decay: 'reset', initialState: true }),
   vary('closed gates', { T: 70, decay: 'closed', initialState: true }),
   vary('packed', { T: 71, cuSeqlens: [0, 1, 18, 18, 50, 71], initialState: true }),
-  vary('one decay per head', { T: 65, B: 2, perChannel: false, initialState: true }),
-  vary('per head, strong', { T: 70, perChannel: false, decay: 'strong', initialState: true }),
-  vary('per head, tokens that forget', { T: 70, perChannel: false, decay: 'reset', initialState: true }),
-  vary('per head, closed gates, packed', { T: 40, perChannel: false, decay: 'closed', cuSeqlens: [0, 17, 40] }),
+  vary('one decay per token', { T: 65, B: 2, decayPer: 'token', initialState: true }),
+  vary('per token, strong', { T: 70, decayPer: 'token', decay: 'strong', initialState: true }),
+  vary('per token, tokens that forget', { T: 70, decayPer: 'token', decay: 'reset', initialState: true }),
+  vary('per token, closed gates, packed', { T: 40, decayPer: 'token', decay: 'closed', cuSeqlens: [0, 17, 40] }),
   vary('recurrent', { T: 9, B: 2, initialState: true, form: 'recurrent' }),
   vary('recurrent, odd widths', { T: 5, D: 40, Dv: 24, form: 'recurrent' }),
   vary('recurrent, closed gates', { T: 12, decay: 'closed', initialState: true, form: 'recurrent' }),
-  vary('recurrent, per head, packed', { T: 7, perChannel: false, cuSeqlens: [0, 3, 7], form: 'recurrent' }),
+  vary('recurrent, per token, packed', { T: 7, decayPer: 'token', cuSeqlens: [0, 3, 7], form: 'recurrent' }),
+]
+
+/** Retention: the same with one decay for all tokens of a head. */
+export const retentionCases: readonly GatedLinearCase[] = [
+  vary('whole chunks', { decayPer: 'head' }),
+  vary('odd sizes', { B: 2, T: 70, H: 3, D: 20, Dv: 24, decayPer: 'head', initialState: true }),
+  vary('no decay', { decayPer: 'head', decay: 'none' }),
+  vary('packed', { T: 50, decayPer: 'head', cuSeqlens: [0, 13, 50] }),
+  vary('recurrent', { T: 6, decayPer: 'head', initialState: true, form: 'recurrent' }),
 ]
 
 export interface GatedLinearInputs {
@@ -79,10 +89,17 @@ export function gatedLinearInputs(of: GatedLinearCase, random: () => number): Ga
     query: draw(tokens * of.D),
     key: draw(tokens * of.D),
     value: draw(tokens * of.Dv),
-    logDecay: draw(tokens * (of.perChannel ? of.D : 1), decays[of.decay]),
+    logDecay: draw(decayCount(of), decays[of.decay]),
     initialState: of.initialState ? draw(sequences * of.H * of.D * of.Dv) : null,
   }
 }
+
+/** The shape of logDecay. */
+export function decayShape({ B, T, H, D, decayPer }: GatedLinearCase): readonly number[] {
+  return decayPer === 'head' ? [H] : decayPer === 'token' ? [B, T, H] : [B, T, H, D]
+}
+
+const decayCount = (of: GatedLinearCase) => decayShape(of).reduce((a, b) => a * b, 1)
 
 const decays: Readonly<Record<DecayKind, (u: number) => number>> = {
   none: () => 0,
@@ -102,5 +119,5 @@ export function gatedLinearBytes(of: GatedLinearCase, width: number): number {
   const tokens = of.B * of.T * of.H
   const sequences = of.cuSeqlens ? of.cuSeqlens.length - 1 : of.B
   const states = sequences * of.H * of.D * of.Dv * (of.initialState ? 2 : 1)
-  return tokens * 2 * (of.D + of.Dv) * width + 4 * tokens * (of.perChannel ? of.D : 1) + 4 * states
+  return tokens * 2 * (of.D + of.Dv) * width + 4 * decayCount(of) + 4 * states
 }

@@ -4,7 +4,7 @@ import { relativeRms } from '../../../test/numerics/expect-close.ts'
 import { randomNumbers } from '../../../test/numerics/random.ts'
 import { type Device, FoveaError, openDevice, type Tensor } from '../../device/index.ts'
 import type { StorageDType } from '../../ir/index.ts'
-import { type DecayKind, type GatedLinearCase, gatedLinearInputs } from './gated-linear-attention.cases.ts'
+import { type DecayKind, decayShape, type GatedLinearCase, gatedLinearInputs } from './gated-linear-attention.cases.ts'
 import { type GatedLinearAttentionOptions, gatedLinearAttention } from './gated-linear-attention.ts'
 import { retention } from './retention.ts'
 
@@ -19,7 +19,7 @@ const problems = fc
     T: fc.integer({ min: 2, max: 40 }),
     D: fc.integer({ min: 1, max: 20 }),
     Dv: fc.integer({ min: 1, max: 20 }),
-    perChannel: fc.boolean(),
+    decayPer: fc.constantFrom('channel' as const, 'token' as const),
     decay: fc.constantFrom<DecayKind>('none', 'mild', 'strong', 'reset', 'closed'),
     seed: fc.integer(),
   })
@@ -31,12 +31,12 @@ const problems = fc
 function tensors({ of, seed }: { of: GatedLinearCase; seed: number }): Options {
   const { B, T, H, D, Dv } = of
   const drawn = gatedLinearInputs(of, randomNumbers(seed))
-  const tensor = (data: Float64Array | null, shape: number[]) => device.tensor(Float32Array.from(data ?? []), shape)
+  const tensor = (data: Float64Array | null, shape: readonly number[]) => device.tensor(Float32Array.from(data ?? []), shape)
   return {
     query: tensor(drawn.query, [B, T, H, D]),
     key: tensor(drawn.key, [B, T, H, D]),
     value: tensor(drawn.value, [B, T, H, Dv]),
-    logDecay: tensor(drawn.logDecay, of.perChannel ? [B, T, H, D] : [B, T, H]),
+    logDecay: tensor(drawn.logDecay, decayShape(of)),
     initialState: tensor(drawn.initialState, [B, H, D, Dv]),
   }
 }
@@ -116,7 +116,7 @@ describe('laws of gated linear attention', () => {
         const of = { ...problem.of, B: 1, decay: 'mild' as const }
         const forgets = at % of.T
         const drawn = await tensors({ ...problem, of }).logDecay.read()
-        const width = of.H * (of.perChannel ? of.D : 1)
+        const width = of.H * (of.decayPer === 'channel' ? of.D : 1)
         drawn.fill(g, forgets * width, (forgets + 1) * width)
         const closed = (seed: number) => {
           const options = tensors({ of, seed })
@@ -147,9 +147,9 @@ describe('laws of gated linear attention', () => {
       expectSame(whole.output.subarray(0, part.output.length), part.output)
     }))
 
-  it('one decay per head = that decay repeated for every channel', () =>
+  it('one decay per token = that decay repeated for every channel', () =>
     property(problems, async (problem) => {
-      const of = { ...problem.of, perChannel: false }
+      const of = { ...problem.of, decayPer: 'token' as const }
       const options = { ...tensors({ ...problem, of }), form: 'chunked' as const }
       const decays = await options.logDecay.read()
       const repeated = Float32Array.from(
@@ -157,9 +157,9 @@ describe('laws of gated linear attention', () => {
         (_, i) => decays[Math.floor(i / of.D)] as number,
       )
       const logDecay = device.tensor(repeated, [of.B, of.T, of.H, of.D])
-      const [perHead, perChannel] = [await run(options), await run({ ...options, logDecay })]
-      expectSame(perHead.output, perChannel.output)
-      expectSame(perHead.finalState, perChannel.finalState)
+      const [once, forEach] = [await run(options), await run({ ...options, logDecay })]
+      expectSame(once.output, forEach.output)
+      expectSame(once.finalState, forEach.finalState)
     }))
 
   it('any strides with a contiguous last dimension', async () => {
@@ -181,7 +181,7 @@ const plain: GatedLinearCase = {
   H: 2,
   D: 8,
   Dv: 6,
-  perChannel: true,
+  decayPer: 'channel',
   decay: 'mild',
   initialState: true,
   cuSeqlens: null,
