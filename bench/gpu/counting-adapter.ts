@@ -1,3 +1,5 @@
+import { findWebgpu } from '../../src/device/webgpu-platform.ts'
+
 /** The machine's GPU adapter, its devices counting the pipelines that they compile. */
 export interface CountingAdapter {
   readonly adapter: GPUAdapter
@@ -8,15 +10,10 @@ export interface CountingAdapter {
   readonly device: () => GPUDevice
 }
 
-/** Throws when there is no adapter. The object that owns the GPU is kept on the global object. */
+/** Throws when there is no adapter. */
 export async function countingAdapter(): Promise<CountingAdapter> {
-  const { create } = await import('webgpu')
-  const gpu = create([
-    'enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia',
-    'disable-dawn-features=timestamp_quantization',
-  ])
-  // Dawn aborts the process when this object is collected while anything made from it lives
-  Object.assign(globalThis, { benchGpuOwner: gpu })
+  // what openDevice itself uses, with its toggles
+  const gpu = await findWebgpu('bench', {})
   const requestAdapter = async () => {
     const found = await gpu.requestAdapter({ powerPreference: 'high-performance' })
     if (!found) throw new Error('bench: there is no WebGPU adapter')

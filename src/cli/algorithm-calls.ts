@@ -1,3 +1,4 @@
+import { catalogue } from '../attention/catalogue.ts'
 import type { MaskMod, ScoreMod } from '../attention/hooks.ts'
 import { attention } from '../attention/index.ts'
 import { gatedLinearAttention } from '../attention/linear/gated-linear-attention.ts'
@@ -43,19 +44,16 @@ const linearInputs = (device: Device, { shape: { B, T, H, D, Dv }, dtype }: Call
   value: device.empty([B, T, H, Dv], dtype),
 })
 
+/** Sizes of catalogue entries where they are not those of prefill. */
+const longCache: Partial<CallShape> = { T: 1, S: 16_384 }
+
 const calls: Readonly<Record<string, AlgorithmCall>> = {
-  flash: {
-    summary: 'attention of many queries',
-    defaults: { T: 1024 },
-    hooks: true,
-    prepare: attentionCall,
-  },
-  'split-kv': {
-    summary: 'attention of one or a few queries over a long cache',
-    defaults: { T: 1, S: 16_384 },
-    hooks: true,
-    prepare: attentionCall,
-  },
+  ...Object.fromEntries(
+    catalogue.map(({ name, summary }) => [
+      name,
+      { summary, defaults: name === 'split-kv' ? longCache : { T: 1024 }, hooks: true, prepare: attentionCall },
+    ]),
+  ),
   'merge-states': {
     summary: 'two attention states as one',
     defaults: { T: 1024 },

@@ -7,7 +7,7 @@ import { floatDTypes, parseShape } from './call-shape.ts'
 import { type Command, oneOf, parseCommand } from './command.ts'
 import { maskForms, parseMask } from './mask-argument.ts'
 import { type RecordedCall, recordCall } from './recorded-call.ts'
-import { type RecordedAs, recordingDevice } from './recording-device.ts'
+import { type RecordedAs, recordedAs, recordingDevice } from './recording-device.ts'
 import { textTable } from './text-table.ts'
 
 const where = 'fovea plan'
@@ -47,7 +47,7 @@ export const planCommand: Command = {
       maskMod: values.mask === undefined ? null : parseMask(where, values.mask),
       scoreMod: null,
     }
-    const as = { kind, tier: kind === 'webgpu' ? 1 : null } as const
+    const as = recordedAs(kind, 1)
     const call = await recordCall(where, name, request, as)
     const work = algorithmCall(where, name).hooks ? await attentionWork(request, as) : null
     const { kernels, ...bytes } = call

@@ -4,6 +4,7 @@ import type { Device } from '../device/device.ts'
 import type { DeviceInfo, DeviceKind, WebgpuTier } from '../device/device-info.ts'
 import { FoveaError } from '../ir/error.ts'
 import type { Program } from '../ir/schedule.ts'
+import { typicalCapabilities } from './typical-capabilities.ts'
 
 /** A kernel that a call enqueued. */
 export interface RecordedKernel {
@@ -16,20 +17,35 @@ export interface RecordedKernel {
 export interface RecordedAs {
   readonly kind: DeviceKind
   readonly tier: WebgpuTier | null
+  readonly limits: Readonly<Record<string, number>>
+}
+
+/** A WebGPU device of a tier as they are found, or WebAssembly. */
+export function recordedAs(kind: DeviceKind, tier: WebgpuTier): RecordedAs {
+  if (kind !== 'webgpu') return { kind, tier: null, limits: {} }
+  const { maxWorkgroupBytes, maxInvocations } = typicalCapabilities[tier]
+  const limits = {
+    maxComputeWorkgroupStorageSize: maxWorkgroupBytes,
+    maxComputeInvocationsPerWorkgroup: maxInvocations,
+  }
+  return { kind, tier, limits }
 }
 
 /**
  * A device that runs nothing and holds nothing: it counts what would be allocated and keeps the kernels that would run.
  * A call on it is the call a user makes, so what is printed of it is what a device gets.
  */
-export function recordingDevice({ kind, tier }: RecordedAs): { device: Device; kernels: readonly RecordedKernel[] } {
+export function recordingDevice({ kind, tier, limits }: RecordedAs): {
+  device: Device
+  kernels: readonly RecordedKernel[]
+} {
   const kernels: RecordedKernel[] = []
   const info: DeviceInfo = {
     name: 'recording only',
     tier,
     threads: kind === 'wasm' ? 1 : null,
     simd: kind === 'wasm' ? 'relaxed-simd' : null,
-    limits: {},
+    limits,
     features: [],
   }
   const backend: Backend<MemoryBlock> = {

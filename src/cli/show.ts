@@ -1,6 +1,5 @@
 import { drawBlockMap } from '../attention/draw-block-map.ts'
 import type { DeviceKind, WebgpuTier } from '../device/device-info.ts'
-import { tiling } from '../device/tuning.ts'
 import { printProgram } from '../ir/print.ts'
 import type { Program } from '../ir/schedule.ts'
 import { algorithmCall, algorithmNames } from './algorithm-calls.ts'
@@ -9,6 +8,7 @@ import { type Command, oneOf, parseCommand, wholeNumber } from './command.ts'
 import { maskForms, parseMask } from './mask-argument.ts'
 import { maskMap } from './mask-map.ts'
 import { recordCall } from './recorded-call.ts'
+import { recordedAs, recordingDevice } from './recording-device.ts'
 import { parseScore, scoreForms } from './score-argument.ts'
 
 const where = 'fovea show'
@@ -71,14 +71,11 @@ export const showCommand: Command = {
     })
     const shape = parseShape(where, words, algorithmCall(where, name).defaults)
     const kind: DeviceKind = target === 'wgsl' ? 'webgpu' : 'wasm'
-    const as = { kind, tier: kind === 'webgpu' ? tier : null }
+    const as = recordedAs(kind, tier)
     const { kernels } = await recordCall(where, name, { shape, dtype, maskMod, scoreMod }, as)
     if (maskMod) {
-      const { tileQ, tileK } = tiling({ kind, info: { tier: as.tier } }, 'flash', {
-        headDim: shape.D,
-        valueDim: shape.Dv,
-        dtype,
-      })
+      const widths = { headDim: shape.D, valueDim: shape.Dv, dtype }
+      const { tileQ, tileK } = recordingDevice(as).device.tiling('flash', widths)
       const map = maskMap(where, maskMod, { queries: shape.T, keys: shape.S, tileQ, tileK })
       console.log(drawBlockMap(map))
       if (values.map) return
