@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { BackedDevice } from '../device/backed-device.ts'
 import { type Device, openDevice, type Tensor } from '../device/index.ts'
 import { interpretBackend } from '../device/interpret-backend.ts'
-import { FoveaError } from '../tile/index.ts'
-import { type AttentionRequest, attention, mergeStates, plan } from './index.ts'
+import { FoveaError, type Value, zeros } from '../tile/index.ts'
+import { type AttentionRequest, attention, mergeStates, type Normalizer, plan } from './index.ts'
 import { causal, document, slidingWindow } from './masks/index.ts'
 
 let device: Device
@@ -236,6 +236,43 @@ describe('edges', () => {
     const before = device.memory.allocated
     for (let i = 0; i < 5; i++) await once()
     expect(device.memory.allocated).toBe(before)
+  })
+
+  test('a normaliser written by a user: squared relu, without a denominator', async () => {
+    const squaredRelu: Normalizer = {
+      name: 'squared relu',
+      units: 'natural',
+      mergesByLse: false,
+      init: (tileQ) => ({ l: zeros([tileQ, 1]) }),
+      step: ({ l }, s) => {
+        const p = s.max(0).mul(s.max(0))
+        return { state: { l: (l as Value).add(p.rowSum()) }, p, alpha: null }
+      },
+      finish: ({ l }) => ({ scale: null, lse: (l as Value).log() }),
+    }
+    for (const queries of [5, 1]) {
+      const inputs = request({
+        query: tensor([1, queries, 1, 8]),
+        key: tensor([1, 20, 1, 8]),
+        value: tensor([1, 20, 1, 6]),
+      })
+      const { output } = await attention(device, { ...inputs, normalizer: squaredRelu, scale: 1 })
+      const [q, k, v] = [await inputs.query.read(), await inputs.key.read(), await inputs.value.read()]
+      const expected = Array.from({ length: queries * 6 }, (_, i) => {
+        const [t, d] = [Math.floor(i / 6), i % 6]
+        let sum = 0
+        for (let at = 0; at < 20; at++) {
+          let score = 0
+          for (let c = 0; c < 8; c++) score += (q[t * 8 + c] as number) * (k[at * 8 + c] as number)
+          sum += Math.max(score, 0) ** 2 * (v[at * 6 + d] as number)
+        }
+        return sum
+      })
+      const got = await output.read()
+      expected.forEach((x, i) => {
+        expect(got[i]).toBeCloseTo(x, 4)
+      })
+    }
   })
 
   test('block masks whose blocks are no multiple of the tiles are exact', async () => {

@@ -1,6 +1,6 @@
 import type { Device, Tensor } from '../device/device.ts'
 import type { Tiling } from '../device/tuning.ts'
-import { FoveaError, readIntervals, type TensorParam } from '../tile/index.ts'
+import { FoveaError, type Node, readIntervals, type TensorParam } from '../tile/index.ts'
 import { type AttentionPlanRequest, checkRequest } from './attention-request.ts'
 import { type BlockPattern, readBlockMask } from './block-mask.ts'
 import type { CallCache } from './call-cache.ts'
@@ -12,7 +12,7 @@ import { type Sequence, sequencesOf } from './sequences.ts'
 import type { AttentionShape } from './softmax/attention-shape.ts'
 import { splitKvWork } from './softmax/split-kv-work.ts'
 import { flashWork, type WorkList } from './softmax/work-list.ts'
-import { type TracedHook, traceMask, traceScore } from './traced-mask.ts'
+import { positionNames, type TracedHook, traceMask, traceScore } from './traced-mask.ts'
 
 /** A call, checked and decided: everything that is known before anything is allocated. */
 export interface PreparedCall {
@@ -61,18 +61,6 @@ export async function prepareCall(
   const { tileQ, tileK } = tiling
   const aligned = !pattern || (pattern.blockQ % tileQ === 0 && pattern.blockK % tileK === 0 && algorithm === 'flash')
   const splits = algorithm === 'split-kv' ? chooseSplits(device, sequences, numKvHeads, groupSize, tileQ, tileK) : 1
-  const reading = mask ? readIntervals(mask.root, mask.variables, contents.known) : null
-  const [, , head, batchIndex] = mask?.variables ?? []
-  const spec = {
-    sequences,
-    numHeads,
-    tileQ,
-    tileK,
-    mask: reading,
-    byHead: head !== undefined && (reading?.uses.has(head) ?? false),
-    byBatch: batchIndex !== undefined && (reading?.uses.has(batchIndex) ?? false),
-    pattern,
-  }
   const lengths = packed
     ? [cuSeqlensQ, cuSeqlensK].map((bounds) => (bounds ? Array.from(bounds).join() : '')).join('/')
     : `${batch} ${qLength} ${kLength}`
@@ -94,8 +82,15 @@ export async function prepareCall(
       ? [algorithm, tileQ, tileK, numHeads, groupSize, splits, packed, lengths, mask?.key, contents.key].join('|')
       : null,
     captured,
-    work: () =>
-      algorithm === 'flash' ? flashWork(spec) : splitKvWork({ ...spec, groupSize, splits, stateBatch: batch }),
+    work() {
+      const reading = mask ? readIntervals(mask.root, mask.variables, contents.known) : null
+      const uses = (name: (typeof positionNames)[number]) =>
+        reading?.uses.has(mask?.variables[positionNames.indexOf(name)] as Node) ?? false
+      const byHead = uses('head')
+      const byBatch = uses('batch')
+      const spec = { sequences, numHeads, tileQ, tileK, mask: reading, byHead, byBatch, pattern }
+      return algorithm === 'flash' ? flashWork(spec) : splitKvWork({ ...spec, groupSize, splits, stateBatch: batch })
+    },
   }
 }
 
