@@ -83,7 +83,9 @@ describe('interpret: flash attention against plain attention', () => {
     for (let tile = 0; tile < tiles; tile++) {
       const item = { ...fields, qStart: tile * tileQ, runFrom: tile, runTo: tile + 1 }
       items.push(...itemFields.map((name) => item[name]))
-      runs.push(0, causal ? Math.min(T, (tile + 1) * tileQ) : T, 0)
+      // runs are whole tiles of keys
+      const keys = causal ? Math.min(T, (tile + 1) * tileQ) : T
+      runs.push(0, Math.ceil(keys / tileK) * tileK, 0)
     }
     const query = randomTensor(size, 1)
     const key = randomTensor(B * T * kvHeads * D, 2)
