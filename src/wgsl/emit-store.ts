@@ -61,5 +61,5 @@ function ownership(l: Lowering, store: StoreNode, place: Place): string | null {
 /** columns of the last chunk that are beyond the tile */
 function columnMask(store: StoreNode, place: Place): string | null {
   if (store.cols === 1 || store.cols % 4 === 0 || place.colEnd <= store.cols) return null
-  return `(vec4<i32>(${place.col}) + vec4<i32>(0i, 1i, 2i, 3i)) < vec4<i32>(${store.cols}i)`
+  return `((vec4<i32>(${place.col}) + vec4<i32>(0i, 1i, 2i, 3i)) < vec4<i32>(${store.cols}i))`
 }

@@ -63,8 +63,8 @@ export function renderAccess(
   })
   if (node.where) {
     const where = render(l, w, node.where, place)
-    if (node.where.cols === 1 || width === 1) conditions.push(where)
-    else masks.push(where)
+    if (node.where.cols === 1 || width === 1) conditions.push(w.share(where, 'ok'))
+    else masks.push(w.share(where, 'ok'))
   }
   const base = byRow ? `${w.share(uniform, 'base')}${byRow}` : uniform
   const address = byColumn ? `vec4<i32>(${w.share(base, 'base')})${byColumn}` : base
@@ -75,7 +75,7 @@ export function renderAccess(
     contiguous,
     address: scattered && !byColumn ? `vec4<i32>(${at})` : at,
     chunk: contiguous && aligned && l.bound(tensor).format.chunked,
-    condition: conditions.length ? w.share([...new Set(conditions)].join(' && '), 'ok') : null,
+    condition: conditions.length ? w.share([...new Set(conditions)].join(' & '), 'ok') : null,
     mask: masks.length ? w.share([...new Set(masks)].join(' & '), 'ok') : null,
   }
 }

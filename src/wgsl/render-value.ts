@@ -4,7 +4,7 @@ import type { Lowering } from './lowering.ts'
 import type { Place } from './place.ts'
 import { renderLoad } from './render-load.ts'
 import type { TextWriter } from './text-writer.ts'
-import { literal, type Width, widen } from './value-type.ts'
+import { literal, valueType, type Width, widen } from './value-type.ts'
 
 /** The width in which a node is evaluated at a place. */
 export function widthAt(node: Node, place: Place): Width {
@@ -63,9 +63,26 @@ export function renderOperation(l: Lowering, w: TextWriter, node: Node, place: P
       return renderCast(wide(node.x), node.x.dtype, node.dtype, width, l.halves, l.helper)
     case 'broadcast':
       return wide(node.x)
+    case 'transpose':
+      return renderTransposed(l, w, node.x, place, width)
     case 'load':
       return renderLoad(l, w, node, place, renderValue)
     default:
       throw new Error(`renderOperation: ${node.op} is not element-wise`)
   }
+}
+
+/** Columns of a transpose are rows of `x`, which are computed one by one. */
+function renderTransposed(l: Lowering, w: TextWriter, x: Node, place: Place, width: Width): string {
+  const elements = Array.from({ length: width }, (_, c) =>
+    renderValue(l, w, x, {
+      row: c ? w.share(`${place.col} + ${c}i`, 'row') : place.col,
+      col: place.row,
+      width: 1,
+      rowEnd: place.colEnd,
+      colEnd: place.rowEnd,
+      slot: null,
+    }),
+  )
+  return width === 1 ? (elements[0] as string) : `${valueType(x.dtype, 4)}(${elements.join(', ')})`
 }

@@ -26,7 +26,7 @@ export function valueHomes(uses: NodeUses): ValueHomes {
     const fromCoordinates = (x: Node) => (isLeaf(x) && x.op !== 'arg') || isScalar(x) || pointwise.has(x)
     // what a program writes may change between two readings
     if (node.op === 'load' && node.tensor.access === 'write') continue
-    if (isElementWise(node) && !isScalar(node) && operands(node).every(fromCoordinates)) pointwise.add(node)
+    if ((isElementWise(node) || node.op === 'transpose') && !isScalar(node) && operands(node).every(fromCoordinates)) pointwise.add(node)
   }
   const virtual = new Set<Node>()
   for (const node of [...uses.values].reverse()) {
