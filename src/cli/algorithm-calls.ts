@@ -1,8 +1,6 @@
-import { catalogue } from '../attention/catalogue.ts'
+import { catalogue, type LinearCatalogueEntry, linearCatalogue } from '../attention/catalogue.ts'
 import type { MaskMod, ScoreMod } from '../attention/hooks.ts'
 import { attention } from '../attention/index.ts'
-import { gatedLinearAttention } from '../attention/linear/gated-linear-attention.ts'
-import { retention } from '../attention/linear/retention.ts'
 import { mergeStates } from '../attention/softmax/merge-states.ts'
 import type { Device } from '../device/device.ts'
 import type { StorageDType } from '../ir/dtype.ts'
@@ -38,10 +36,19 @@ const attentionCall = (device: Device, { shape, dtype, maskMod, scoreMod }: Call
   return () => attention(device, { query, key, value, ...(maskMod && { maskMod }), ...(scoreMod && { scoreMod }) })
 }
 
-const linearInputs = (device: Device, { shape: { B, T, H, D, Dv }, dtype }: CallRequest) => ({
-  query: device.empty([B, T, H, D], dtype),
-  key: device.empty([B, T, H, D], dtype),
-  value: device.empty([B, T, H, Dv], dtype),
+/** A linear algorithm with the form of decay that its first case has. */
+const linearCall = ({ run, summary, cases }: LinearCatalogueEntry): AlgorithmCall => ({
+  summary,
+  defaults: { T: 1024 },
+  hooks: false,
+  prepare(device, { shape: { B, T, H, D, Dv }, dtype }) {
+    const decays = { channel: [B, T, H, D], token: [B, T, H], head: [H] }
+    const query = device.empty([B, T, H, D], dtype)
+    const key = device.empty([B, T, H, D], dtype)
+    const value = device.empty([B, T, H, Dv], dtype)
+    const logDecay = device.empty(decays[cases[0]?.decayPer ?? 'channel'])
+    return () => run(device, { query, key, value, logDecay })
+  },
 })
 
 /** Sizes of catalogue entries where they are not those of prefill. */
@@ -64,25 +71,7 @@ const calls: Readonly<Record<string, AlgorithmCall>> = {
       return () => mergeStates(device, a, b)
     },
   },
-  'gated-linear-attention': {
-    summary: 'linear attention with a decay per channel',
-    defaults: { T: 1024 },
-    hooks: false,
-    prepare(device, request) {
-      const { B, T, H, D } = request.shape
-      const inputs = { ...linearInputs(device, request), logDecay: device.empty([B, T, H, D]) }
-      return () => gatedLinearAttention(device, inputs)
-    },
-  },
-  retention: {
-    summary: 'linear attention with a constant decay per head',
-    defaults: { T: 1024 },
-    hooks: false,
-    prepare(device, request) {
-      const inputs = { ...linearInputs(device, request), logDecay: device.empty([request.shape.H]) }
-      return () => retention(device, inputs)
-    },
-  },
+  ...Object.fromEntries(linearCatalogue.map((entry) => [entry.name, linearCall(entry)])),
   matmul: {
     summary: 'matrix product [T, D] · [D, S]',
     defaults: { T: 1024, S: 1024, D: 1024 },
