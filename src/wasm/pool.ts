@@ -1,14 +1,14 @@
 import { FoveaError } from '../ir/error.ts'
-import type { WasmKernel } from './compile-program.ts'
-import type { KernelArgument } from './emit/kernel-frame.ts'
 import { joinVectors } from './pool/join-vectors.ts'
 import { probeFeatures } from './pool/probe-features.ts'
 import { SharedPool } from './pool/shared-pool.ts'
 import { SinglePool } from './pool/single-pool.ts'
 import { nodeModule } from './pool/start-worker.ts'
+import type { WasmPool } from './wasm-pool.ts'
 
 export type { KernelArgument } from './emit/kernel-frame.ts'
 export { probeFeatures, type WasmFeatures } from './pool/probe-features.ts'
+export type { WasmBuild, WasmPool } from './wasm-pool.ts'
 
 export interface PoolOptions {
   /** workers; default one for each core, 1 where memory cannot be shared */
@@ -22,32 +22,6 @@ export interface PoolOptions {
   readonly wideVectors?: boolean
   /** bound on the memory, at most and by default 4 GiB less 64 KiB */
   readonly maxBytes?: number
-}
-
-/** How kernels are compiled. */
-export interface WasmBuild {
-  readonly relaxed: boolean
-  readonly wide: boolean
-}
-
-/** Workers over one memory, in which tensors, scratch and arguments lie. */
-export interface WasmPool {
-  /** its buffer is replaced when the memory grows: do not keep views across `allocate` and `run` */
-  readonly memory: WebAssembly.Memory
-  readonly threads: number
-  /** compile kernels with this and `wide` */
-  readonly relaxed: boolean
-  readonly wide: boolean
-  /** The address of that many bytes, a multiple of 64; not cleared. Throws `memory` and `disposed`. */
-  allocate(bytes: number): number
-  free(pointer: number): void
-  /**
-   * Runs a kernel over a grid once those before it are done. Rejects with `argument` and `shape` where the arguments do not
-   * fit the kernel, `device` when it trapped or a worker was lost, `disposed`.
-   */
-  run(kernel: WasmKernel, args: readonly KernelArgument[], grid: readonly [number, number, number]): Promise<void>
-  /** Ends the workers; twice is harmless. Kernels not done are rejected. */
-  dispose(): void
 }
 
 const pageBytes = 65536

@@ -54,7 +54,10 @@ export function walkRows(frame: PassFrame, weight: number, work: RowWork): void 
   }
   f.forRange(frame.rowCounter, i32(0), i32(frame.outerCount), 1, () => {
     oneRow()
-    for (const [stride, local] of frame.tilePointers) f.emit(advance({ local, step: stride - looped * 16 }))
+    for (const [stride, local] of frame.tilePointers) {
+      // a row that is walked in whole turns ends where the next one starts
+      if (stride !== looped * 16) f.emit(advance({ local, step: stride - looped * 16 }))
+    }
     for (const entry of frame.rowAdvances) f.emit(advance(entry))
   })
 }

@@ -1,7 +1,7 @@
 import { FoveaError } from '../../ir/error.ts'
 import type { WasmKernel } from '../compile-program.ts'
 import type { KernelArgument } from '../emit/kernel-frame.ts'
-import type { WasmBuild, WasmPool } from '../pool.ts'
+import type { WasmBuild, WasmPool } from '../wasm-pool.ts'
 import { frameAddress, heapAddress } from './control-block.ts'
 import { packArguments } from './kernel-run.ts'
 import { MemoryAllocator } from './memory-allocator.ts'
