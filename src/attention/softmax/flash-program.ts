@@ -82,32 +82,33 @@ export function flashProgram(spec: FlashProgramSpec): Program {
     const left = early ? qTile.mul(scaled) : qTile
 
     const start = { ...normalizer.init(tileQ), acc: zeros([tileQ, valueWidth]) }
-    const final = loop({ from: field('runFrom'), to: field('runTo') }, start as Record<string, Value>, (r, outer) => {
+    // the last keys first: scores that fall with distance then reach their maximum at once, and no sum is rescaled after it
+    const [runFrom, runTo] = [field('runFrom'), field('runTo')]
+    const final = loop({ to: runTo.sub(runFrom) }, start as Record<string, Value>, (before, outer) => {
+      const r = runTo.sub(1).sub(before)
+      const [from, to] = [load(runs, [r, 0]), load(runs, [r, 1])]
       const full = load(runs, [r, 2]).ne(0)
-      return loop(
-        { from: load(runs, [r, 0]), to: load(runs, [r, 1]), step: tileK },
-        outer,
-        (kStart, { acc, ...state }) => {
-          const kRows = rowRange(kStart, tileK)
-          const k = colRange(kStart, tileK) //                                               [1, tileK]
-          const kTile = load(key, [row, kRows.add(kBase), kvHead, colRange(0, width)]) //    [tileK, D]
-          let s = dot(left, kTile.T) //                                                      [tileQ, tileK]
-          if (!early) s = s.mul(scaled)
-          if (spec.scoreMod) s = spec.scoreMod({ score: s, q, k, head, batch, qLength, kLength })
-          if (spec.scoreMod && log2Units) s = s.mul(Math.LOG2E)
-          const inside = k.lt(kLength)
-          const allowed = spec.maskMod ? spec.maskMod({ q, k, head, batch, qLength, kLength }).and(inside) : inside
-          s = select(full, s, select(allowed, s, Number.NEGATIVE_INFINITY))
-          const { state: next, p: weights, alpha } = normalizer.step(state as RowState, s)
-          const vTile = load(
-            value,
-            [row, kRows.add(kBase), kvHead, colRange(0, valueWidth)],
-            spec.packed ? { where: kRows.lt(kLength) } : {},
-          )
-          const kept = alpha ? (acc as Value).mul(alpha) : (acc as Value)
-          return { ...next, acc: kept.add(dot(weights, vTile)) } //                          [tileQ, Dv]
-        },
-      )
+      return loop({ to: to.sub(from), step: tileK }, outer, (streamed, { acc, ...state }) => {
+        const kStart = to.sub(tileK).sub(streamed)
+        const kRows = rowRange(kStart, tileK)
+        const k = colRange(kStart, tileK) //                                               [1, tileK]
+        const kTile = load(key, [row, kRows.add(kBase), kvHead, colRange(0, width)]) //    [tileK, D]
+        let s = dot(left, kTile.T) //                                                      [tileQ, tileK]
+        if (!early) s = s.mul(scaled)
+        if (spec.scoreMod) s = spec.scoreMod({ score: s, q, k, head, batch, qLength, kLength })
+        if (spec.scoreMod && log2Units) s = s.mul(Math.LOG2E)
+        const inside = k.lt(kLength)
+        const allowed = spec.maskMod ? spec.maskMod({ q, k, head, batch, qLength, kLength }).and(inside) : inside
+        s = select(full, s, select(allowed, s, Number.NEGATIVE_INFINITY))
+        const { state: next, p: weights, alpha } = normalizer.step(state as RowState, s)
+        const vTile = load(
+          value,
+          [row, kRows.add(kBase), kvHead, colRange(0, valueWidth)],
+          spec.packed ? { where: kRows.lt(kLength) } : {},
+        )
+        const kept = alpha ? (acc as Value).mul(alpha) : (acc as Value)
+        return { ...next, acc: kept.add(dot(weights, vTile)) } //                          [tileQ, Dv]
+      })
     })
     const { acc, ...state } = final
     const sink = sinks ? load(sinks, [head]) : null
