@@ -1,10 +1,10 @@
 import type { GatedLinearForm } from './gated-linear-spec.ts'
 
 /**
- * How logDecay is drawn from u in −1 … 1. `mild`: a half-life of some ten tokens; `none`: 0; `strong`: down to −40 per token;
+ * How logDecay is drawn from u in −1 … 1. `mild`: a half-life of some ten tokens; `none`: 0; `slow`: a thousand tokens; `strong`: down to −40 per token;
  * `reset`: nearly none, but one token in six forgets everything (−10⁹); `closed`: the same with −∞.
  */
-export type DecayKind = 'none' | 'mild' | 'strong' | 'reset' | 'closed'
+export type DecayKind = 'none' | 'slow' | 'mild' | 'strong' | 'reset' | 'closed'
 
 export interface GatedLinearCase {
   readonly name: string
@@ -49,6 +49,7 @@ export const gatedLinearAttentionCases: readonly GatedLinearCase[] = [
   vary('headDim 256', { T: 18, H: 1, D: 256, Dv: 16 }),
   vary('values wider than a tile', { T: 20, D: 16, Dv: 144, initialState: true }),
   vary('no decay', { decay: 'none', initialState: true }),
+  vary('slow decay, many tokens', { T: 1000, H: 1, D: 16, Dv: 16, decay: 'slow', initialState: true }),
   vary('strong decay', { T: 70, decay: 'strong', initialState: true }),
   vary('tokens that forget', { T: 70, decay: 'reset', initialState: true }),
   vary('closed gates', { T: 70, decay: 'closed', initialState: true }),
@@ -58,6 +59,8 @@ export const gatedLinearAttentionCases: readonly GatedLinearCase[] = [
   vary('per token, tokens that forget', { T: 70, decayPer: 'token', decay: 'reset', initialState: true }),
   vary('per token, closed gates, packed', { T: 40, decayPer: 'token', decay: 'closed', cuSeqlens: [0, 17, 40] }),
   vary('recurrent', { T: 9, B: 2, initialState: true, form: 'recurrent' }),
+  vary('recurrent, slow decay, many tokens', { T: 300, H: 1, D: 16, Dv: 16, decay: 'slow', form: 'recurrent' }),
+  vary('recurrent, many tokens', { T: 100, H: 1, D: 16, Dv: 16, form: 'recurrent' }),
   vary('recurrent, odd widths', { T: 5, D: 40, Dv: 24, form: 'recurrent' }),
   vary('recurrent, closed gates', { T: 12, decay: 'closed', initialState: true, form: 'recurrent' }),
   vary('recurrent, per token, packed', { T: 7, decayPer: 'token', cuSeqlens: [0, 3, 7], form: 'recurrent' }),
@@ -103,6 +106,7 @@ const decayCount = (of: GatedLinearCase) => decayShape(of).reduce((a, b) => a * 
 
 const decays: Readonly<Record<DecayKind, (u: number) => number>> = {
   none: () => 0,
+  slow: (u) => -0.0005 * (u + 1),
   mild: (u) => -0.05 * (u + 1),
   strong: (u) => -20 * (u + 1),
   reset: (u) => (u > 0.66 ? -1e9 : -0.01 * (u + 1)),

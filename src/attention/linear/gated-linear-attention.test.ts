@@ -31,7 +31,8 @@ const problems = fc
 function tensors({ of, seed }: { of: GatedLinearCase; seed: number }): Options {
   const { B, T, H, D, Dv } = of
   const drawn = gatedLinearInputs(of, randomNumbers(seed))
-  const tensor = (data: Float64Array | null, shape: readonly number[]) => device.tensor(Float32Array.from(data ?? []), shape)
+  const tensor = (data: Float64Array | null, shape: readonly number[]) =>
+    device.tensor(Float32Array.from(data ?? []), shape)
   return {
     query: tensor(drawn.query, [B, T, H, D]),
     key: tensor(drawn.key, [B, T, H, D]),

@@ -14,6 +14,7 @@ import {
   type Value,
   zeros,
 } from '../../tile/index.ts'
+import { decayFactor } from './decay-factor.ts'
 import { type GatedLinearAttentionSpec, gatedLinearArguments } from './gated-linear-spec.ts'
 
 /** exp of this is 0 in f32; a logDecay of −∞ would give NaN where it is multiplied by 0 */
@@ -53,7 +54,7 @@ export function gatedLinearChunks(spec: GatedLinearAttentionSpec): Program {
 
         const prefix = exp(g.cumsumRows()) //                                           [C, D]
         const suffix = exp(gNext.cumsumRows({ reverse: true })) //                      [C, D]
-        const total = exp(g.colSum()).T //                                              [D, 1]
+        const total = decayFactor(g.colSum()).T //                                      [D, 1]
         const A = (perChannel ? channelDecays : headDecays)(q, k, g, chunk) //          [C, C]
         const o = dot(q.mul(prefix), carried.S).add(dot(A, vTile)) //                   [C, tileV]
         emit(store(args.output, [row, t, head, v], o, { where: inside }))
