@@ -6,7 +6,9 @@ export interface AccessForm {
   readonly forms: readonly IndexForm[]
   /** the last dimension runs along the columns and no other does: four columns are four neighbours */
   readonly contiguous: boolean
-  /** and chunks of four columns begin at multiples of four */
+  /** and chunks of four columns begin at indices that are multiples of four: one that begins outside is outside */
+  readonly quartered: boolean
+  /** and at addresses that are */
   readonly aligned: boolean
   /** the last size is a multiple of four, so that aligned chunks are inside or outside as a whole */
   readonly whole: boolean
@@ -22,7 +24,8 @@ export function accessForm(tensor: TensorParam, indices: readonly Node[]): Acces
   return {
     forms,
     contiguous,
-    aligned: contiguous && baseAligned && tensor.alignment >= 4,
+    quartered: baseAligned,
+    aligned: baseAligned && tensor.alignment >= 4,
     whole: baseAligned && typeof size === 'number' && size % 4 === 0,
   }
 }

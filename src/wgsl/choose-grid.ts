@@ -7,32 +7,30 @@ import type { WgslTuning } from './tuning.ts'
 const comfortable = 144
 
 /**
- * The grid of invocations for a program: the one with the least estimated work. A dot costs its multiply-adds and its reads
+ * The grids of invocations that a program could run on, the one with the least estimated work first. A dot costs its multiply-adds and its reads
  * of workgroup memory, which larger micro-tiles share; other values cost their elements; short rows of invocations read
  * storage badly; too many registers or too few invocations hide no latency.
  */
-export function chooseGrid(
+export function candidateGrids(
   uses: NodeUses,
   isVirtual: (node: Node) => boolean,
   threadLimit: number,
   threadMultiple: number,
   tuning: WgslTuning,
-): ThreadGrid {
+): ThreadGrid[] {
   const held = [...uses.values, ...uses.loops.flatMap((loop) => [...loop.args])].filter(
     (node) => !isScalar(node) && !isVirtual(node),
   )
-  let best: ThreadGrid | null = null
-  let least = Number.POSITIVE_INFINITY
+  const candidates: { grid: ThreadGrid; cost: number }[] = []
   for (let threads = threadMultiple; threads <= threadLimit; threads *= 2) {
     for (let cols = 1; cols <= threads; cols *= 2) {
       const grid = { rows: threads / cols, cols }
       if (tuning.threadRows !== undefined && tuning.threadRows !== grid.rows) continue
       if (tuning.threadCols !== undefined && tuning.threadCols !== grid.cols) continue
-      const cost = workgroupCost(grid, held, uses)
-      if (cost < least) [best, least] = [grid, cost]
+      candidates.push({ grid, cost: workgroupCost(grid, held, uses) })
     }
   }
-  return best ?? { rows: 1, cols: threadMultiple }
+  return candidates.sort((a, b) => a.cost - b.cost).map(({ grid }) => grid)
 }
 
 function workgroupCost(grid: ThreadGrid, held: readonly Node[], uses: NodeUses): number {

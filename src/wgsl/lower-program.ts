@@ -4,7 +4,7 @@ import { argumentLayout } from './argument-layout.ts'
 import { Barriers } from './barriers.ts'
 import { bindTensors } from './bind-tensors.ts'
 import type { Tier, WgslCapabilities } from './capabilities.ts'
-import { chooseGrid } from './choose-grid.ts'
+import { candidateGrids } from './choose-grid.ts'
 import type { DotPlan } from './dot-plan.ts'
 import type { Emission, SubgroupSizes } from './emission.ts'
 import { dotMemory } from './emit-dot.ts'
@@ -53,10 +53,7 @@ export function lowerProgram(program: Program, capabilities: WgslCapabilities, t
   const isVirtual = (node: Node) => virtual.has(node) || (isLeaf(node) && node.op !== 'arg')
   const wanted: Tier = capabilities.tier === 3 ? 2 : capabilities.tier
   const multiple = Math.max(32, wanted > 0 ? capabilities.subgroupMaxSize : 32)
-  const grid = chooseGrid(uses, isVirtual, Math.min(256, capabilities.maxInvocations), multiple, tuning)
-  const threads = grid.rows * grid.cols
-  if (threads > capabilities.maxInvocations)
-    throw new FoveaError('limit', program.name, `needs ${threads} invocations, the device has ${capabilities.maxInvocations}`)
+  const grids = candidateGrids(uses, isVirtual, Math.min(256, capabilities.maxInvocations), multiple, tuning)
   const halves = wanted >= 2
   const subgroups: SubgroupSizes | null =
     wanted >= 1 ? { min: capabilities.subgroupMinSize, max: capabilities.subgroupMaxSize } : null
@@ -69,7 +66,9 @@ export function lowerProgram(program: Program, capabilities: WgslCapabilities, t
   const args = argumentLayout(program)
   const fused = fusedDots(uses)
   const aliases = loopAliases(uses)
-  const { plans, memory } = planMemory(program, uses, grid, isVirtual, halves, subgroups, capabilities.maxWorkgroupBytes, tuning)
+  const planned = planMemory(program, uses, grids, isVirtual, halves, subgroups, capabilities.maxWorkgroupBytes, tuning)
+  const { grid, plans, memory } = planned
+  const threads = grid.rows * grid.cols
 
   const name = (node: Node): string => {
     if (node.op === 'result') {
@@ -178,37 +177,53 @@ function entryPoint(threads: number, grid: ThreadGrid, subgroups: SubgroupSizes 
   ]
 }
 
+/** The first grid on which everything fits into workgroup memory, and what lies where. */
 function planMemory(
   program: Program,
   uses: NodeUses,
-  grid: ThreadGrid,
+  grids: readonly ThreadGrid[],
   isVirtual: (node: Node) => boolean,
   halves: boolean,
   subgroups: SubgroupSizes | null,
   bytes: number,
   tuning: WgslTuning,
-): { plans: ReadonlyMap<DotNode, DotPlan>; memory: MemoryLayout } {
+): { grid: ThreadGrid; plans: ReadonlyMap<DotNode, DotPlan>; memory: MemoryLayout } {
   // the counter of subgroups and a shared loop bound
   const available = bytes - 16
   let least = Number.POSITIVE_INFINITY
-  for (const share of shares) {
-    const list = planDots({ uses, grid, isVirtual, halves, bytes: available * share, tuning })
-    const plans = new Map(list.map((plan) => [plan.dot, plan]))
-    const requests: MemoryRequest[] = []
-    for (const node of uses.values) {
-      if (isVirtual(node)) continue
-      if (node.op === 'dot') requests.push(dotMemory(plans.get(node) as DotPlan))
-      else if (node.op === 'scan') requests.push(scanMemory(node, grid))
-      else if (node.op === 'transpose') requests.push(transposeMemory(node))
-      else if (node.op === 'reduce') {
-        const request = reduceMemory(node, grid, subgroups)
-        if (request) requests.push(request)
-      }
+  for (const grid of grids) {
+    for (const share of shares) {
+      const list = planDots({ uses, grid, isVirtual, halves, bytes: available * share, tuning })
+      const plans = new Map(list.map((plan) => [plan.dot, plan]))
+      const memory = layOutMemory(memoryRequests(uses, grid, isVirtual, subgroups, plans), available)
+      if (memory.bytes <= available) return { grid, plans, memory }
+      least = Math.min(least, memory.bytes)
     }
-    const memory = layOutMemory(requests, available)
-    if (memory.bytes <= available) return { plans, memory }
-    least = Math.min(least, memory.bytes)
   }
-  throw new FoveaError('limit', program.name, `needs ${least + 16} bytes of workgroup memory, the device has ${bytes}; smaller tiles need less`)
+  throw new FoveaError(
+    'limit',
+    program.name,
+    `needs ${least + 16} bytes of workgroup memory, the device has ${bytes}; smaller tiles need less`,
+  )
 }
 
+function memoryRequests(
+  uses: NodeUses,
+  grid: ThreadGrid,
+  isVirtual: (node: Node) => boolean,
+  subgroups: SubgroupSizes | null,
+  plans: ReadonlyMap<DotNode, DotPlan>,
+): MemoryRequest[] {
+  const requests: MemoryRequest[] = []
+  for (const node of uses.values) {
+    if (isVirtual(node)) continue
+    if (node.op === 'dot') requests.push(dotMemory(plans.get(node) as DotPlan))
+    else if (node.op === 'scan') requests.push(scanMemory(node, grid))
+    else if (node.op === 'transpose') requests.push(transposeMemory(node))
+    else if (node.op === 'reduce') {
+      const request = reduceMemory(node, grid, subgroups)
+      if (request) requests.push(request)
+    }
+  }
+  return requests
+}

@@ -57,7 +57,7 @@ function loopToPrecede(uses: NodeUses, dot: DotNode, operand: Node): LoopNode | 
 }
 
 function stagedType({ halves, tuning }: DotPlanInputs, dot: DotNode, side: 'a' | 'b'): StagedType {
-  const mode = tuning.stageHalves ?? 'own'
+  const mode = tuning.stageHalves ?? 'none'
   if (!halves || mode === 'none') return 'f32'
   const other = dot[side === 'a' ? 'b' : 'a']
   const narrow = dot[side].dtype === 'f16' || (mode === 'both' && other.dtype === 'f16' && isFloat(dot[side].dtype))

@@ -31,7 +31,7 @@ export function renderAccess(
   render: RenderOperand,
 ): Access {
   const { tensor, indices } = node
-  const { forms, contiguous: runs, aligned, whole } = accessForm(tensor, indices)
+  const { forms, contiguous: runs, quartered, aligned, whole } = accessForm(tensor, indices)
   const width: Width = node.cols === 1 ? 1 : place.width
   const contiguous = runs && width === 4
   const last = indices.length - 1
@@ -56,8 +56,8 @@ export function renderAccess(
     const size = l.args.size(tensor, dim)
     const known = tensor.sizes[dim] ?? null
     if (provablyInside(form, known, place.rowEnd, place.colEnd)) return
-    if (own === 1 || first) conditions.push(w.share(`u32(${value}) < u32(${size})`, 'ok'))
-    else masks.push(w.share(`vec4<u32>(${value}) < vec4<u32>(u32(${size}))`, 'ok'))
+    if (own === 1 || (first && quartered)) conditions.push(w.share(`u32(${value}) < u32(${size})`, 'ok'))
+    else if (!first) masks.push(w.share(`vec4<u32>(${value}) < vec4<u32>(u32(${size}))`, 'ok'))
     if (first && !whole)
       masks.push(w.share(`(vec4<u32>(u32(${value})) + vec4<u32>(0u, 1u, 2u, 3u)) < vec4<u32>(u32(${size}))`, 'ok'))
   })

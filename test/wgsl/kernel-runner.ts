@@ -167,7 +167,7 @@ export async function runKernel(
   return result
 }
 
-/** What the interpreter leaves in the outputs' buffers. */
+/** What the interpreter, rounding as the dtypes do, leaves in the outputs' buffers. */
 export function runReference(
   program: Program,
   grid: readonly [number, number, number],
@@ -182,6 +182,6 @@ export function runReference(
     bindings[param.name] = bindArray(values, specOf(param, data))
     if (param.access === 'write') result[param.name] = values
   }
-  interpret(program, { tensors: bindings, scalars }, grid)
+  interpret(program, { tensors: bindings, scalars }, grid, 'real')
   return result
 }
