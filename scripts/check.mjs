@@ -11,6 +11,7 @@ const steps = [
   ['repository', 'node', ['scripts/check-repository.mjs']],
   ['build', 'node', ['scripts/build.mjs']],
   ['exports', 'node', ['scripts/check-exports.mjs']],
+  ['excerpts', 'node', ['scripts/excerpts.mjs', '--check']],
   ['benchmark table', 'node', ['scripts/bench-table.mjs', '--check']],
   // CI makes vitest compare and never write
   ['golden texts', 'vitest', ['run', '--project', 'golden'], { CI: 'true' }],
