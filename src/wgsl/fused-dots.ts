@@ -15,10 +15,21 @@ export function fusedDots(uses: NodeUses): ReadonlyMap<Node, FusedDot> {
     if (node.op !== 'binary' || node.fn !== 'add' || node.dtype !== 'f32') continue
     const dot = [node.b, node.a].find((side) => isOnlyFor(uses, side, node) && !taken.has(side))
     if (dot?.op !== 'dot') continue
-    fused.set(node, { dot, initial: dot === node.b ? node.a : node.b })
+    const initial = dot === node.b ? node.a : node.b
+    if (!isSum(initial)) continue
+    fused.set(node, { dot, initial })
     taken.add(dot)
   }
   return fused
+}
+
+/**
+ * A sum of products so far, perhaps rescaled: adding more products to it one by one rounds as it would anyway. A bias is not:
+ * a score of 1 beside a bias of 100 would be rounded to the bias's last place once per product.
+ */
+function isSum(initial: Node): boolean {
+  if (initial.op === 'arg' || initial.op === 'dot') return true
+  return initial.op === 'binary' && initial.fn === 'mul' && [initial.a, initial.b].some((side) => isSum(side))
 }
 
 function isOnlyFor(uses: NodeUses, dot: Node, sum: BinaryNode): boolean {
