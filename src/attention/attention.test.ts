@@ -242,7 +242,7 @@ describe('edges', () => {
     const squaredRelu: Normalizer = {
       name: 'squared relu',
       units: 'natural',
-      mergesByLse: false,
+      split: null,
       init: (tileQ) => ({ l: zeros([tileQ, 1]) }),
       step: ({ l }, s) => {
         const p = s.max(0).mul(s.max(0))

@@ -109,7 +109,7 @@ function makePasses(
   }
   const { splits } = call
   const states = keep(device.empty([splits * batch, queries, numHeads, valueDim]))
-  const stateLse = keep(device.empty([splits * batch, numHeads, queries]))
+  const stateSums = keep(device.empty([splits * batch, 2, numHeads, queries]))
   const alignment = commonAlignment([key, value])
   const parts = keepProgram(cache, `split-kv ${sizes} ${alignment} ${hooks}`, (program) =>
     splitKv({ ...common, ...program }),
@@ -118,8 +118,8 @@ function makePasses(
     mergeSplits({ dtype, valueDim, sinks: sinks !== undefined, splits, batch, queries, numHeads, ...program }),
   )
   return [
-    { kernel: parts, tensors: { ...inputs, states, stateLse } },
-    { kernel: merge, tensors: { states, stateLse, ...results, ...sinkTensors } },
+    { kernel: parts, tensors: { ...inputs, states, stateSums } },
+    { kernel: merge, tensors: { states, stateSums, ...results, ...sinkTensors } },
   ]
 }
 

@@ -42,7 +42,7 @@ export async function plan(device: Device, request: AttentionPlanRequest): Promi
   const lseBytes = rows * 4
   const list = { items: work.items.byteLength, runs: work.runs.byteLength }
   const states =
-    algorithm === 'split-kv' ? { states: splits * rows * shape.valueDim * 4, stateLse: splits * lseBytes } : {}
+    algorithm === 'split-kv' ? { states: splits * rows * shape.valueDim * 4, stateSums: 2 * splits * lseBytes } : {}
   const captured = call.captured.map(({ source }) => source as TensorSpec | undefined)
   const pairs = work.tiles * tiling.tileQ * tiling.tileK
   return {

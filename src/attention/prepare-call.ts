@@ -57,7 +57,8 @@ export async function prepareCall(
 
   const algorithm = chooseAlgorithm(shape, sequences, normalizer, pattern)
   const { dtype, headDim, valueDim, numHeads, numKvHeads, groupSize } = shape
-  const tiling = device.tiling(algorithm, { dtype, headDim, valueDim })
+  const tuned = device.tiling(algorithm, { dtype, headDim, valueDim })
+  const tiling = algorithm === 'split-kv' ? fitRows(device, tuned, sequences, groupSize) : tuned
   const { tileQ, tileK } = tiling
   const aligned = !pattern || (pattern.blockQ % tileQ === 0 && pattern.blockK % tileK === 0 && algorithm === 'flash')
   const splits = algorithm === 'split-kv' ? chooseSplits(device, sequences, numKvHeads, groupSize, tileQ, tileK) : 1
@@ -103,7 +104,14 @@ function chooseAlgorithm(
 ): 'flash' | 'split-kv' {
   const longest = sequences.reduce((most, { qLength }) => Math.max(most, qLength), 0)
   const few = longest === 1 || (longest <= 8 && longest * groupSize <= 64)
-  return few && normalizer.mergesByLse && (pattern?.heads ?? 1) === 1 ? 'split-kv' : 'flash'
+  return few && normalizer.split !== null && (pattern?.heads ?? 1) === 1 ? 'split-kv' : 'flash'
+}
+
+/** Tiles with no more rows than there are: empty rows cost a CPU as much as full ones. A power of two, so that few programs arise. */
+function fitRows({ kind }: Device, tuned: Tiling, sequences: readonly Sequence[], groupSize: number): Tiling {
+  if (kind === 'webgpu') return tuned
+  const rows = sequences.reduce((most, { qLength }) => Math.max(most, qLength), 1) * groupSize
+  return { ...tuned, tileQ: Math.min(tuned.tileQ, 2 ** Math.ceil(Math.log2(rows))) }
 }
 
 /** As many states per query as keep the device busy, each over at least two tiles of keys. */

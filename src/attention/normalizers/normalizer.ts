@@ -13,10 +13,11 @@ export interface Normalizer {
   /** what `step` is given: scores times log2 e, or scores as they are */
   readonly units: 'log2' | 'natural'
   /**
-   * States of two sets of keys merge by their lse (`mergeStates`): output = Σ exp(lseᵢ − lse)·outputᵢ. Decode may then split
-   * the keys; without it, it runs as prefill does.
+   * For decode, which splits the keys: what a state's sums are relative to. States of disjoint keys merge as
+   * Σ 2^(mᵢ − m)·sumᵢ, for `l` and for Σ p·v alike, and output = Σ p·v / l, lse = m·ln 2 + ln l. Null where they do not:
+   * decode then runs as prefill does.
    */
-  readonly mergesByLse: boolean
+  readonly split: ((state: RowState) => { m: Value; l: Value }) | null
   init(tileQ: number): RowState
   /** one tile of scores [tileQ, tileK]: the new state, the weights, and the factor for what was summed before (null: 1) */
   step(state: RowState, s: Value): { state: RowState; p: Value; alpha: Value | null }

@@ -8,7 +8,7 @@ import type { Normalizer } from './normalizer.ts'
 export const sigmoid: Normalizer = {
   name: 'sigmoid',
   units: 'natural',
-  mergesByLse: false,
+  split: null,
   init: (tileQ) => ({ l: zeros([tileQ, 1]) }),
   step: ({ l }, s) => {
     const p = select(s.eq(Number.NEGATIVE_INFINITY), 0, s.sigmoid()) // [tileQ, tileK]

@@ -13,7 +13,7 @@ const lag = 8
 export const softmax: Normalizer = {
   name: 'softmax',
   units: 'log2',
-  mergesByLse: true,
+  split: ({ m, l }) => ({ m: m as Value, l: l as Value }),
   init: (tileQ) => ({ m: full([tileQ, 1], Number.NEGATIVE_INFINITY), l: zeros([tileQ, 1]) }),
   step: ({ m, l }, s) => {
     const top = rowMax(s) //                                          [tileQ, 1]

@@ -13,7 +13,7 @@ const epsilon = 1e-6
 export const softpick: Normalizer = {
   name: 'softpick',
   units: 'natural',
-  mergesByLse: false,
+  split: null,
   init: (tileQ) => ({ m: full([tileQ, 1], floor), l: zeros([tileQ, 1]) }),
   step: ({ m, l }, s) => {
     const mNew = max(m as Value, rowMax(s)) //                        [tileQ, 1]

@@ -1,7 +1,7 @@
 import {
   colRange,
   defineProgram,
-  exp,
+  exp2,
   full,
   type Kernel,
   load,
@@ -17,13 +17,13 @@ import {
   zeros,
 } from '../../tile/index.ts'
 
-// Merging attention states over disjoint keys (Dao et al., Flash-Decoding, 2023; Ye et al., FlashInfer, 2025, arXiv
-// 2501.01005, equations 2 and 3):
+// Merging the states of disjoint keys (Dao, Haziza, Massa and Sizov, Flash-Decoding, 2023), each a sum of values Σ p·v, its
+// stabiliser m (log2 units) and the sum l of its weights:
 //
-//   lse = log Σᵢ exp(lseᵢ)      output = Σᵢ exp(lseᵢ − lse) outputᵢ
+//   m = maxᵢ mᵢ      l = Σᵢ 2^(mᵢ − m) lᵢ      output = Σᵢ 2^(mᵢ − m) accᵢ / l      lse = m ln 2 + ln l
 //
-// One program owns a tile of heads of one query, streams the splits, keeps the running maximum and sum of the weights and
-// an accumulator. Traffic: every state once, output once. Sinks join as one more state that has no value.
+// One program owns a tile of heads of one query, streams the splits, keeps m, l and an accumulator. Traffic: every state
+// once, output once. Sinks join as one more state that has no value.
 
 const tileRows = 16
 
@@ -39,8 +39,8 @@ export interface MergeSplitsSpec {
 }
 
 /**
- * `states` [splits · B, T, H, Dv] and `stateLse` [splits · B, H, T] (f32, split slowest) → `output` [B, T, H, Dv] and `lse`
- * [B, H, T]. A state with lse −∞ has no weight, whatever its output.
+ * `states` [splits · B, T, H, Dv] and `stateSums` [splits · B, 2, H, T] (m, then l), f32, split slowest → `output` [B, T, H, Dv]
+ * and `lse` [B, H, T].
  */
 export function mergeSplits(spec: MergeSplitsSpec): Kernel {
   return {
@@ -53,7 +53,7 @@ export function mergeSplits(spec: MergeSplitsSpec): Kernel {
 function mergeSplitsProgram({ dtype, valueDim, sinks }: MergeSplitsSpec): Program {
   return defineProgram('mergeSplits', (p) => {
     const states = p.input('states', 'f32', [null, null, null, valueDim])
-    const stateLse = p.input('stateLse', 'f32', [null, null, null])
+    const stateSums = p.input('stateSums', 'f32', [null, 2, null, null])
     const sinkLogits = sinks ? p.input('sinks', 'f32', [null]) : null
     const output = p.output('output', dtype, [null, null, null, valueDim])
     const lse = p.output('lse', 'f32', [null, null, null])
@@ -68,26 +68,27 @@ function mergeSplitsProgram({ dtype, valueDim, sinks }: MergeSplitsSpec): Progra
       l: zeros([tileRows, 1]),
       acc: zeros([tileRows, valueDim]),
     }
-    const join = (m: Value, l: Value, other: Value) => {
-      const joined = max(m, other)
+    const join = (m: Value, l: Value, other: { m: Value; l: Value | number }) => {
+      const joined = max(m, other.m)
+      // −∞ − −∞ is NaN: states without keys are stabilised by 0
       const stable = select(joined.eq(Number.NEGATIVE_INFINITY), 0, joined)
-      const [alpha, weight] = [exp(m.sub(stable)), exp(other.sub(stable))]
-      return { m: joined, l: l.mul(alpha).add(weight), alpha, weight }
+      const [alpha, weight] = [exp2(m.sub(stable)), exp2(other.m.sub(stable))]
+      return { m: joined, l: l.mul(alpha).add(weight.mul(other.l)), alpha, weight }
     }
     const merged = loop({ to: splits }, start, (split, carried) => {
       const at = split.mul(batches).add(batch)
-      const next = join(carried.m as Value, carried.l as Value, load(stateLse, [at, heads, query]))
+      const sums = (which: number) => load(stateSums, [at, which, heads, query]) // [rows, 1]
+      const next = join(carried.m as Value, carried.l as Value, { m: sums(0), l: sums(1) })
       const part = load(states, [at, query, heads, columns]) //                    [rows, Dv]
-      const weighted = select(next.weight.gt(0), part.mul(next.weight), 0)
-      return { m: next.m, l: next.l, acc: (carried.acc as Value).mul(next.alpha).add(weighted) }
+      return { m: next.m, l: next.l, acc: (carried.acc as Value).mul(next.alpha).add(part.mul(next.weight)) }
     })
     let [m, l, acc] = [merged.m as Value, merged.l as Value, merged.acc as Value]
     if (sinkLogits) {
-      const next = join(m, l, load(sinkLogits, [heads]))
+      const next = join(m, l, { m: load(sinkLogits, [heads]).mul(Math.LOG2E), l: 1 })
       ;[m, l, acc] = [next.m, next.l, acc.mul(next.alpha)]
     }
     const some = l.gt(0)
     p.emit(store(output, [batch, query, heads, columns], acc.mul(select(some, l.reciprocal(), 0))))
-    p.emit(store(lse, [batch, heads, query], select(some, m.add(log(l)), Number.NEGATIVE_INFINITY)))
+    p.emit(store(lse, [batch, heads, query], select(some, m.mul(Math.LN2).add(log(l)), Number.NEGATIVE_INFINITY)))
   })
 }

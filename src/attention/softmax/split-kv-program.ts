@@ -2,6 +2,7 @@ import {
   colRange,
   defineProgram,
   dot,
+  FoveaError,
   load,
   loop,
   type Program,
@@ -48,10 +49,12 @@ export const splitItemFields = [
 /**
  * One program owns tileQ packed rows of one key/value head: row r is query r / groupSize of head kvHead·groupSize + r mod
  * groupSize, so that a key is read once for all heads that share it. Streams its share of the key tiles, writes one
- * attention state in f32. Traffic: key and value once per tile of rows.
+ * state: Σ p·v, m and l in f32. Traffic: key and value once per tile of rows.
  */
 export function splitKvProgram(spec: SplitKvProgramSpec): Program {
   const { tileQ, tileK, normalizer, dtype, alignment, groupSize } = spec
+  const { split } = normalizer
+  if (!split) throw new FoveaError('unsupported', 'splitKv', `states of the normalizer ${normalizer.name} do not merge`)
   const width = Math.ceil(spec.headDim / spec.padTo) * spec.padTo
   const valueWidth = Math.ceil(spec.valueDim / spec.padTo) * spec.padTo
   return defineProgram('splitKv', (p) => {
@@ -61,7 +64,7 @@ export function splitKvProgram(spec: SplitKvProgramSpec): Program {
     const items = p.input('items', 'i32', [null, splitItemFields.length])
     const runs = p.input('runs', 'i32', [null, 3])
     const states = p.output('states', 'f32', [null, null, null, spec.valueDim])
-    const stateLse = p.output('stateLse', 'f32', [null, null, null])
+    const stateSums = p.output('stateSums', 'f32', [null, 2, null, null])
     const scale = p.scalar('scale', 'f32')
 
     const field = (name: (typeof splitItemFields)[number]) =>
@@ -106,9 +109,10 @@ export function splitKvProgram(spec: SplitKvProgramSpec): Program {
         },
       )
     })
-    const done = normalizer.finish(rowState as RowState, null)
-    const partial = done.scale ? (acc as Value).mul(done.scale) : (acc as Value)
-    p.emit(store(states, [state, q.add(qBase), head, colRange(0, valueWidth)], partial, { where }))
-    p.emit(store(stateLse, [state, head, q.add(qBase)], done.lse, { where }))
+    // as they are, relative to m: an lse in f32 would round every weight by its own size
+    const { m, l } = split(rowState as RowState)
+    p.emit(store(states, [state, q.add(qBase), head, colRange(0, valueWidth)], acc as Value, { where }))
+    p.emit(store(stateSums, [state, 0, head, q.add(qBase)], m, { where }))
+    p.emit(store(stateSums, [state, 1, head, q.add(qBase)], l, { where }))
   })
 }

@@ -17,7 +17,7 @@ export interface SplitKvSpec extends Pick<AttentionTensors, 'query' | 'key' | 'v
   readonly scale?: number
   readonly scoreMod?: ScoreMod | null
   readonly maskMod?: MaskMod | null
-  /** one whose states merge by their lse */
+  /** one whose states merge (`split`) */
   readonly normalizer?: Normalizer
   readonly packed?: boolean
   readonly tiling: { readonly tileQ: number; readonly tileK: number; readonly padTo: number }
@@ -27,7 +27,7 @@ export interface SplitKvSpec extends Pick<AttentionTensors, 'query' | 'key' | 'v
 }
 
 /**
- * The partial states of decode: `states` [splits · B, T, H, Dv] and `stateLse` [splits · B, H, T], in f32. Tensors bind by the
+ * The partial states of decode: `states` [splits · B, T, H, Dv] and `stateSums` [splits · B, 2, H, T], in f32. Tensors bind by the
  * names of the spec, with `items` and `runs` of `splitKvWork`. Throws `shape`, `dtype` and `unsupported`.
  */
 export function splitKv(spec: SplitKvSpec): Kernel {
