@@ -1,3 +1,4 @@
+// long: the rules of all operations side by side, as the back ends have them
 import { type DType, isFloat } from './dtype.ts'
 import type { ArithmeticFn, BinaryFn, CompareFn, UnaryFn } from './node.ts'
 import { binaryMath, unaryMath } from './scalar-math.ts'
