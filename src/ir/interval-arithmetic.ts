@@ -1,51 +1,21 @@
-// long: the rules of all operations side by side, as the back ends have them
 import { type DType, isFloat } from './dtype.ts'
+import {
+  approximation,
+  type Interval,
+  known,
+  overflow,
+  rounding,
+  setBool,
+  setFloat,
+  setInteger,
+  tiny,
+  unknownInterval,
+} from './interval-bounds.ts'
 import type { ArithmeticFn, BinaryFn, CompareFn, UnaryFn } from './node.ts'
 import { binaryMath, unaryMath } from './scalar-math.ts'
 
-/**
- * All values that an expression can take: every number from lo to hi. A bool is 0 or 1: canBeTrue is hi = 1, canBeFalse
- * is lo = 0. Floats: an infinite end means that nothing is known, NaN included.
- */
-export interface Interval {
-  lo: number
-  hi: number
-}
-
 export type UnaryRule = (aLo: number, aHi: number, out: Interval) => void
 export type BinaryRule = (aLo: number, aHi: number, bLo: number, bHi: number, out: Interval) => void
-
-// back ends round every operation to f32, may contract two of them, and flush subnormals
-const rounding = 2 ** -21
-// WGSL promises a few units in the 12th bit for some functions
-const approximation = 2 ** -10
-const tiny = 1e-37
-const overflow = 3e38
-
-/** The interval of a value of which only the dtype is known. */
-export function unknownInterval(dtype: DType, out: Interval): void {
-  out.lo = dtype === 'bool' || dtype === 'u32' ? 0 : dtype === 'i32' ? -2147483648 : Number.NEGATIVE_INFINITY
-  out.hi = dtype === 'bool' ? 1 : dtype === 'u32' ? 4294967295 : dtype === 'i32' ? 2147483647 : Number.POSITIVE_INFINITY
-}
-
-/** [lo, hi] if every integer in it fits, else all of the dtype: the operation may have wrapped around. */
-function setInteger(dtype: DType, lo: number, hi: number, out: Interval): void {
-  unknownInterval(dtype, out)
-  if (lo < out.lo || hi > out.hi || Number.isNaN(lo) || Number.isNaN(hi)) return
-  // −0 is no integer of its own
-  out.lo = lo + 0
-  out.hi = hi + 0
-}
-
-/** [lo, hi] widened by an error relative to the larger end and an absolute one; unknown where f32 may overflow. */
-function setFloat(lo: number, hi: number, relative: number, absolute: number, out: Interval): void {
-  const slack = Math.max(Math.abs(lo), Math.abs(hi)) * relative + absolute
-  out.lo = lo - slack
-  out.hi = hi + slack
-  if (!(out.lo > -overflow && out.hi < overflow)) unknownInterval('f32', out)
-}
-
-const known = (lo: number, hi: number) => lo > Number.NEGATIVE_INFINITY && hi < Number.POSITIVE_INFINITY
 
 /** How a unary function maps intervals of its operand's dtype. */
 export function unaryRule(fn: UnaryFn, dtype: DType): UnaryRule {
@@ -128,11 +98,6 @@ const comparisons: Readonly<Record<CompareFn, BinaryRule>> = {
   ge: (aLo, aHi, bLo, bHi, out) => setBool(aLo >= bHi, aHi < bLo, out),
   eq: (aLo, aHi, bLo, bHi, out) => setBool(aLo === aHi && bLo === bHi && aLo === bLo, aHi < bLo || aLo > bHi, out),
   ne: (aLo, aHi, bLo, bHi, out) => setBool(aHi < bLo || aLo > bHi, aLo === aHi && bLo === bHi && aLo === bLo, out),
-}
-
-function setBool(always: boolean, never: boolean, out: Interval): void {
-  out.lo = always ? 1 : 0
-  out.hi = never ? 0 : 1
 }
 
 /** How a binary function maps intervals of its operands' common dtype. */

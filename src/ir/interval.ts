@@ -1,5 +1,6 @@
 import { isInteger } from './dtype.ts'
-import { binaryRule, castRule, type Interval, unaryRule, unknownInterval } from './interval-arithmetic.ts'
+import { binaryRule, castRule, unaryRule } from './interval-arithmetic.ts'
+import { type Interval, unknownInterval } from './interval-bounds.ts'
 import type { Node, TensorParam } from './node.ts'
 import type { RangeExtremes } from './range-extremes.ts'
 
