@@ -180,7 +180,9 @@ function checkLimits(
   needs: { readonly output: boolean; readonly lse: boolean },
 ): void {
   const { batch, queries, numHeads, valueDim, dtype } = shape
-  const most = device.info.limits.maxBufferSize ?? device.info.limits.maxBytes ?? Number.POSITIVE_INFINITY
+  const { maxBufferSize, maxStorageBufferBindingSize, maxBytes } = device.info.limits
+  const known = [maxBufferSize, maxStorageBufferBindingSize, maxBytes].filter((bytes) => bytes !== undefined)
+  const most = Math.min(...known, Number.POSITIVE_INFINITY)
   const rows = batch * queries * numHeads
   const states = algorithm === 'split-kv' ? splits * rows : 0
   for (const [name, bytes] of [
