@@ -18,7 +18,7 @@ export function emitOperations(scope: EmitScope, operations: readonly Operation[
         emitPass(scope, operation)
         break
       case 'transpose':
-        if (!isScalar(operation.source) || scope.slots.transposed.has(operation.source)) emitTranspose(scope, operation)
+        emitTranspose(scope, operation)
         break
       case 'scalar':
         emitScalar(scope, operation.node)
@@ -27,7 +27,7 @@ export function emitOperations(scope: EmitScope, operations: readonly Operation[
         emitDot(scope, operation)
         break
       case 'scan':
-        if (!isScalar(operation.node)) emitScan(scope, operation.node)
+        emitScan(scope, operation.node)
         break
       case 'loop':
         emitLoop(scope, operation)

@@ -41,22 +41,18 @@ export function assignSlots(plan: Plan, base: number): Slots {
     storage.end = Math.max(storage.end, at)
   }
 
-  // first and last position of each value, in positions of its own region
-  const firstWrite = new Map<Slot, number>()
-  const lastRead = new Map<Slot, number>()
+  // who reads each value
   const reads = new Map<Slot, Operation[]>()
   const walk = (operations: readonly Operation[], nest: readonly { loop: LoopNode; span: Span }[]) => {
     for (const operation of operations) {
       const span = spans.get(operation) as Span
       const write = (slot: Slot) => {
-        firstWrite.set(slot, span.start)
         touch(slot.storage, span.start)
       }
       const read = (node: Node, slot: Slot) => {
         const home = regionLoop(node)
         const depth = home === null ? 0 : nest.findIndex((entry) => entry.loop === home) + 1
         const at = nest[depth]?.span.end ?? (operation.kind === 'loop' ? span.start : span.end)
-        lastRead.set(slot, Math.max(lastRead.get(slot) ?? -1, at))
         touch(slot.storage, at)
         const known = reads.get(slot)
         if (known) known.push(operation)
@@ -85,11 +81,11 @@ export function assignSlots(plan: Plan, base: number): Slots {
         if (isScalar(result) || result.op === 'const') continue
         if (loop.args.includes(result as (typeof loop.args)[number])) touch(slotOf(result, saved).storage, span.end)
         const slot = slotOf(result)
+        reads.set(slot, [...(reads.get(slot) ?? []), operation])
         const at =
           regionLoop(result) === loop
             ? span.end
             : (nest[nest.findIndex((entry) => entry.loop === regionLoop(result)) + 1]?.span.end ?? span.end)
-        lastRead.set(slot, Math.max(lastRead.get(slot) ?? -1, at))
         touch(slot.storage, at)
       }
     }

@@ -65,7 +65,7 @@ export function buildPlan(program: Program): Plan {
   const sharedDone = new Set<Node>()
   // constants and index ranges that someone reads as a buffer are written once, at the start of the program
   const shareOnce = (node: Node) => {
-    if ((node.op !== 'iota' && node.op !== 'const') || sharedDone.has(node)) return
+    if ((node.op !== 'iota' && node.op !== 'const' && node.op !== 'scalar') || sharedDone.has(node)) return
     sharedDone.add(node)
     shared.push({ kind: 'pass', rows: node.rows, cols: node.cols, roots: [{ kind: 'value', node }] })
     if (transposedUse(node)) shared.push({ kind: 'transpose', source: node, node: null })
@@ -152,12 +152,12 @@ export function buildPlan(program: Program): Plan {
         const level = Math.max(after(reads), (transposed.get(dot.b) ?? 0) + 1)
         add({ kind: 'dot', node: dot, out: node, start: sum ? { base: sum.base, factor: sum.factor } : null }, level)
         levels.set(node, level)
-      } else if (node.op === 'scan') {
+      } else if (node.op === 'scan' && !isScalar(node)) {
         note([node.x])
         const level = after([node.x])
         add({ kind: 'scan', node }, level)
         levels.set(node, level)
-      } else if (node.op === 'transpose') {
+      } else if (node.op === 'transpose' && !isScalar(node)) {
         const sources = sourcesOf([node.x])
         note(sources)
         const level = after(sources)
@@ -176,6 +176,11 @@ export function buildPlan(program: Program): Plan {
       } else if (buffered(node)) addRoot({ kind: 'value', node })
       addTransposed(node)
     }
+    // what a loop variable is besides itself: a buffer for a scalar that a product reads, a transpose
+    const addForms = (node: Node) => {
+      if (isScalar(node) && spilledScalar(node)) addRoot({ kind: 'value', node })
+      addTransposed(node)
+    }
     const addLoop = (inner: LoopNode, body: Region) => {
       if (!facts.uses.has(inner) && inner.effects.length === 0) return
       const planned = planRegion(body, inner)
@@ -189,13 +194,13 @@ export function buildPlan(program: Program): Plan {
       for (const node of facts.uses.keys()) {
         if (node.op !== 'result' || node.loop !== inner) continue
         levels.set(node, level)
-        addTransposed(node)
+        addForms(node)
       }
     }
 
     if (loop) {
       for (const arg of [loop.index, ...loop.args]) levels.set(arg, 0)
-      for (const arg of loop.args) addTransposed(arg)
+      for (const arg of loop.args) addForms(arg)
     }
     for (const statement of region.statements) {
       if (statement.kind === 'value') addValue(statement.node)
