@@ -96,16 +96,19 @@ export function writeRuns(c: FragmentContext, l: Lowering, tile: StagedTile, nam
   }
 }
 
-/** Makes 0 what lies outside the tensor; nothing does for most tiles, which one scalar condition finds. */
+/** Makes 0 what lies outside the tensor. */
 function cutRuns(c: FragmentContext, l: Lowering, tile: StagedTile, name: string): void {
   const { w } = c
-  if (tile.node.op !== 'load' || !isWide(c, l, tile.node)) return
+  const { node } = tile
+  if (node.op !== 'load' || !isWide(c, l, node)) return
   const inside = tileInside(c, l, tile)
   if (inside === 'true') return
   const cut = () => {
     for (let at = 0; at < runsEach(c, tile); at++) cutRun(c, l, tile, at, `${name}${at}`)
   }
-  if (inside) w.block(`if (!(${inside}))`, cut)
+  const size = node.tensor.sizes.at(-1)
+  // a few selects cost less than a branch; where runs may cross the end of a row there are more of them
+  if (inside && !(typeof size === 'number' && size % run === 0)) w.block(`if (!(${inside}))`, cut)
   else w.block('', cut)
 }
 
@@ -136,12 +139,15 @@ export function declareRuns(c: FragmentContext, tile: StagedTile, name: string):
 function position(c: FragmentContext, tile: StagedTile, at: number): { row: string; col: string } {
   const { w } = c
   const perRow = tile.cols / run
+  const { invocations } = c.layout.distribution
+  const perPass = (invocations * run) / tile.cols
+  // where a pass over the tile is a number of whole rows, runs differ in the row alone
+  const whole = at > 0 && Number.isInteger(perPass)
+  const number = at && !whole ? w.share(`local_index + ${at * invocations}u`, 'run') : 'local_index'
   // unsigned: a division of what might be negative takes more steps
-  const number = at ? w.share(`local_index + ${at * c.layout.distribution.invocations}u`, 'run') : 'local_index'
-  return {
-    row: w.share(`i32(${number} / ${perRow}u)`, 'row'),
-    col: w.share(`i32((${number} % ${perRow}u) * ${run}u)`, 'col'),
-  }
+  const row = w.share(`i32(${number} / ${perRow}u)`, 'row')
+  const col = w.share(`i32((${number} % ${perRow}u) * ${run}u)`, 'col')
+  return { row: whole ? `(${row} + ${at * perPass}i)` : row, col }
 }
 
 interface WideAccess {
