@@ -29,7 +29,8 @@ export async function openGpu(options: readonly string[] = ['enable-dawn-feature
   keep.gpuOwners = [...(keep.gpuOwners ?? []), gpu]
   const adapter = await gpu.requestAdapter()
   if (!adapter) throw new Error('no WebGPU adapter')
-  const wanted: GPUFeatureName[] = ['subgroups', 'shader-f16', 'timestamp-query']
+  const matrices = 'chromium-experimental-subgroup-matrix' as GPUFeatureName
+  const wanted: GPUFeatureName[] = ['subgroups', 'shader-f16', 'timestamp-query', matrices]
   const { limits } = adapter
   const device = await adapter.requestDevice({
     requiredFeatures: wanted.filter((feature) => adapter.features.has(feature)),
