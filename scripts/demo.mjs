@@ -48,7 +48,7 @@ const right = trial.error <= trial.bound
 const planned = trial.inputBytes + trial.outputBytes
 console.log(`
 check    relative error ${trial.error.toExponential(1)} on ${trial.checkedRows} rows against float64, at most ${trial.bound.toExponential(1)}: ${right ? 'right' : 'WRONG'}
-time     ${trial.medianMs.toFixed(1)} ms a call (median of 3, ${trial.clock} clock), the first ${trial.firstCallMs.toFixed(1)} ms with compilation
+time     ${trial.medianMs.toFixed(1)} ms a call (median of ${trial.repeats}, ${trial.clock} clock), the first ${trial.firstCallMs.toFixed(1)} ms with compilation
 rate     ${trial.gigaflops.toFixed(1)} GFLOP/s of the work that the mask leaves
 memory   ${megabytes(planned)} MB of inputs and outputs; beyond them the process took at most ${megabytes(Math.max(0, after - before - trial.outputBytes))} MB in the first call,
          and the device allocated ${megabytes(trial.extraDeviceBytes)} MB (a score matrix would take ${megabytes(4 * shape.numHeads * shape.tokens ** 2)} MB)`)
