@@ -26,8 +26,8 @@ export function scanMemory(node: ScanNode, grid: ThreadGrid): MemoryRequest {
 }
 
 /**
- * Running sum through workgroup memory: every invocation sums one part of a line in place, then readers add the sums of the
- * parts before.
+ * Running sum through workgroup memory: every invocation sums one part of a line in place, then adds the sums of the parts
+ * before.
  */
 export function emitScan(e: Emission, w: TextWriter, node: ScanNode): void {
   const { grid } = e
@@ -58,45 +58,41 @@ export function emitScan(e: Emission, w: TextWriter, node: ScanNode): void {
   })
   e.barriers.read([tile], barrier)
   e.barriers.write(sums, barrier)
-  w.block(`for (var n = thread; n < ${lines * parts}i; n += ${threads}i)`, () => {
-    const line = w.declare(`n % ${lines}i`, 'line')
-    const begin = w.declare(`(n / ${lines}i) * ${partLength}i`, 'begin')
-    w.line(`var sum = ${node.dtype}(0);`)
-    w.block(`for (var s = ${begin}; s < min(${begin} + ${partLength}i, ${length}i); s++)`, () => {
+  const each = (visit: (line: string, part: string, element: string) => void) =>
+    w.block(`for (var n = thread; n < ${lines * parts}i; n += ${threads}i)`, () => {
+      const line = w.declare(`n % ${lines}i`, 'line')
+      const part = w.declare(`n / ${lines}i`, 'part')
       const along = node.reverse ? `(${length - 1}i - s)` : 's'
       const [row, col] = node.axis === 'rows' ? [along, line] : [line, along]
-      const at = w.declare(`${tile.from}i + ${row} * ${chunksPerRow(node)}i + (${col} >> 2u)`, 'at')
-      const element = `${tile.array}[${at}][${col} & 3i]`
+      visit(line, part, `${tile.array}[${tile.from}i + ${row} * ${chunksPerRow(node)}i + (${col} >> 2u)][${col} & 3i]`)
+    })
+  const overPart = (part: string, body: () => void) =>
+    w.block(`for (var s = ${part} * ${partLength}i; s < min((${part} + 1i) * ${partLength}i, ${length}i); s++)`, body)
+  const sumAt = (at: string) => `${sums.array}[${sums.from}i + (${at} >> 2u)][${at} & 3i]`
+  each((_, part, element) => {
+    w.line(`var sum = ${node.dtype}(0);`)
+    overPart(part, () => {
       w.line(`sum += ${fromMemory(element, node.dtype, 1)};`)
       w.line(`${element} = ${toMemory('sum', node.dtype, 1)};`)
     })
-    w.line(`${sums.array}[${sums.from}i + (n >> 2u)][n & 3i] = ${toMemory('sum', node.dtype, 1)};`)
+    w.line(`${sumAt('n')} = ${toMemory('sum', node.dtype, 1)};`)
   })
+  if (parts > 1) {
+    e.barriers.read([sums], barrier)
+    each((line, part, element) => {
+      w.line(`var before = ${node.dtype}(0);`)
+      w.block(`for (var p = 0i; p < ${part}; p++)`, () =>
+        w.line(`before += ${fromMemory(sumAt(`(p * ${lines}i + ${line})`), node.dtype, 1)};`),
+      )
+      overPart(part, () => w.line(`${element} = ${toMemory(`(${fromMemory(element, node.dtype, 1)} + before)`, node.dtype, 1)};`))
+    })
+  }
   e.barriers.barrier(barrier)
-  e.barriers.read([tile, sums], barrier)
+  e.barriers.read([tile], barrier)
   const type = valueType(node.dtype, width)
   forEachSlot(grid, node, (i, j) => {
     const name = e.register(node, i, j)
     const stored = chunk(rowOf(i), j)
     w.line(`var ${name}: ${type} = ${fromMemory(width === 1 ? `${stored}.x` : stored, node.dtype, width)};`)
-    if (parts === 1) return
-    // the sums of earlier parts of the same line
-    const add = () => {
-      const sumAt = (line: string) =>
-        fromMemory(`${sums.array}[${sums.from}i + ((p * ${lines}i + ${line}) >> 2u)][(p * ${lines}i + ${line}) & 3i]`, node.dtype, 1)
-      const before = (position: string) => (node.reverse ? `(${length - 1}i - ${position}) / ${partLength}i` : `${position} / ${partLength}i`)
-      if (node.axis === 'rows') {
-        w.block(`for (var p = 0i; p < ${before(rowOf(i))}; p++)`, () => {
-          const values = Array.from({ length: width }, (_, c) => sumAt(node.cols === 1 ? '0i' : `min(col${j} + ${c}i, ${lines - 1}i)`))
-          w.line(`${name} += ${width === 1 ? values[0] : `${type}(${values.join(', ')})`};`)
-        })
-        return
-      }
-      for (let c = 0; c < width; c++)
-        w.block(`for (var p = 0i; p < ${before(`(col${j} + ${c}i)`)}; p++)`, () => w.line(`${name}[${c}] += ${sumAt(rowOf(i))};`))
-    }
-    const conditions = inside(i, j)
-    if (conditions.length) w.block(`if (${conditions.join(' && ')})`, add)
-    else add()
   })
 }

@@ -99,12 +99,16 @@ export function renderLoad(l: Lowering, w: TextWriter, node: LoadNode, place: Pl
       mask && condition ? `(${mask} & vec4<bool>(${condition}))` : (mask ?? condition)
     return ok ? `select(${valueType(node.dtype, 4)}(${zero}), ${value}, ${ok})` : value
   }
-  const elements: string[] = []
-  for (let at = 0; at < width; at++) {
-    const parts = [condition, mask ? component(mask, at, width) : null].filter((part) => part !== null)
-    const ok = parts.length ? parts.join(' & ') : null
-    const value = format.loadElement(w, buffer, guarded(elementAddress(access, at), ok))
-    elements.push(ok ? `select(${zero}, ${value}, ${ok})` : value)
+  if (width === 1) {
+    const ok = [condition, mask].filter((part) => part !== null).join(' & ') || null
+    const value = format.loadElement(w, buffer, guarded(access.address, ok))
+    return ok ? `select(${zero}, ${value}, ${ok})` : value
   }
-  return width === 1 ? (elements[0] as string) : `${valueType(node.dtype, 4)}(${elements.join(', ')})`
+  const all = mask && condition ? `(${mask} & vec4<bool>(${condition}))` : (mask ?? condition)
+  const ok = all && w.share(all, 'ok')
+  const first = access.contiguous ? `vec4<i32>(${access.address}) + vec4<i32>(0i, 1i, 2i, 3i)` : access.address
+  const at = w.share(ok ? `select(vec4<i32>(0i), ${first}, ${ok})` : first, 'at')
+  const elements = [0, 1, 2, 3].map((n) => format.loadElement(w, buffer, component(at, n)))
+  const value = `${valueType(node.dtype, 4)}(${elements.join(', ')})`
+  return ok ? `select(${valueType(node.dtype, 4)}(${zero}), ${value}, ${ok})` : value
 }
