@@ -34,10 +34,10 @@ describe.each(Object.entries(devices))('%s', (_, open) => {
       await expectCase(device, of, dtype, run)
     })
     it.each(gatedLinearAttentionCases.slice(0, 8))('nothing is written beside the outputs: $name', async (of) => {
-      await expectCase(device, of, dtype, guarded(gatedLinearTiles(device.kind, of.Dv)))
+      await expectCase(device, of, dtype, guarded(gatedLinearTiles(device, of.D, of.Dv)))
     })
   })
-  it.each([16, 32, 64])('chunks of %i', async (chunk) => {
+  it.each([8, 16, 32, 64])('chunks of %i', async (chunk) => {
     const of = { ...plain, T: 150, D: 16, Dv: 16, decay: 'reset', initialState: true } as const
     for (const decayPer of ['channel', 'token'] as const)
       await expectCase(device, { ...of, decayPer }, 'f32', guarded({ chunk, tileV: 16 }))

@@ -26,7 +26,7 @@ export interface GatedLinearAttentionOptions {
   readonly scale?: number
   /** bounds of packed sequences: [0, …, T] */
   readonly cuSeqlens?: ArrayLike<number>
-  /** `chunked` for more than 8 tokens by default */
+  /** by default `chunked` for more than 8 tokens on a GPU, else `recurrent` */
   readonly form?: GatedLinearForm
 }
 
@@ -64,8 +64,9 @@ export function gatedLinearAttention(
     output: planned([B, T, H, Dv], query.dtype),
     finalState: planned([sequences, H, D, Dv], 'f32'),
     scale: options.scale ?? 1 / Math.sqrt(D),
-    form: options.form ?? (T > 8 ? 'chunked' : 'recurrent'),
-    ...gatedLinearTiles(device.kind, Dv),
+    // a processor gains nothing from chunks: the state of a head lies in its cache
+    form: options.form ?? (device.kind === 'webgpu' && T > 8 ? 'chunked' : 'recurrent'),
+    ...gatedLinearTiles(device, D, Dv),
   }
   const kernel = gatedLinearAttentionKernel(spec)
   const bounds = cuSeqlens ? device.tensor(Int32Array.from(cuSeqlens), [sequences + 1]) : null
@@ -84,9 +85,20 @@ export function gatedLinearAttention(
   return { output, finalState }
 }
 
-/** Default tiles: a GPU wants many programs and small states, a processor the state of a whole head. */
-export function gatedLinearTiles(kind: Device['kind'], valueDim: number): { chunk: number; tileV: number } {
-  return { chunk: 16, tileV: Math.min(kind === 'webgpu' ? 32 : 128, 16 * Math.max(1, Math.ceil(valueDim / 16))) }
+/**
+ * Default tiles, as measured: a processor takes the state of a whole head, a GPU many programs, with chunks of 32 tokens where
+ * the running sums of a chunk [chunk, D] fit the workgroup memory and of 16 or 8 where they do not.
+ */
+export function gatedLinearTiles(
+  { kind, info }: Pick<Device, 'kind' | 'info'>,
+  headDim: number,
+  valueDim: number,
+): { chunk: number; tileV: number } {
+  const columns = 16 * Math.max(1, Math.ceil(valueDim / 16))
+  if (kind !== 'webgpu') return { chunk: 16, tileV: Math.min(128, columns) }
+  const memory = info.limits.maxComputeWorkgroupStorageSize ?? 16384
+  const width = 16 * Math.ceil(headDim / 16) + 8
+  return { chunk: [32, 16].find((chunk) => 4 * chunk * width <= memory) ?? 8, tileV: Math.min(32, columns) }
 }
 
 /** The kernel of `gatedLinearAttention`. Throws `shape`, `dtype` and `argument`. */
@@ -123,7 +135,7 @@ export function gatedLinearAttentionKernel(spec: GatedLinearAttentionSpec): Kern
   if (finalState.dtype !== 'f32' || (initialState && initialState.dtype !== 'f32'))
     throw fail('dtype', 'states must be f32')
   if (cuSeqlens && cuSeqlens.dtype !== 'i32') throw fail('dtype', 'cuSeqlens must be i32')
-  if (![16, 32, 64].includes(chunk)) throw fail('argument', `chunk must be 16, 32 or 64, not ${chunk}`)
+  if (![8, 16, 32, 64].includes(chunk)) throw fail('argument', `chunk must be 8, 16, 32 or 64, not ${chunk}`)
   return {
     program: spec.form === 'chunked' ? gatedLinearChunks(spec) : gatedLinearTokens(spec),
     grid: [Math.ceil(Dv / tileV), H, sequences],

@@ -23,7 +23,7 @@ export interface GatedLinearAttentionSpec {
   readonly finalState: TensorSpec // [N, H, D, Dv], f32
   readonly scale: number
   readonly form: GatedLinearForm
-  /** tokens that one step of `chunked` takes: 16, 32 or 64 */
+  /** tokens that one step of `chunked` takes: 8, 16, 32 or 64 */
   readonly chunk: number
   /** value columns of one program */
   readonly tileV: number
