@@ -86,7 +86,7 @@ function emitVariant(frame: PassFrame, roots: readonly PassRoot[], inside: boole
         pending.push(() => storeLanes(frame, root.node, get(local), at, lanes, contiguous, count))
       } else reductions.find((reduction) => reduction.node === root.node)?.add(lanes(root.node.x, at), at, count)
     }
-    for (const write of pending) write()
+    return pending
   }
   walkRows(frame, weight, {
     compute,

@@ -4,7 +4,8 @@ import type { PassFrame, Position, RowFrame } from './pass-frame.ts'
 
 /** What happens at each place of a walk. `count` lanes of the four are inside the row. */
 export interface RowWork {
-  compute(at: Position, count: number): void
+  /** computes all there is at a position; the writes, one for each buffer or tensor, are emitted when they are called */
+  compute(at: Position, count: number): readonly (() => void)[]
   before(): void
   beforeRow(row: RowFrame): void
   afterRow(row: RowFrame): void
@@ -25,13 +26,20 @@ export function walkRows(frame: PassFrame, weight: number, work: RowWork): void 
   const { unroll, turns } = chooseUnroll(whole, Math.max(1, Math.floor(turnWeight / weight)))
   const looped = turns > 1 ? turns * unroll : 0
 
-  const position = (lane: number, count: number) => f.scoped(() => work.compute({ row, lane, known: new Map() }, count))
-  const inner = f.capture(() => {
-    for (let vector = 0; vector < unroll && looped > 0; vector++) position(vector * 4, 4)
-  })
+  // two neighbouring positions are computed before either is written: engines that join vectors ask for that
+  const positions = (first: number, vectors: number, count = 4) => {
+    for (let vector = 0; vector < vectors; vector += 2) {
+      f.scoped(() => {
+        const pair = vector + 1 < vectors ? [vector, vector + 1] : [vector]
+        const writes = pair.map((at) => work.compute({ row, lane: (first + at) * 4, known: new Map() }, count))
+        for (const index of writes[0]?.keys() ?? []) for (const list of writes) list[index]?.()
+      })
+    }
+  }
+  const inner = f.capture(() => positions(0, looped > 0 ? unroll : 0))
   const tail = f.capture(() => {
-    for (let vector = 0; vector < whole - looped; vector++) position(vector * 4, 4)
-    if (rest > 0) position((whole - looped) * 4, rest)
+    positions(0, whole - looped)
+    if (rest > 0) positions(whole - looped, 1, rest)
   })
   const before = f.capture(() => work.before())
   const beforeRow = f.capture(() => work.beforeRow(row))
