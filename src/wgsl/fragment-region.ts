@@ -111,7 +111,7 @@ function emitLoop(c: FragmentContext, loop: LoopNode, body: Region): void {
     w.block(`if (${from} < ${to})`, () => {
       for (const tile of ahead) readRuns(c, lookingAt(c, loop, from), tile, runs(tile))
     })
-  const counter = `i${idOf(c, loop.index)}`
+  const counter = `count${idOf(c, loop.index)}`
   w.block(`for (var ${counter} = ${from}; ${counter} < ${to}; ${counter} += ${loop.step}i)`, () => {
     const index = l.register(loop.index, 0, 0)
     w.line(`let ${index} = ${counter};`)
