@@ -44,8 +44,10 @@ for (const { name, program, grid, tensors, scalars, tolerance } of matrixTrials(
           faults.push(`${tensor}[${at}] is ${got}, should be ${value}`)
       }
     }
-    if (faults.length === 0) passed += 1
-    else {
+    if (faults.length === 0) {
+      passed += 1
+      console.log(`${label}: passes`)
+    } else {
       failed += 1
       console.log(`${label}: ${faults.length} elements differ, ${faults[0]}`)
     }
