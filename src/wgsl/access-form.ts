@@ -19,7 +19,10 @@ export function accessForm(tensor: TensorParam, indices: readonly Node[]): Acces
   const last = forms.at(-1)
   const size = tensor.sizes.at(-1)
   const contiguous =
-    last !== undefined && last.kind === 'range' && last.axis === 'cols' && indices.slice(0, -1).every((i) => i.cols === 1)
+    last !== undefined &&
+    last.kind === 'range' &&
+    last.axis === 'cols' &&
+    indices.slice(0, -1).every((i) => i.cols === 1)
   const baseAligned = contiguous && last.kind === 'range' && isMultipleOfFour(last.base)
   return {
     forms,

@@ -35,7 +35,8 @@ export function argumentLayout(program: Program): ArgumentLayout {
   for (const scalar of scalars) first.set(scalar, next++)
   const start = (param: Param): number => {
     const at = first.get(param)
-    if (at === undefined) throw new FoveaError('argument', program.name, `${param.name} is no parameter of this program`)
+    if (at === undefined)
+      throw new FoveaError('argument', program.name, `${param.name} is no parameter of this program`)
     return at
   }
   const word = (at: number) => `args[${at >> 2}].${'xyzw'[at & 3]}`
@@ -49,8 +50,7 @@ export function argumentLayout(program: Program): ArgumentLayout {
       return known === null || known === undefined ? integer(start(tensor) + 1 + dim) : `${known}i`
     },
     stride: (tensor, dim) => integer(start(tensor) + 1 + tensor.sizes.length + dim),
-    scalar: (param) =>
-      param.dtype === 'u32' ? word(start(param)) : `bitcast<${param.dtype}>(${word(start(param))})`,
+    scalar: (param) => (param.dtype === 'u32' ? word(start(param)) : `bitcast<${param.dtype}>(${word(start(param))})`),
     pack: (values, numbers) => {
       if (values.length !== tensors.length || numbers.length !== scalars.length)
         throw new FoveaError(

@@ -64,7 +64,8 @@ export function unionOf(a: PendingAccesses, b: PendingAccesses): PendingAccesses
 }
 
 export function includes(whole: PendingAccesses, part: PendingAccesses): boolean {
-  const within = (x: readonly MemoryRange[], y: readonly MemoryRange[]) => y.every((range) => x.some((other) => sameRange(other, range)))
+  const within = (x: readonly MemoryRange[], y: readonly MemoryRange[]) =>
+    y.every((range) => x.some((other) => sameRange(other, range)))
   return within(whole.reads, part.reads) && within(whole.writes, part.writes)
 }
 

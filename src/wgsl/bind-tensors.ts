@@ -19,10 +19,20 @@ export interface BoundTensors {
 }
 
 /** One binding per tensor, in the order of the parameters. Throws `limit` when the device binds fewer buffers. */
-export function bindTensors(program: Program, uses: NodeUses, maxBuffers: number, halves: boolean, helper: HelperUse): BoundTensors {
+export function bindTensors(
+  program: Program,
+  uses: NodeUses,
+  maxBuffers: number,
+  halves: boolean,
+  helper: HelperUse,
+): BoundTensors {
   const params = program.params.filter((param) => param.kind === 'tensor')
   if (params.length > maxBuffers)
-    throw new FoveaError('limit', program.name, `has ${params.length} tensors, the device binds at most ${maxBuffers} storage buffers`)
+    throw new FoveaError(
+      'limit',
+      program.name,
+      `has ${params.length} tensors, the device binds at most ${maxBuffers} storage buffers`,
+    )
   const names = new Set<string>()
   const byTensor = new Map<TensorParam, BoundTensor>()
   const declarations: string[] = []
@@ -32,7 +42,13 @@ export function bindTensors(program: Program, uses: NodeUses, maxBuffers: number
     if (names.has(buffer)) buffer = `${buffer}${binding}`
     names.add(buffer)
     const access = param.access === 'write' ? 'read_write' : 'read'
-    const format = storageFormat(param.dtype, param.alignment, halves, writesParts(param, uses) ? 'atomic' : 'owned', helper)
+    const format = storageFormat(
+      param.dtype,
+      param.alignment,
+      halves,
+      writesParts(param, uses) ? 'atomic' : 'owned',
+      helper,
+    )
     byTensor.set(param, { buffer, format })
     declarations.push(`@group(0) @binding(${binding}) var<storage, ${access}> ${buffer}: array<${format.declared}>;`)
     return { param, binding, access }

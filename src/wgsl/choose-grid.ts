@@ -51,7 +51,11 @@ function workgroupCost(grid: ThreadGrid, held: readonly Node[], uses: NodeUses):
     else if (node.op !== 'arg') cost += count
   }
   for (const store of uses.stores) cost += elements(store) * Math.max(2, 16 / grid.cols)
-  for (const loop of uses.loops) carried = Math.max(carried, loop.args.reduce((sum, arg) => sum + elements(arg), 0))
+  for (const loop of uses.loops)
+    carried = Math.max(
+      carried,
+      loop.args.reduce((sum, arg) => sum + elements(arg), 0),
+    )
   const spill = Math.max(0, (registers + carried) / comfortable - 1)
   return cost * threads * (1 + 2 * spill) * (threads < 128 ? 1.25 : 1)
 }

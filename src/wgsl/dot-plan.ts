@@ -53,7 +53,13 @@ export function stagedOperand(
   const inner: Axis = side === 'a' ? (dot.transposeA ? 'rows' : 'cols') : dot.transposeB ? 'cols' : 'rows'
   // what the grid reads, padding included
   const outer =
-    side === 'a' ? (dot.rows === 1 ? 1 : rowCount(grid, dot) * grid.rows) : chunkWidth(dot) === 1 ? 1 : chunkCount(grid, dot) * grid.cols * 4
+    side === 'a'
+      ? dot.rows === 1
+        ? 1
+        : rowCount(grid, dot) * grid.rows
+      : chunkWidth(dot) === 1
+        ? 1
+        : chunkCount(grid, dot) * grid.cols * 4
   const chunks = (n: number) => Math.ceil(n / 4)
   return {
     node: dot[side],

@@ -104,7 +104,14 @@ export function renderBinary(
 }
 
 /** WGSL of a conversion: floats to integers truncate and saturate, NaN gives 0; narrow floats round to nearest even. */
-export function renderCast(x: string, from: DType, to: DType, width: Width, halves: boolean, helper: HelperUse): string {
+export function renderCast(
+  x: string,
+  from: DType,
+  to: DType,
+  width: Width,
+  halves: boolean,
+  helper: HelperUse,
+): string {
   const [source, target] = [elementType(from), elementType(to)]
   const type = valueType(to, width)
   const zero = widen(literal(0, to), to, 1, width)

@@ -116,18 +116,15 @@ function firstAddresses(
   const operand = plan[side]
   const { dot } = plan
   const kept = operand.length === plan.innerSize && plan.slice < plan.innerSize && !atStart
-  const offset = kept
-    ? operand.inner === 'cols'
-      ? ` + ${start} / 4i`
-      : ` + ${start} * ${operand.stride}i`
-    : ''
+  const offset = kept ? (operand.inner === 'cols' ? ` + ${start} / 4i` : ` + ${start} * ${operand.stride}i`) : ''
   if (side === 'a') {
     if (operand.inner === 'rows') return [w.share(`${range.from}i${offset}`, 'a')]
     return Array.from({ length: rowCount(e.grid, dot) }, (_, i) =>
       w.share(`${range.from}i + ${dot.rows === 1 ? '0i' : `row${i}`} * ${operand.stride}i${offset}`, 'a'),
     )
   }
-  if (operand.inner === 'rows') return [w.share(`${range.from}i + ${dot.cols === 1 ? '0i' : 'thread_col'}${offset}`, 'b')]
+  if (operand.inner === 'rows')
+    return [w.share(`${range.from}i + ${dot.cols === 1 ? '0i' : 'thread_col'}${offset}`, 'b')]
   return [w.share(`${range.from}i + ${dot.cols === 1 ? '0i' : `thread_col * ${operand.stride}i`}${offset}`, 'b')]
 }
 
@@ -180,7 +177,11 @@ function emitStep(
         return w.declare(wide(b, `${ranges.b.array}[${bases.b[0]} + ${line * b.stride}i + ${k}]`), 'b')
       })
       for (let n = 0; n < live; n++)
-        right.push(width === 1 ? component(lines[0] as string, n) : `${type}(${lines.map((line) => component(line, n)).join(', ')})`)
+        right.push(
+          width === 1
+            ? component(lines[0] as string, n)
+            : `${type}(${lines.map((line) => component(line, n)).join(', ')})`,
+        )
     }
     for (let n = 0; n < live; n++) {
       const column = w.share(right[n] as string, 'b')

@@ -15,8 +15,15 @@ function surelyTogether(grid: ThreadGrid, subgroups: SubgroupSizes | null): numb
 }
 
 /** Workgroup memory in which the invocations of a row, or of a column, leave their parts. */
-export function reduceMemory(node: ReduceNode, grid: ThreadGrid, subgroups: SubgroupSizes | null): MemoryRequest | null {
-  const request = (chunks: number) => ({ owner: node, parts: [{ role: 'parts', type: 'f32' as const, chunks, kept: false }] })
+export function reduceMemory(
+  node: ReduceNode,
+  grid: ThreadGrid,
+  subgroups: SubgroupSizes | null,
+): MemoryRequest | null {
+  const request = (chunks: number) => ({
+    owner: node,
+    parts: [{ role: 'parts', type: 'f32' as const, chunks, kept: false }],
+  })
   if (node.axis === 'rows') {
     if (grid.rows === 1 || node.x.rows === 1) return null
     return request(grid.rows * (node.cols === 1 ? 1 : chunkCount(grid, node) * grid.cols))
@@ -34,7 +41,8 @@ function combine(fn: ReduceFn, a: string, b: string): string {
 function neutral(node: ReduceNode): string {
   const { fn, dtype } = node
   if (fn === 'sum') return literal(0, dtype)
-  if (elementType(dtype) === 'f32') return literal(fn === 'max' ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY, 'f32')
+  if (elementType(dtype) === 'f32')
+    return literal(fn === 'max' ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY, 'f32')
   if (dtype === 'u32') return fn === 'max' ? '0u' : '4294967295u'
   return fn === 'max' ? '(-2147483647i - 1i)' : '2147483647i'
 }
@@ -51,7 +59,10 @@ function operandAt(e: Emission, w: TextWriter, node: ReduceNode, place: Place): 
   const value = renderValue(e, w, x, place)
   const width = chunkWidth(x)
   const none = widen(neutral(node), node.dtype, 1, width)
-  if (axis === 'rows') return x.rows % e.grid.rows && place.rowEnd > x.rows ? `select(${none}, ${value}, ${place.row} < ${x.rows}i)` : value
+  if (axis === 'rows')
+    return x.rows % e.grid.rows && place.rowEnd > x.rows
+      ? `select(${none}, ${value}, ${place.row} < ${x.rows}i)`
+      : value
   if (x.cols === 1 || place.colEnd <= x.cols) return value
   if (x.cols % 4 === 0) return `select(${none}, ${value}, ${place.col} < ${x.cols}i)`
   return `select(${none}, ${value}, (vec4<i32>(${place.col}) + vec4<i32>(0i, 1i, 2i, 3i)) < vec4<i32>(${x.cols}i))`
@@ -115,14 +126,19 @@ function joinRows(e: Emission, w: TextWriter, node: ReduceNode, rows: number): v
         const parts = subgroups ? `${grid.cols}i / row_lanes` : `${grid.cols}i`
         w.line(`${name} = ${fromMemory(`${range.array}[${base}].x`, node.dtype, 1)};`)
         w.block(`for (var n = 1i; n < ${parts}; n++)`, () =>
-          w.line(`${name} = ${combine(node.fn, name, fromMemory(`${range.array}[${base} + (n >> 2u)][n & 3i]`, node.dtype, 1))};`),
+          w.line(
+            `${name} = ${combine(node.fn, name, fromMemory(`${range.array}[${base} + (n >> 2u)][n & 3i]`, node.dtype, 1))};`,
+          ),
         )
         continue
       }
       const parts = Array.from({ length: chunksPerRow }, (_, n) =>
         w.declare(fromMemory(`${range.array}[${base} + ${n}i]`, node.dtype, 4), 'part'),
       )
-      const chunk = w.declare(parts.reduce((a, b) => combine(node.fn, a, b)), 'part')
+      const chunk = w.declare(
+        parts.reduce((a, b) => combine(node.fn, a, b)),
+        'part',
+      )
       const pair = w.declare(combine(node.fn, `${chunk}.xy`, `${chunk}.zw`), 'part')
       w.line(`${name} = ${combine(node.fn, `${pair}.x`, `${pair}.y`)};`)
     }

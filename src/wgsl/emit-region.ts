@@ -1,8 +1,8 @@
 import { isScalar, type Node, type Region, type Statement } from '../ir/index.ts'
 import type { LoopNode } from '../ir/node.ts'
-import { Barriers, includes, type PendingAccesses, unionOf } from './barriers.ts'
+import { includes, type PendingAccesses, unionOf } from './barriers.ts'
 import { type BranchWork, branchWork } from './branch-work.ts'
-import { type Emission, writeBarrier } from './emission.ts'
+import type { Emission } from './emission.ts'
 import { emitDot, emitKeptOperand } from './emit-dot.ts'
 import { emitReduce } from './emit-reduce.ts'
 import { emitScan } from './emit-scan.ts'
@@ -49,23 +49,16 @@ function emitStatements(e: Emission, w: TextWriter, statements: readonly Stateme
 function emitValue(e: Emission, w: TextWriter, node: Node, walk: Walk): void {
   if (e.isVirtual(node) || walk.absorbed.has(node)) return
   const sum = walk.fused.get(node)
-  if (sum) return emitDot(e, w, sum.dot, node, sum.initial)
-  switch (node.op) {
-    case 'dot':
-      return emitDot(e, w, node, node, null)
-    case 'reduce':
-      return emitReduce(e, w, node)
-    case 'scan':
-      return emitScan(e, w, node)
-    case 'transpose':
-      return emitTranspose(e, w, node)
-    default: {
-      if (!isElementWise(node)) throw new Error(`emitValue: ${node.op} is no value`)
-      forEachSlot(e.grid, node, (i, j) =>
-        w.line(`let ${e.register(node, i, j)} = ${renderOperation(e, w, node, slotPlace(e.grid, i, j))};`),
-      )
-    }
-  }
+  if (sum) emitDot(e, w, sum.dot, node, sum.initial)
+  else if (node.op === 'dot') emitDot(e, w, node, node, null)
+  else if (node.op === 'reduce') emitReduce(e, w, node)
+  else if (node.op === 'scan') emitScan(e, w, node)
+  else if (node.op === 'transpose') emitTranspose(e, w, node)
+  else if (isElementWise(node))
+    forEachSlot(e.grid, node, (i, j) =>
+      w.line(`let ${e.register(node, i, j)} = ${renderOperation(e, w, node, slotPlace(e.grid, i, j))};`),
+    )
+  else throw new Error(`emitValue: ${node.op} is no value`)
 }
 
 /** A select on a scalar: one branch, with the work that only one side needs inside it. */
@@ -73,7 +66,12 @@ function emitBranch(e: Emission, w: TextWriter, work: BranchWork, statements: re
   const { select } = work
   const width = chunkWidth(select)
   const side = (value: Node, own: ReadonlySet<Node>) => () => {
-    emitStatements(e, w, statements.filter((s) => s.kind === 'value' && own.has(s.node)), walk)
+    emitStatements(
+      e,
+      w,
+      statements.filter((s) => s.kind === 'value' && own.has(s.node)),
+      walk,
+    )
     forEachSlot(e.grid, select, (i, j) =>
       w.line(`${e.register(select, i, j)} = ${renderWide(e, w, value, slotPlace(e.grid, i, j), width)};`),
     )
@@ -91,16 +89,21 @@ function emitLoop(e: Emission, w: TextWriter, loop: LoopNode, body: Region, walk
   }
   const own = loop.args.map((arg, at) => ({ arg, init: loop.inits[at] as Node, next: loop.results[at] as Node }))
   // scalars are read by immutable names in the body, so that addresses made of them may be shared
-  const variable = (arg: Node, i: number, j: number) => (isScalar(arg) ? `${e.register(arg, i, j)}_next` : e.register(arg, i, j))
+  const variable = (arg: Node, i: number, j: number) =>
+    isScalar(arg) ? `${e.register(arg, i, j)}_next` : e.register(arg, i, j)
   for (const { arg, init } of own) {
     if (aliases.has(arg)) continue
     const width = chunkWidth(arg)
     forEachSlot(e.grid, arg, (i, j) =>
-      w.line(`var ${variable(arg, i, j)}: ${valueType(arg.dtype, width)} = ${renderWide(e, w, init, slotPlace(e.grid, i, j), width)};`),
+      w.line(
+        `var ${variable(arg, i, j)}: ${valueType(arg.dtype, width)} = ${renderWide(e, w, init, slotPlace(e.grid, i, j), width)};`,
+      ),
     )
   }
   const place = slotPlace(e.grid, 0, 0)
-  const [from, to] = [loop.from, loop.to].map((bound) => w.declare(uniformValue(w, renderWide(e, w, bound, place, 1), isUniform(bound, uses)), 'bound'))
+  const [from, to] = [loop.from, loop.to].map((bound) =>
+    w.declare(uniformValue(w, renderWide(e, w, bound, place, 1), isUniform(bound, uses)), 'bound'),
+  )
   const index = e.register(loop.index, 0, 0)
   const write = (draft: TextWriter) => {
     for (const { arg } of own) if (isScalar(arg)) draft.line(`let ${e.register(arg, 0, 0)} = ${variable(arg, 0, 0)};`)
@@ -116,7 +119,7 @@ function emitLoop(e: Emission, w: TextWriter, loop: LoopNode, body: Region, walk
     // a carried value may become another one's old value
     const targets = new Set(assignments.map(([target]) => target))
     const values = assignments.map(([, value]) => (targets.has(value) ? draft.declare(value) : value))
-    assignments.forEach(([target], at) => draft.line(`${target} = ${values[at]};`))
+    for (const [at, [target]] of assignments.entries()) draft.line(`${target} = ${values[at]};`)
   }
   w.line(`for (var ${index} = ${from}; ${index} < ${to}; ${index} += ${loop.step}i) {`)
   w.append(settled(e, w, write))

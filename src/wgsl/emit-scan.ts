@@ -22,7 +22,10 @@ const chunksPerRow = (node: ScanNode) => Math.ceil(node.cols / 4)
 export function scanMemory(node: ScanNode, grid: ThreadGrid): MemoryRequest {
   const { lines, parts } = split(node, grid)
   const part = (role: string, chunks: number) => ({ role, type: 'f32' as const, chunks, kept: false })
-  return { owner: node, parts: [part('tile', node.rows * chunksPerRow(node)), part('sums', Math.ceil((lines * parts) / 4))] }
+  return {
+    owner: node,
+    parts: [part('tile', node.rows * chunksPerRow(node)), part('sums', Math.ceil((lines * parts) / 4))],
+  }
 }
 
 /**
@@ -42,8 +45,10 @@ export function emitScan(e: Emission, w: TextWriter, node: ScanNode): void {
   const inside = (i: number, j: number): string[] => {
     const place = slotPlace(grid, i, j)
     const conditions: string[] = []
-    if (node.rows > 1 && place.rowEnd > node.rows && rowCount(grid, node) * grid.rows > node.rows) conditions.push(`${place.row} < ${node.rows}i`)
-    if (node.cols > 1 && place.colEnd > node.cols && chunkCount(grid, node) * grid.cols * 4 > node.cols) conditions.push(`${place.col} < ${node.cols}i`)
+    if (node.rows > 1 && place.rowEnd > node.rows && rowCount(grid, node) * grid.rows > node.rows)
+      conditions.push(`${place.row} < ${node.rows}i`)
+    if (node.cols > 1 && place.colEnd > node.cols && chunkCount(grid, node) * grid.cols * 4 > node.cols)
+      conditions.push(`${place.col} < ${node.cols}i`)
     return conditions
   }
   e.barriers.write(tile, barrier)
@@ -84,7 +89,9 @@ export function emitScan(e: Emission, w: TextWriter, node: ScanNode): void {
       w.block(`for (var p = 0i; p < ${part}; p++)`, () =>
         w.line(`before += ${fromMemory(sumAt(`(p * ${lines}i + ${line})`), node.dtype, 1)};`),
       )
-      overPart(part, () => w.line(`${element} = ${toMemory(`(${fromMemory(element, node.dtype, 1)} + before)`, node.dtype, 1)};`))
+      overPart(part, () =>
+        w.line(`${element} = ${toMemory(`(${fromMemory(element, node.dtype, 1)} + before)`, node.dtype, 1)};`),
+      )
     })
   }
   e.barriers.barrier(barrier)

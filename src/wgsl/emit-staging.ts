@@ -80,7 +80,14 @@ function stageVirtual(
 }
 
 /** Every invocation writes what it holds of the slice. */
-function stageRegisters(e: Emission, w: TextWriter, operand: StagedOperand, range: MemoryRange, start: number, count: number): void {
+function stageRegisters(
+  e: Emission,
+  w: TextWriter,
+  operand: StagedOperand,
+  range: MemoryRange,
+  start: number,
+  count: number,
+): void {
   const { node, inner } = operand
   const { grid } = e
   forEachSlot(grid, node, (i, j) => {

@@ -20,7 +20,8 @@ export function emitStore(l: Lowering, w: TextWriter, store: StoreNode): void {
       const mask = [access.mask, columnMask(store, place)].filter((part) => part !== null).join(' & ')
       const all = mask ? w.share(mask, 'ok') : null
       const element = (at: number) => {
-        const write = () => format.storeElement(w, buffer, elementAddress(access, at), component(value, at, access.width))
+        const write = () =>
+          format.storeElement(w, buffer, elementAddress(access, at), component(value, at, access.width))
         if (all) w.block(`if (${component(all, at, access.width)})`, write)
         else write()
       }

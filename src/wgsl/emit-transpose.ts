@@ -46,7 +46,11 @@ export function emitTranspose(e: Emission, w: TextWriter, node: TransposeNode): 
     const values = Array.from({ length: width }, (_, c) => {
       const [r, k] = [row(node, i), col(node, j, c)]
       const ok = inside(grid, node, i, j, c, false)
-      return fromMemory(ok ? element(`select(0i, ${k}, ${ok})`, `select(0i, ${r}, ${ok})`) : element(k, r), node.dtype, 1)
+      return fromMemory(
+        ok ? element(`select(0i, ${k}, ${ok})`, `select(0i, ${r}, ${ok})`) : element(k, r),
+        node.dtype,
+        1,
+      )
     })
     const value = width === 1 ? values[0] : `${valueType(node.dtype, 4)}(${values.join(', ')})`
     w.line(`let ${e.register(node, i, j)} = ${value};`)

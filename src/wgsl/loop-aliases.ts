@@ -14,7 +14,8 @@ export function loopAliases(uses: NodeUses): ReadonlyMap<Node, Node> {
       const users = uses.users(init)
       const once = loop.inits.filter((other) => other === init).length === 1
       const inside = uses.loopsOf(init).length === uses.loopsOf(loop).length
-      if (users.length === 1 && users[0] === loop && once && inside && !loop.results.includes(init)) aliases.set(arg, init)
+      if (users.length === 1 && users[0] === loop && once && inside && !loop.results.includes(init))
+        aliases.set(arg, init)
     })
   }
   return aliases

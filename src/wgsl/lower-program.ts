@@ -16,10 +16,10 @@ import { isUnsupported } from './fragment-config.ts'
 import { lowerFragments } from './fragment-kernel.ts'
 import { fusedDots } from './fused-dots.ts'
 import { helperTexts } from './helper-functions.ts'
+import { loopAliases } from './loop-aliases.ts'
 import { type NodeUses, nodeUses } from './node-uses.ts'
 import { slotDeclarations } from './place.ts'
 import { planDots } from './plan-dots.ts'
-import { loopAliases } from './loop-aliases.ts'
 import { TextWriter } from './text-writer.ts'
 import { chunkCount, rowCount, type ThreadGrid } from './thread-grid.ts'
 import type { WgslTuning } from './tuning.ts'
@@ -96,7 +96,12 @@ export function lowerProgram(program: Program, capabilities: WgslCapabilities, t
     memory: memory.range,
     dotPlan: (dot) => plans.get(dot) as DotPlan,
   }
-  emitRegion(emission, w, program.body, { uses, fused, absorbed: new Set([...fused.values()].map(({ dot }) => dot)), aliases })
+  emitRegion(emission, w, program.body, {
+    uses,
+    fused,
+    absorbed: new Set([...fused.values()].map(({ dot }) => dot)),
+    aliases,
+  })
 
   const argsBinding = tensors.bindings.length
   const body = w.lines
@@ -133,8 +138,18 @@ export function lowerProgram(program: Program, capabilities: WgslCapabilities, t
 }
 
 /** The entry point up to the program's own statements. */
-function entryPoint(threads: number, grid: ThreadGrid, subgroups: SubgroupSizes | null, uses: NodeUses, isVirtual: (node: Node) => boolean): string[] {
-  const held = [...uses.values.filter((node) => !isVirtual(node)), ...uses.stores, ...uses.loops.flatMap((loop) => [...loop.args])]
+function entryPoint(
+  threads: number,
+  grid: ThreadGrid,
+  subgroups: SubgroupSizes | null,
+  uses: NodeUses,
+  isVirtual: (node: Node) => boolean,
+): string[] {
+  const held = [
+    ...uses.values.filter((node) => !isVirtual(node)),
+    ...uses.stores,
+    ...uses.loops.flatMap((loop) => [...loop.args]),
+  ]
   const rows = Math.max(1, ...held.map((node) => rowCount(grid, node)))
   const chunks = Math.max(1, ...held.map((node) => chunkCount(grid, node)))
   const lanes = subgroups
@@ -165,7 +180,11 @@ function entryPoint(threads: number, grid: ThreadGrid, subgroups: SubgroupSizes 
       `let row_lanes = min(${grid.cols}i, i32(subgroup_size));`,
     )
   else lines.push('let thread = i32(local_index);')
-  lines.push(`let thread_row = thread / ${grid.cols}i;`, `let thread_col = thread % ${grid.cols}i;`, ...slotDeclarations(grid, rows, chunks))
+  lines.push(
+    `let thread_row = thread / ${grid.cols}i;`,
+    `let thread_col = thread % ${grid.cols}i;`,
+    ...slotDeclarations(grid, rows, chunks),
+  )
   return [
     `@compute @workgroup_size(${threads})`,
     'fn main(',

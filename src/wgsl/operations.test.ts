@@ -1,7 +1,10 @@
 import { beforeAll, describe, expect, it } from 'vitest'
+import { dotTrials } from '../../test/wgsl/dot-trials.ts'
+import { collectiveTrials, elementTrials } from '../../test/wgsl/element-trials.ts'
 import { type Gpu, openGpu } from '../../test/wgsl/kernel-runner.ts'
-import { collectiveTrials, dotTrials, elementTrials, loopTrials, storageTrials } from '../../test/wgsl/operation-trials.ts'
+import { loopTrials } from '../../test/wgsl/loop-trials.ts'
 import { runTrial } from '../../test/wgsl/run-trial.ts'
+import { storageTrials } from '../../test/wgsl/storage-trials.ts'
 
 let gpu: Gpu
 beforeAll(async () => {

@@ -1,6 +1,14 @@
 import { isFloat, type Node } from '../ir/index.ts'
 import type { DotNode, LoopNode } from '../ir/node.ts'
-import { type DotPlan, innerSize, sliceGrain, type StagedOperand, type StagedType, stagedChunks, stagedOperand } from './dot-plan.ts'
+import {
+  type DotPlan,
+  innerSize,
+  type StagedOperand,
+  type StagedType,
+  sliceGrain,
+  stagedChunks,
+  stagedOperand,
+} from './dot-plan.ts'
 import type { NodeUses } from './node-uses.ts'
 import type { ThreadGrid } from './thread-grid.ts'
 import type { WgslTuning } from './tuning.ts'

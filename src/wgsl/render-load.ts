@@ -92,11 +92,11 @@ export function renderLoad(l: Lowering, w: TextWriter, node: LoadNode, place: Pl
   const access = renderAccess(l, w, node, place, render)
   const { width, condition, mask } = access
   const zero = `${elementType(node.dtype)}(0)`
-  const guarded = (address: string, ok: string | null) => (ok ? w.share(`select(0i, ${address}, ${ok})`, 'at') : address)
+  const guarded = (address: string, ok: string | null) =>
+    ok ? w.share(`select(0i, ${address}, ${ok})`, 'at') : address
   if (access.chunk) {
     const value = format.loadChunk(w, buffer, guarded(access.address, condition))
-    const ok =
-      mask && condition ? `(${mask} & vec4<bool>(${condition}))` : (mask ?? condition)
+    const ok = mask && condition ? `(${mask} & vec4<bool>(${condition}))` : (mask ?? condition)
     return ok ? `select(${valueType(node.dtype, 4)}(${zero}), ${value}, ${ok})` : value
   }
   if (width === 1) {

@@ -20,7 +20,8 @@ export function renderValue(l: Lowering, w: TextWriter, node: Node, place: Place
   if (named && !isLeafValue(node)) {
     if (place.slot && place.width === 4) return l.register(node, place.slot.i, place.slot.j)
     if (isScalar(node)) return l.register(node, 0, 0)
-    if (!l.isPointwise?.(node)) throw new Error(`renderValue: ${node.op} [${node.rows}, ${node.cols}] is held in registers of another layout`)
+    if (!l.isPointwise?.(node))
+      throw new Error(`renderValue: ${node.op} [${node.rows}, ${node.cols}] is held in registers of another layout`)
   }
   return renderOperation(l, w, node, place)
 }

@@ -90,9 +90,7 @@ function packedFormat(packing: Packing, alignment: number, sharing: Sharing): St
   // chunks of two words are bound as pairs, unless they are atomic
   const pairs = chunked && !atomic && packing.perWord === 2
   const slot = (buffer: string, address: string) =>
-    pairs
-      ? `${buffer}[u32(${address}) >> 2u][(u32(${address}) >> 1u) & 1u]`
-      : `${buffer}[u32(${address}) >> ${step}]`
+    pairs ? `${buffer}[u32(${address}) >> 2u][(u32(${address}) >> 1u) & 1u]` : `${buffer}[u32(${address}) >> ${step}]`
   const shift = (address: string) => `((u32(${address}) & ${mask}) * ${bitsEach}u)`
   const load = (place: string) => (atomic ? `atomicLoad(&${place})` : place)
   return {

@@ -26,7 +26,8 @@ export function valueHomes(uses: NodeUses): ValueHomes {
     const fromCoordinates = (x: Node) => (isLeaf(x) && x.op !== 'arg') || isScalar(x) || pointwise.has(x)
     // what a program writes may change between two readings
     if (node.op === 'load' && node.tensor.access === 'write') continue
-    if ((isElementWise(node) || node.op === 'transpose') && !isScalar(node) && operands(node).every(fromCoordinates)) pointwise.add(node)
+    if ((isElementWise(node) || node.op === 'transpose') && !isScalar(node) && operands(node).every(fromCoordinates))
+      pointwise.add(node)
   }
   const virtual = new Set<Node>()
   for (const node of [...uses.values].reverse()) {
@@ -35,7 +36,9 @@ export function valueHomes(uses: NodeUses): ValueHomes {
     const onlyDots = users.every((user) => user.op === 'dot' || (virtual.has(user) && pointwise.has(user)))
     if (pointwise.has(node) && onlyDots) virtual.add(node)
     const narrow = node.dtype === 'f16' || node.dtype === 'bf16'
-    const onlyRounded = users.every((user) => user.op === 'store' && user.value === node && user.tensor.dtype === node.dtype)
+    const onlyRounded = users.every(
+      (user) => user.op === 'store' && user.value === node && user.tensor.dtype === node.dtype,
+    )
     if (node.op === 'cast' && narrow && onlyRounded) virtual.add(node)
   }
   return { pointwise, virtual }

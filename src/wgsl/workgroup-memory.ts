@@ -5,7 +5,12 @@ import type { StagedType } from './dot-plan.ts'
 /** Workgroup memory that one operation uses: its parts are in use together, those of other operations need not be. */
 export interface MemoryRequest {
   readonly owner: Node
-  readonly parts: readonly { readonly role: string; readonly type: StagedType; readonly chunks: number; readonly kept: boolean }[]
+  readonly parts: readonly {
+    readonly role: string
+    readonly type: StagedType
+    readonly chunks: number
+    readonly kept: boolean
+  }[]
 }
 
 /** Where every part lies. `memory` holds chunks of f32, `memory16` of f16. */

@@ -21,7 +21,9 @@ export interface Gpu {
 }
 
 /** SwiftShader or a GPU through the `webgpu` package; kept alive by the global object, as Dawn needs. */
-export async function openGpu(options: readonly string[] = ['enable-dawn-features=allow_unsafe_apis,disable_workgroup_init']): Promise<Gpu> {
+export async function openGpu(
+  options: readonly string[] = ['enable-dawn-features=allow_unsafe_apis,disable_workgroup_init'],
+): Promise<Gpu> {
   const { create, globals } = await import('webgpu')
   Object.assign(globalThis, globals)
   const keep = globalThis as { gpuOwners?: unknown[] }
@@ -44,7 +46,13 @@ export async function openGpu(options: readonly string[] = ['enable-dawn-feature
   return { device, info: adapter.info, maxWorkgroupBytes: limits.maxComputeWorkgroupStorageSize }
 }
 
-export function lowerFor(gpu: Gpu, program: Program, tier: Tier, tuning: WgslTuning = {}, maxWorkgroupBytes = gpu.maxWorkgroupBytes): WgslKernel {
+export function lowerFor(
+  gpu: Gpu,
+  program: Program,
+  tier: Tier,
+  tuning: WgslTuning = {},
+  maxWorkgroupBytes = gpu.maxWorkgroupBytes,
+): WgslKernel {
   const info = gpu.info as GPUAdapterInfo & { subgroupMinSize: number; subgroupMaxSize: number }
   return lowerProgram(
     program,
@@ -70,9 +78,14 @@ export async function compile(device: GPUDevice, kernel: WgslKernel): Promise<GP
   if (error) {
     await device.popErrorScope()
     const lines = kernel.code.split('\n')
-    throw new Error(`${error.lineNum}: ${error.message}\n${lines.slice(Math.max(0, error.lineNum - 4), error.lineNum + 2).join('\n')}`)
+    throw new Error(
+      `${error.lineNum}: ${error.message}\n${lines.slice(Math.max(0, error.lineNum - 4), error.lineNum + 2).join('\n')}`,
+    )
   }
-  const pipeline = await device.createComputePipelineAsync({ layout: 'auto', compute: { module, entryPoint: kernel.entryPoint } })
+  const pipeline = await device.createComputePipelineAsync({
+    layout: 'auto',
+    compute: { module, entryPoint: kernel.entryPoint },
+  })
   const failed = await device.popErrorScope()
   if (failed) throw new Error(failed.message)
   return pipeline
@@ -98,14 +111,27 @@ export function encode(dtype: StorageDType, values: readonly number[]): Uint8Arr
 }
 
 export function decode(dtype: StorageDType, bytes: ArrayBuffer, length: number): number[] {
-  const views = { f32: Float32Array, i32: Int32Array, u32: Uint32Array, i8: Int8Array, u8: Uint8Array, f16: Uint16Array, bf16: Uint16Array }
+  const views = {
+    f32: Float32Array,
+    i32: Int32Array,
+    u32: Uint32Array,
+    i8: Int8Array,
+    u8: Uint8Array,
+    f16: Uint16Array,
+    bf16: Uint16Array,
+  }
   return Array.from(new views[dtype](bytes).subarray(0, length), (value) =>
     dtype === 'f16' ? fromHalfBits(value) : dtype === 'bf16' ? fromBfloatBits(value) : value,
   )
 }
 
 function specOf(param: TensorParam, data: TensorData): TensorSpec {
-  return { dtype: param.dtype, shape: data.shape, strides: data.strides ?? contiguousStrides(data.shape), offset: data.offset ?? 0 }
+  return {
+    dtype: param.dtype,
+    shape: data.shape,
+    strides: data.strides ?? contiguousStrides(data.shape),
+    offset: data.offset ?? 0,
+  }
 }
 
 const tensorsOf = (program: Program) => program.params.filter((param) => param.kind === 'tensor')
@@ -134,11 +160,15 @@ export async function runKernel(
   )
   const args = device.createBuffer({ size: packed.byteLength, usage: 0x40 | 8 })
   device.queue.writeBuffer(args, 0, packed)
-  const used = (binding: number) => new RegExp(`@binding\\(${binding}\\) var<\\w+(?:, \\w+)?> (\\w+)`).exec(kernel.code)?.[1] as string
+  const used = (binding: number) =>
+    new RegExp(`@binding\\(${binding}\\) var<\\w+(?:, \\w+)?> (\\w+)`).exec(kernel.code)?.[1] as string
   const isUsed = (binding: number) => kernel.code.split(used(binding)).length > 2
   const entries = kernel.bindings
     .filter(({ binding }) => isUsed(binding))
-    .map(({ param, binding }) => ({ binding, resource: { buffer: buffers.find((b) => b.param === param)?.buffer as GPUBuffer } }))
+    .map(({ param, binding }) => ({
+      binding,
+      resource: { buffer: buffers.find((b) => b.param === param)?.buffer as GPUBuffer },
+    }))
   const group = device.createBindGroup({
     layout: pipeline.getBindGroupLayout(0),
     entries: [...entries, { binding: kernel.argsBinding, resource: { buffer: args } }],
@@ -160,7 +190,11 @@ export async function runKernel(
   for (const [at, { param }] of outputs.entries()) {
     const copy = copies[at] as GPUBuffer
     await copy.mapAsync(1)
-    result[param.name] = decode(param.dtype, copy.getMappedRange().slice(0), (tensors[param.name] as TensorData).values.length)
+    result[param.name] = decode(
+      param.dtype,
+      copy.getMappedRange().slice(0),
+      (tensors[param.name] as TensorData).values.length,
+    )
     copy.destroy()
   }
   for (const { buffer } of buffers) buffer.destroy()

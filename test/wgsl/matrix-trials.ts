@@ -4,9 +4,9 @@ import { type FlashProgramSpec, flashProgram, itemFields } from '../../src/atten
 import { splitItemFields, splitKvProgram } from '../../src/attention/softmax/split-kv-program.ts'
 import { gelu } from '../../src/nn/activations.ts'
 import { matmulKernel } from '../../src/nn/matmul.ts'
-import { contiguousStrides } from '../../src/tile/index.ts'
+import { contiguousStrides, load, type TensorParam } from '../../src/tile/index.ts'
 import type { TensorData } from './kernel-runner.ts'
-import type { Trial } from './operation-trials.ts'
+import type { Trial } from './trial.ts'
 import { seededRandom } from './seeded-random.ts'
 
 // Programs that subgroup matrices must take: attention with every hook, decode, matrix products; sizes odd and even.
@@ -32,7 +32,17 @@ interface FlashTrial {
   readonly causal?: boolean
   readonly scoreMod?: ScoreMod
   readonly maskMod?: MaskMod
+  /** captured tensors, as the program names them */
+  readonly captured?: Readonly<Record<string, TensorData>>
 }
+
+/** A tensor that a hook reads; the program calls the first one captured0. */
+const capture = (dtype: TensorParam['dtype'], rank: number): TensorParam => {
+  const sizes = Array.from({ length: rank }, () => null)
+  return { kind: 'tensor', name: 'captured', dtype, sizes, access: 'read', alignment: 1, source: {} }
+}
+const bias = capture('f16', 3)
+const documents = capture('i32', 1)
 
 const causalMask: MaskMod = ({ q, k }) => q.ge(k)
 
@@ -43,6 +53,7 @@ function flashTrial({
   queries = 200,
   keys = queries,
   causal = false,
+  captured = {},
   ...hooks
 }: FlashTrial): Trial {
   const spec: FlashProgramSpec = {
@@ -91,6 +102,7 @@ function flashTrial({
       key: normal([batch, keys, kvHeads, headDim], 2),
       value: normal([batch, keys, kvHeads, valueDim]),
       ...(spec.sinks && { sinks: normal([heads]) }),
+      ...captured,
       items: rows(items),
       runs: rows(runs),
       output: out([batch, queries, heads, valueDim]),
@@ -207,6 +219,19 @@ export function matrixTrials(): readonly Trial[] {
     flashTrial({ name: 'flash, soft cap', scoreMod: ({ score }) => score.div(5).tanh().mul(5), causal: true }),
     flashTrial({ name: 'flash, rows that see nothing', maskMod: ({ q, k }) => q.sub(k).gt(3) }),
     flashTrial({ name: 'flash, window', maskMod: ({ q, k }) => q.ge(k).and(q.sub(k).le(20)) }),
+    flashTrial({
+      name: 'flash, dense bias',
+      queries: 70,
+      keys: 90,
+      scoreMod: ({ score, q, k, head }) => score.add(load(bias, [head, q, k])),
+      captured: { captured0: normal([2, 70, 90], 3) },
+    }),
+    flashTrial({
+      name: 'flash, documents',
+      queries: 130,
+      maskMod: ({ q, k }) => load(documents, [q]).eq(load(documents, [k])),
+      captured: { captured0: { values: Array.from({ length: 130 }, (_, t) => Math.floor(t / 37)), shape: [130] } },
+    }),
     flashTrial({ name: 'flash, sigmoid', spec: { normalizer: sigmoid }, causal: true }),
     flashTrial({ name: 'flash, softpick', spec: { normalizer: softpick }, causal: true }),
     splitTrial(16, 200),

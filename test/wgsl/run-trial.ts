@@ -1,6 +1,6 @@
 import type { Tier } from '../../src/wgsl/lower-program.ts'
 import { type Gpu, lowerFor, runKernel, runReference } from './kernel-runner.ts'
-import type { Trial } from './operation-trials.ts'
+import type { Trial } from './trial.ts'
 
 /** Runs a trial; null when every buffer is as the interpreter leaves it, else the first difference. */
 export async function runTrial(gpu: Gpu, trial: Trial, tier: Tier): Promise<string | null> {
