@@ -89,7 +89,8 @@ function printTable(): void {
     const name = [row.case, `${row.system} ${row.version}`.trim()]
     if (row.error !== undefined) return [...name, row.error]
     const share = row.share ? `${(row.share.value * 100).toFixed(1)} % of ${row.share.of}` : ''
-    const spread = row.medianMs === undefined ? '' : `${row.medianMs} (${row.minMs}–${row.maxMs})`
+    const range = row.minMs === undefined ? '' : ` (${row.minMs}–${row.maxMs})`
+    const spread = row.medianMs === undefined ? '' : `${row.medianMs}${range}`
     return [...name, `${number(row.rate)} ${row.unit}`, spread, number(row.relativeError), share]
   })
   console.log(textTable([['case', 'system', 'rate', 'median ms (min–max)', 'error', 'share'], ...lines]))

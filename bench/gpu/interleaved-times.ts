@@ -8,6 +8,9 @@ export interface Times {
   readonly clock: 'device' | 'wall'
 }
 
+/** Calls enqueued before the device is waited for: what they allocate is then used again, as in a program that reads results. */
+const together = 4
+
 /**
  * Time of one run of each variant, all variants in turn in every round, so that a device that grows warm slows them alike.
  * A round runs a variant as often as fills `fillMs` on the device; the first rounds warm up and do not count. A device so slow
@@ -33,7 +36,10 @@ export async function interleavedTimes(
     for (const [i, run] of variants.entries()) {
       const count = repeats[i]!
       const timed = await device.time(async () => {
-        for (let n = 0; n < count; n++) await run()
+        for (let n = 1; n <= count; n++) {
+          await run()
+          if (n % together === 0) await device.sync()
+        }
       })
       clock = timed.clock
       if (round >= 0) times[i]!.push(timed.nanoseconds / count / 1e6)
