@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { matrixTrials } from '../../test/wgsl/matrix-trials.ts'
+import { openNullDevice, shaderErrors } from '../../test/wgsl/null-device.ts'
 import { softmax } from '../attention/normalizers/index.ts'
 import { flashProgram } from '../attention/softmax/flash-program.ts'
 import type { WgslCapabilities } from './capabilities.ts'
@@ -34,32 +35,15 @@ const trials = matrixTrials()
 
 let device: GPUDevice
 beforeAll(async () => {
-  const { create, globals } = await import('webgpu')
-  Object.assign(globalThis, globals)
-  const gpu = create(['backend=null', 'enable-dawn-features=allow_unsafe_apis'])
-  // Dawn aborts when it is collected
-  Object.assign(globalThis, { nullGpu: gpu })
-  const adapter = await gpu.requestAdapter()
-  const features = ['shader-f16', 'subgroups', 'chromium-experimental-subgroup-matrix'] as GPUFeatureName[]
-  device = (await adapter?.requestDevice({ requiredFeatures: features })) as GPUDevice
+  device = await openNullDevice()
 })
-
-async function shaderErrors(code: string): Promise<string[]> {
-  device.pushErrorScope('validation')
-  const module = device.createShaderModule({ code })
-  const { messages } = await module.getCompilationInfo()
-  const failed = await device.popErrorScope()
-  const lines = code.split('\n')
-  const errors = messages.map((m) => `${m.type} ${m.lineNum}: ${m.message} in ${lines[m.lineNum - 1]}`)
-  return failed && errors.length === 0 ? [failed.message] : errors
-}
 
 describe('16×16×16 matrices, subgroups in step', () => {
   it.each(trials)('$name', async ({ program }) => {
     const kernel = lowerFragments(program, nvidia)
     if (isUnsupported(kernel)) throw new Error(kernel.unsupported)
     expect(kernel.tier).toBe(3)
-    expect(await shaderErrors(kernel.code)).toEqual([])
+    expect(await shaderErrors(device, kernel.code)).toEqual([])
   })
 })
 
@@ -73,7 +57,7 @@ describe.each([
       expect(kernel.unsupported).toMatch(/subgroups in a workgroup|workgroup memory|dealt to lanes|no multiple/)
       return
     }
-    expect(await shaderErrors(kernel.code)).toEqual([])
+    expect(await shaderErrors(device, kernel.code)).toEqual([])
   })
 
   it('takes attention and matrix products', () => {

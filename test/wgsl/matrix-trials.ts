@@ -6,8 +6,8 @@ import { gelu } from '../../src/nn/activations.ts'
 import { matmulKernel } from '../../src/nn/matmul.ts'
 import { contiguousStrides, load, type TensorParam } from '../../src/tile/index.ts'
 import type { TensorData } from './kernel-runner.ts'
-import type { Trial } from './trial.ts'
 import { seededRandom } from './seeded-random.ts'
+import type { Trial } from './trial.ts'
 
 // Programs that subgroup matrices must take: attention with every hook, decode, matrix products; sizes odd and even.
 
