@@ -1,4 +1,4 @@
-import { type Opcode, type OpcodeName, opcodes } from './opcodes.ts'
+import { type OpcodeName, opcodes } from './opcodes.ts'
 
 /** The value types of WebAssembly that the back end uses. */
 export type ValueType = 'i32' | 'i64' | 'f32' | 'f64' | 'v128'
@@ -195,13 +195,26 @@ export function floatText(value: number): string {
   return Object.is(value, -0) ? '-0' : `${Math.fround(value)}`
 }
 
+interface Signature {
+  readonly operands: readonly (ValueType | undefined)[]
+  readonly result: ValueType | undefined
+}
+
+const signatures: ReadonlyMap<string, Signature> = new Map(
+  Object.entries(opcodes).map(([name, { signature }]) => {
+    const [operands = '', result = ''] = signature.split('>')
+    return [name, { operands: [...operands].map((letter) => letters[letter]), result: letters[result] }]
+  }),
+)
+
 function build(name: OpcodeName, operands: readonly Instruction[], offset: number, lane: number): Instruction {
-  const opcode: Opcode = opcodes[name]
-  const [parameters = '', result = ''] = opcode.signature.split('>')
-  const given = operands.map((operand) => operand.type)
-  const wanted = [...parameters].map((letter) => letters[letter])
-  if (given.length !== wanted.length || given.some((type, index) => type !== wanted[index]))
-    throw new TypeError(`${name}(): takes (${wanted.join(', ')}), given (${given.join(', ')})`)
+  const { operands: wanted, result } = signatures.get(name) as Signature
+  let fits = operands.length === wanted.length
+  for (let index = 0; index < operands.length; index++) fits &&= operands[index]?.type === wanted[index]
+  if (!fits)
+    throw new TypeError(
+      `${name}(): takes (${wanted.join(', ')}), given (${operands.map((operand) => operand.type).join(', ')})`,
+    )
   if (!(offset >= 0 && offset <= 0xffffffff)) throw new RangeError(`${name}(): offset ${offset}`)
-  return { kind: 'op', op: name, operands, offset, lane, type: letters[result] }
+  return { kind: 'op', op: name, operands, offset, lane, type: result }
 }

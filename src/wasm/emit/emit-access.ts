@@ -149,15 +149,16 @@ function addresses(
 ): { offsets: () => Instruction; inside: () => Instruction } {
   const { scope, math } = frame
   const { tensor, dims, where } = access
+  const number = scope.frame.numberOf(tensor)
   let offset: Instruction | null = null
   let inside: Instruction | null = where ? lanes(where, at) : null
   dims.forEach((dim, index) => {
     const position = math.share(laneIndices(frame, dim, at, lanes))
     const size = tensor.sizes[index]
-    const bound = frame.hoists.once(`size ${tensor.name} ${index}`, 'v128', 'splat', () =>
+    const bound = frame.hoists.once(`size ${number} ${index}`, 'v128', 'splat', () =>
       op('i32x4.splat', typeof size === 'number' ? i32(size) : scope.frame.size(tensor, index)),
     )
-    const step = frame.hoists.once(`stride ${tensor.name} ${index}`, 'v128', 'splat', () =>
+    const step = frame.hoists.once(`stride ${number} ${index}`, 'v128', 'splat', () =>
       op(
         'i32x4.splat',
         index === dims.length - 1 ? i32(elementBytes(tensor.dtype)) : scope.frame.stride(tensor, index),

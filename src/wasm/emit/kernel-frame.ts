@@ -100,6 +100,11 @@ export class KernelFrame {
     return this.#word(tensor, 1 + tensor.sizes.length + dim, 'i32', `${tensor.name}-stride-${dim}`)
   }
 
+  /** the parameter's number: names need not differ */
+  numberOf(tensor: TensorParam): number {
+    return this.#layout.params.indexOf(tensor)
+  }
+
   #word(param: Param, word: number, type: 'i32' | 'f32', name: string): Instruction {
     const index = this.#layout.params.indexOf(param)
     const start = this.#layout.offsets[index]
