@@ -22,10 +22,11 @@ import {
 //
 //   m = maxᵢ mᵢ      l = Σᵢ 2^(mᵢ − m) lᵢ      output = Σᵢ 2^(mᵢ − m) accᵢ / l      lse = m ln 2 + ln l
 //
-// One program owns a tile of heads of one query, streams the splits, keeps m, l and an accumulator. Traffic: every state
-// once, output once. Sinks join as one more state that has no value.
+// One program owns one head of one query, streams its states in tiles of splits, keeps m, l and an accumulator. Traffic:
+// every state once, output once. Sinks join as one more state that has no value.
 
-const tileRows = 16
+/** states in a tile: so few rounds that the merge stays short beside the decode */
+const tileSplits = 32
 
 export interface MergeSplitsSpec {
   readonly dtype: StorageDType
@@ -45,7 +46,7 @@ export interface MergeSplitsSpec {
 export function mergeSplits(spec: MergeSplitsSpec): Kernel {
   return {
     program: spec.program ?? mergeSplitsProgram(spec),
-    grid: [Math.ceil(spec.numHeads / tileRows), spec.queries, spec.batch],
+    grid: [spec.numHeads, spec.queries, spec.batch],
     scalars: { splits: spec.splits, batch: spec.batch },
   }
 }
@@ -60,35 +61,42 @@ function mergeSplitsProgram({ dtype, valueDim, sinks }: MergeSplitsSpec): Progra
     const splits = p.scalar('splits', 'i32')
     const batches = p.scalar('batch', 'i32')
 
-    const heads = rowRange(p.programId(0).mul(tileRows), tileRows) //              [rows, 1]
-    const [query, batch] = [p.programId(1), p.programId(2)]
+    const [head, query, batch] = [p.programId(0), p.programId(1), p.programId(2)]
     const columns = colRange(0, valueDim)
     const start: Record<string, Value> = {
-      m: full([tileRows, 1], Number.NEGATIVE_INFINITY),
-      l: zeros([tileRows, 1]),
-      acc: zeros([tileRows, valueDim]),
+      m: full([1, 1], Number.NEGATIVE_INFINITY),
+      l: zeros([1, 1]),
+      acc: zeros([1, valueDim]),
     }
-    const join = (m: Value, l: Value, other: { m: Value; l: Value | number }) => {
-      const joined = max(m, other.m)
-      // −∞ − −∞ is NaN: states without keys are stabilised by 0
-      const stable = select(joined.eq(Number.NEGATIVE_INFINITY), 0, joined)
-      const [alpha, weight] = [exp2(m.sub(stable)), exp2(other.m.sub(stable))]
-      return { m: joined, l: l.mul(alpha).add(weight.mul(other.l)), alpha, weight }
-    }
-    const merged = loop({ to: splits }, start, (split, carried) => {
+    // −∞ − −∞ is NaN: states without keys are stabilised by 0
+    const stabilised = (m: Value) => select(m.eq(Number.NEGATIVE_INFINITY), 0, m)
+    const merged = loop({ to: splits, step: tileSplits }, start, (from, carried) => {
+      const split = rowRange(from, tileSplits) //                                   [tile, 1]
       const at = split.mul(batches).add(batch)
-      const sums = (which: number) => load(stateSums, [at, which, heads, query]) // [rows, 1]
-      const next = join(carried.m as Value, carried.l as Value, { m: sums(0), l: sums(1) })
-      const part = load(states, [at, query, heads, columns]) //                    [rows, Dv]
-      return { m: next.m, l: next.l, acc: (carried.acc as Value).mul(next.alpha).add(part.mul(next.weight)) }
+      const where = split.lt(splits)
+      const part = load(states, [at, query, head, columns], { where }) //           [tile, Dv]
+      const top = select(where, load(stateSums, [at, 0, head, query]), Number.NEGATIVE_INFINITY)
+      const m = max(carried.m as Value, top.colMax())
+      const stable = stabilised(m)
+      const alpha = exp2((carried.m as Value).sub(stable))
+      const weight = exp2(top.sub(stable)) //                                       [tile, 1]
+      const sums = weight.mul(load(stateSums, [at, 1, head, query], { where }))
+      return {
+        m,
+        l: (carried.l as Value).mul(alpha).add(sums.colSum()),
+        acc: (carried.acc as Value).mul(alpha).add(part.mul(weight).colSum()),
+      }
     })
     let [m, l, acc] = [merged.m as Value, merged.l as Value, merged.acc as Value]
     if (sinkLogits) {
-      const next = join(m, l, { m: load(sinkLogits, [heads]).mul(Math.LOG2E), l: 1 })
-      ;[m, l, acc] = [next.m, next.l, acc.mul(next.alpha)]
+      const logit = load(sinkLogits, [head]).mul(Math.LOG2E)
+      const joined = max(m, logit)
+      const alpha = exp2(m.sub(stabilised(joined)))
+      ;[l, acc] = [l.mul(alpha).add(exp2(logit.sub(stabilised(joined)))), acc.mul(alpha)]
+      m = joined
     }
     const some = l.gt(0)
-    p.emit(store(output, [batch, query, heads, columns], acc.mul(select(some, l.reciprocal(), 0))))
-    p.emit(store(lse, [batch, heads, query], select(some, m.mul(Math.LN2).add(log(l)), Number.NEGATIVE_INFINITY)))
+    p.emit(store(output, [batch, query, head, columns], acc.mul(select(some, l.reciprocal(), 0))))
+    p.emit(store(lse, [batch, head, query], select(some, m.mul(Math.LN2).add(log(l)), Number.NEGATIVE_INFINITY)))
   })
 }
