@@ -25,12 +25,12 @@ const { values: options } = parseArgs({
 })
 const sizes = options.quick ? quickSizes : fullSizes
 const counting = await countingAdapter()
-const header = runHeader({ adapter: counting.name }, options.commit)
 const rows: ResultRow[] = []
 
 const best = await openDevice('webgpu', { webgpu: { adapter: counting.adapter } })
 const tier = best.info.tier ?? 0
-console.log(`${counting.name}: tier ${tier}, commit ${header.commit}${options.quick ? ', tiny sizes' : ''}`)
+const header = runHeader({ adapter: best.info.name }, options.commit)
+console.log(`${best.info.name}: tier ${tier}, commit ${header.commit}${options.quick ? ', tiny sizes' : ''}`)
 await measure('dense', () => denseRows(best, sizes.dense, 'f16', { system: 'fovea', hooks: true }))
 await measure('window', () => windowRow(best, sizes.window))
 await measure('decode', () => decodeRows(best, counting.device(), sizes.decode))

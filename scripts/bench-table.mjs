@@ -40,18 +40,27 @@ function machineTable(machine) {
     const version = shown.find((row) => row.system === system && row.version !== '')?.version
     return system === 'fovea' || version === undefined ? system : `${system} ${version}`
   })
+  const latest = shown.reduce((a, b) => (a.run > b.run ? a : b))
+  const title = `${machine}, Node ${latest.node}, ${latest.run.slice(0, 10)}, commit ${latest.commit}:`
+  // a table of which most cells would be empty is a list
+  if (shown.length < (cases.length * systems.length) / 2) {
+    const lines = cases
+      .flat()
+      .map((row) => `| ${row.case} | ${`${row.system} ${row.version}`.trim()} | ${cell(row)} | ${beside(row)} |`)
+    return [title, '', '| case | system | rate | beside |', '| --- | --- | --- | --- |', ...lines].join('\n')
+  }
   const lines = cases.map((ofCase) => {
     const cells = systems.map((system) => cell(ofCase.find((row) => row.system === system)))
     return `| ${[ofCase[0]?.case, ...cells].join(' | ')} |`
   })
-  const latest = shown.reduce((a, b) => (a.run > b.run ? a : b))
-  return [
-    `${machine}, Node ${latest.node}, ${latest.run.slice(0, 10)}, commit ${latest.commit}:`,
-    '',
-    `| case | ${titles.join(' | ')} |`,
-    `| --- |${' --- |'.repeat(systems.length)}`,
-    ...lines,
-  ].join('\n')
+  return [title, '', `| case | ${titles.join(' | ')} |`, `| --- |${' --- |'.repeat(systems.length)}`, ...lines].join(
+    '\n',
+  )
+}
+
+/** @param {ResultRow} row */
+function beside({ share }) {
+  return share ? `${(share.value * 100).toFixed(0)} % of ${share.of}` : ''
 }
 
 /** @param {ResultRow | undefined} row */

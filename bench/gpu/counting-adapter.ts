@@ -3,7 +3,6 @@ import { findWebgpu } from '../../src/device/webgpu-platform.ts'
 /** The machine's GPU adapter, its devices counting the pipelines that they compile. */
 export interface CountingAdapter {
   readonly adapter: GPUAdapter
-  readonly name: string
   /** pipelines compiled so far by every device of this adapter */
   readonly compiled: () => number
   /** the device opened last */
@@ -44,10 +43,8 @@ export async function countingAdapter(): Promise<CountingAdapter> {
       return device
     },
   }
-  const { vendor, architecture, description } = adapter.info
   return {
     adapter: counting as unknown as GPUAdapter,
-    name: [vendor, architecture, description].filter(Boolean).join(' '),
     compiled: () => compiled,
     device: () => {
       if (!last) throw new Error('bench: no device was opened')
