@@ -1,4 +1,5 @@
 import type { Device, Tensor } from '../device/device.ts'
+import type { Tiling } from '../device/tuning.ts'
 import { FoveaError, type TensorSpec } from '../tile/index.ts'
 import type { BlockMask } from './block-mask.ts'
 import type { MaskMod, ScoreMod } from './hooks.ts'
@@ -21,6 +22,8 @@ export interface AttentionOptions {
   readonly cuSeqlensK?: ArrayLike<number>
   /** a block pattern of your own */
   readonly blockMask?: BlockMask
+  /** tile sizes; by default those that suit the device, and any others give the same result */
+  readonly tiling?: Tiling
 }
 
 /** The inputs of `attention`. `headDim` and `valueDim` go up to 256; heads a multiple of the key/value heads. */

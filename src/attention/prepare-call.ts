@@ -57,8 +57,8 @@ export async function prepareCall(
 
   const algorithm = chooseAlgorithm(shape, sequences, normalizer, pattern)
   const { dtype, headDim, valueDim, numHeads, numKvHeads, groupSize } = shape
-  const tuned = device.tiling(algorithm, { dtype, headDim, valueDim })
-  const tiling = algorithm === 'split-kv' ? fitRows(device, tuned, sequences, groupSize) : tuned
+  const tuned = request.tiling ?? device.tiling(algorithm, { dtype, headDim, valueDim })
+  const tiling = algorithm === 'split-kv' && !request.tiling ? fitRows(device, tuned, sequences, groupSize) : tuned
   const { tileQ, tileK } = tiling
   const aligned = !pattern || (pattern.blockQ % tileQ === 0 && pattern.blockK % tileK === 0 && algorithm === 'flash')
   const splits = algorithm === 'split-kv' ? chooseSplits(device, sequences, numKvHeads, groupSize, tileQ, tileK) : 1

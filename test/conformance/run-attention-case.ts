@@ -28,7 +28,12 @@ const guard = 64
  * Runs one input on a device and holds output and lse to the float64 reference; tensors lie as [B, H, T, D] seen as
  * [B, T, H, D], outputs start as NaN with guards on both sides. Returns every fault found. Runs in Node and in browsers.
  */
-export async function attentionFaults(device: Device, input: CaseInput, dtype: FloatDType): Promise<string[]> {
+export async function attentionFaults(
+  device: Device,
+  input: CaseInput,
+  dtype: FloatDType,
+  tiling?: AttentionRequest['tiling'],
+): Promise<string[]> {
   const { batch, queries, keys, numHeads, numKvHeads, headDim, valueDim } = input
   const rounded = (data: ArrayLike<number>) => Float64Array.from(data, (x) => roundTo(dtype, x))
   const host: ReferenceInput = {
@@ -58,6 +63,7 @@ export async function attentionFaults(device: Device, input: CaseInput, dtype: F
     value,
     ...options,
     ...(sinks && { sinks }),
+    ...(tiling && { tiling }),
     output: output.tensor.transpose(1, 2),
     lse: lse.tensor,
   })
