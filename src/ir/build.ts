@@ -212,8 +212,8 @@ export function scan(axis: Axis, x: Node, reverse = false): Node {
   return { op: 'scan', axis, reverse, x: wide, dtype: wide.dtype, rows: x.rows, cols: x.cols }
 }
 
-export function arg(name: string, type: Typed): ArgNode {
-  return { op: 'arg', name, dtype: type.dtype, rows: type.rows, cols: type.cols }
+export function arg(name: string, type: Typed, multipleOf = 1): ArgNode {
+  return { op: 'arg', name, multipleOf, dtype: type.dtype, rows: type.rows, cols: type.cols }
 }
 
 export interface LoopParts {

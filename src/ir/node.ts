@@ -185,6 +185,8 @@ export interface ScanNode extends Typed {
 export interface ArgNode extends Typed {
   readonly op: 'arg'
   readonly name: string
+  /** what every value of a loop index is a multiple of, as far as bounds and step tell; 1 for carried values */
+  readonly multipleOf: number
 }
 /**
  * for (index = from; index < to; index += step): args start as inits, become results after each round. `from` and `to`

@@ -67,10 +67,7 @@ export function matmulProgram(spec: MatmulSpec): Program {
     }
     const depth = sizeOf(a, spec.a.shape.length - (spec.transposeA ? 2 : 1))
 
-    // counted in tiles: a product with tileK says that k is a multiple, so that reads are wide
-    const tiles = depth.add(tileK - 1).div(tileK)
-    const { acc } = loop({ to: tiles }, { acc: zeros([tileM, tileN]) }, (step, carried) => {
-      const k = step.mul(tileK)
+    const { acc } = loop({ to: depth, step: tileK }, { acc: zeros([tileM, tileN]) }, (k, carried) => {
       const aTile = tile(a, spec.a, spec.transposeA, mStart, tileM, k, tileK) //  [tileM, tileK]
       const bTile = tile(b, spec.b, spec.transposeB, k, tileK, nStart, tileN) //  [tileK, tileN]
       return { acc: carried.acc.add(dot(aTile, bTile)) } //                       [tileM, tileN]

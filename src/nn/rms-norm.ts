@@ -109,19 +109,18 @@ function rmsNormProgram(spec: RmsNormSpec): Program {
     const rows = rowRange(p.programId(0).mul(tileN), tileN) //                          [tileN, 1]
     const batch = p.programId(1)
     const width = sizeOf(x, 2)
-    // counted in tiles: a product with tileD says that columns start at a multiple, so that reads are wide
-    const columns = { to: width.add(tileD - 1).div(tileD) }
+    const columns = { to: width, step: tileD }
 
-    const { squares } = loop(columns, { squares: zeros([tileN, tileD]) }, (step, carried) => {
-      const part = load(x, [batch, rows, colRange(step.mul(tileD), tileD)]).cast('f32') // [tileN, tileD]
+    const { squares } = loop(columns, { squares: zeros([tileN, tileD]) }, (from, carried) => {
+      const part = load(x, [batch, rows, colRange(from, tileD)]).cast('f32') // [tileN, tileD]
       return { squares: carried.squares.add(part.mul(part)) }
     })
     const inverse = squares.rowSum().div(width).add(eps).rsqrt() //                     [tileN, 1]
     loop(
       columns,
       {},
-      (step, _, emit) => {
-        const d = colRange(step.mul(tileD), tileD) //                                   [1, tileD]
+      (from, _, emit) => {
+        const d = colRange(from, tileD) //                                   [1, tileD]
         const y = load(x, [batch, rows, d]).mul(inverse)
         emit(store(output, [batch, rows, d], weight ? y.mul(load(weight, [d]).add(offset)) : y))
         return {}

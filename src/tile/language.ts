@@ -87,15 +87,18 @@ export function loop<Carried extends Readonly<Record<string, Value>>>(
   outer?: (effect: Effect) => void,
 ): { readonly [K in keyof Carried]: Value } {
   const names = Object.keys(init) as (keyof Carried & string)[]
-  const indexArg = ir.arg('i', { dtype: 'i32', rows: 1, cols: 1 })
+  const step = range.step ?? 1
+  const from = index(range.from ?? 0)
+  const multiple = from.op === 'const' && from.value % step === 0 ? step : 1
+  const indexArg = ir.arg('i', { dtype: 'i32', rows: 1, cols: 1 }, multiple)
   const args = names.map((name) => ir.arg(name, (init[name] as Value).node))
   const effects: EffectNode[] = []
   const carried = Object.fromEntries(names.map((name, i) => [name, new Value(args[i] as Node)])) as unknown as Carried
   const next = body(new Value(indexArg), carried, (e) => effects.push(e.effect))
   const parts = ir.loop({
-    from: index(range.from ?? 0),
+    from,
     to: index(range.to),
-    step: range.step ?? 1,
+    step,
     index: indexArg,
     inits: names.map((name) => (init[name] as Value).node),
     args,

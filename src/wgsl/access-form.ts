@@ -42,6 +42,7 @@ export function provablyInside(form: IndexForm, size: number | null, rowEnd: num
 
 function isMultipleOfFour(node: Node): boolean {
   if (node.op === 'const') return node.value % 4 === 0
+  if (node.op === 'arg') return node.multipleOf % 4 === 0
   if (node.op !== 'binary') return false
   if (node.fn === 'add' || node.fn === 'sub') return isMultipleOfFour(node.a) && isMultipleOfFour(node.b)
   if (node.fn === 'mul') return isMultipleOfFour(node.a) || isMultipleOfFour(node.b)
