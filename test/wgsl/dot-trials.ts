@@ -13,7 +13,7 @@ export function dotTrials(): Trial[] {
     [3, 5, 7],
     [16, 16, 16],
     [20, 36, 33],
-    [64, 32, 50],
+    [40, 20, 26],
   ]
   const tunings: readonly WgslTuning[] = [{}, { slice: 8 }, { threadRows: 8, threadCols: 4, slice: 16 }]
   const orders = [

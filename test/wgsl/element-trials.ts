@@ -21,7 +21,7 @@ const shapes: readonly (readonly [number, number])[] = [
   [16, 16],
   [33, 20],
   [64, 8],
-  [7, 130],
+  [7, 70],
 ]
 
 /** One program that stores, for each of several functions of a tile x, its value; x comes from a dense tensor. */
