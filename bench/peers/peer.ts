@@ -30,6 +30,7 @@ export type MakePeer = (shape: AttentionShape, inputs: AttentionInputs, threads:
 /** The systems that `loadPeer` knows: each is a file of this folder. */
 export const systems = {
   fovea: { title: 'fovea', materialisesScores: false },
+  'fovea-wide': { title: 'fovea, wideVectors', materialisesScores: false },
   'onnx-node': { title: 'onnxruntime-node (native)', materialisesScores: true },
   'onnx-web': { title: 'onnxruntime-web (WebAssembly)', materialisesScores: true },
   'jax-js': { title: 'jax-js (WebAssembly)', materialisesScores: true },

@@ -1,0 +1,3 @@
+import { foveaOnWasm } from './fovea-on-wasm.ts'
+
+export const makePeer = foveaOnWasm('fovea-wide', true)
