@@ -46,6 +46,9 @@ const byDevice: Readonly<Record<DeviceKind, Rule>> = {
     const small = (limits?.maxComputeWorkgroupStorageSize ?? 32768) < 32768
     const tileK = width > 64 || small ? 32 : 64
     if (algorithm === 'split-kv') return { tileQ: 16, tileK, padTo: 16 }
+    // H200, causal, T 8192: 28 TFLOP/s at headDim 128 in f32, against 22 with 64 × 64 and 15 with 64 × 32
+    const large = (limits?.maxComputeWorkgroupStorageSize ?? 0) >= 49152
+    if (algorithm === 'flash' && large && width <= 128) return { tileQ: 128, tileK: 64, padTo: 16 }
     return { tileQ: small && width > 160 ? 32 : 64, tileK, padTo: 16 }
   },
 }
