@@ -8,25 +8,37 @@ export interface Times {
   readonly clock: 'device' | 'wall'
 }
 
+export interface IntervalOptions {
+  readonly rounds?: number
+  readonly fillMs?: number
+  readonly limitMs?: number
+  readonly warmMs?: number
+}
+
 /** Calls enqueued before the device is waited for: what they allocate is then used again, as in a program that reads results. */
 const together = 4
 
 /**
  * Time of one run of each variant, all variants in turn in every round, so that a device that grows warm slows them alike.
- * A round runs a variant as often as fills `fillMs` on the device; the first rounds warm up and do not count. A device so slow
- * that `limitMs` have passed gets fewer rounds, at least one.
+ * A round runs a variant as often as fills `fillMs` on the device; the first rounds do not count. A device so slow that
+ * `limitMs` have passed gets fewer rounds, at least one. Before all of it the device works for `warmMs`: a GPU that was left
+ * alone while the CPU checked results has dropped its clock, and takes half a second to raise it.
  */
 export async function interleavedTimes(
   device: Device,
   variants: readonly (() => void | Promise<void>)[],
-  { rounds = 9, fillMs = 40, limitMs = 12_000 }: { rounds?: number; fillMs?: number; limitMs?: number } = {},
+  { rounds = 9, fillMs = 40, limitMs = 12_000, warmMs = 700 }: IntervalOptions = {},
 ): Promise<Times[]> {
+  for (const begin = performance.now(); performance.now() - begin < warmMs; ) {
+    for (const run of variants) await run()
+    await device.sync()
+  }
   const repeats: number[] = []
   for (const run of variants) {
     await run()
     await device.sync()
     const { nanoseconds } = await device.time(run)
-    repeats.push(Math.min(200, Math.max(1, Math.round((fillMs * 1e6) / Math.max(1, nanoseconds)))))
+    repeats.push(Math.min(60, Math.max(1, Math.round((fillMs * 1e6) / Math.max(1, nanoseconds)))))
   }
   const times: number[][] = variants.map(() => [])
   let clock: Times['clock'] = 'wall'
