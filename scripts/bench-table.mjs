@@ -20,7 +20,7 @@ const after = rest?.split(markers.end)[1]
 if (before === undefined || after === undefined) throw new Error('bench-table: README.md lacks the bench markers')
 
 const tables = distinct(rows.map((row) => row.machine)).map((machine) => machineTable(machine))
-const written = [`${before}${markers.start}`, ...tables, `${markers.end}${after}`].join('\n')
+const written = [`${before}${markers.start}`, tables.join('\n\n'), `${markers.end}${after}`].join('\n')
 if (!process.argv.includes('--check')) writeFileSync('README.md', written)
 else if (written !== readme) {
   console.error('README.md: the benchmark table is not that of bench/results: npm run bench:table')
