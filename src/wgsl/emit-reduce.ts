@@ -59,8 +59,9 @@ function operandAt(e: Emission, w: TextWriter, node: ReduceNode, place: Place): 
   const value = renderValue(e, w, x, place)
   const width = chunkWidth(x)
   const none = widen(neutral(node), node.dtype, 1, width)
+  // a single row is held by all rows of invocations, and is no padding in any
   if (axis === 'rows')
-    return x.rows % e.grid.rows && place.rowEnd > x.rows
+    return x.rows > 1 && x.rows % e.grid.rows && place.rowEnd > x.rows
       ? `select(${none}, ${value}, ${place.row} < ${x.rows}i)`
       : value
   if (x.cols === 1 || place.colEnd <= x.cols) return value

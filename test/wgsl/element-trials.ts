@@ -96,6 +96,7 @@ const collective: Record<string, (x: Value) => Value> = {
   colMax: (x) => x.colMax(),
   colMin: (x) => x.colMin(),
   total: (x) => x.rowSum().colSum(),
+  reducedAgain: (x) => x.colMax().colSum().mul(x.rowMin().rowMax()).add(x),
   cumsumRows: (x) => x.cumsumRows(),
   cumsumCols: (x) => x.cumsumCols(),
   reversedRows: (x) => x.cumsumRows({ reverse: true }),
@@ -138,7 +139,7 @@ export function collectiveTrials(): Trial[] {
     grids.flatMap((tuning, grid) => {
       // few rows of invocations hold many values each, which takes software GPUs long to compile
       if (rows > 16 && (tuning.threadRows ?? 32) < 8) return []
-      const half = (grid + at) % 2 ? part(collective, 0, 7) : part(collective, 7, 14)
+      const half = (grid + at) % 2 ? part(collective, 0, 8) : part(collective, 8, 15)
       return functionsOf(`collective, grid ${grid}`, [rows, cols], numbers(rows * cols), half, 'f32', tuning)
     }),
   )
