@@ -275,6 +275,15 @@ describe('edges', () => {
     }
   })
 
+  test('a block that is not to ask the mask does not, where its last tile hangs over the end of the keys', async () => {
+    const inputs = request({ query: tensor([1, 20, 4, 8]), tiling: { tileQ: 4, tileK: 4, padTo: 4 } })
+    const blockMask = { blockSize: [20, 8] as const, blocks: new Uint8Array([2]) }
+    const open = await attention(device, inputs)
+    const masked = await attention(device, { ...inputs, blockMask, maskMod: ({ k }) => k.lt(2) })
+    expect(await masked.output.read()).toEqual(await open.output.read())
+    expect(await masked.lse.read()).toEqual(await open.lse.read())
+  })
+
   test('block masks whose blocks are no multiple of the tiles are exact', async () => {
     const inputs = { query: tensor([1, 40, 4, 8]), key: tensor([1, 50, 2, 8]), value: tensor([1, 50, 2, 6]) }
     const blocks = Uint8Array.from({ length: 4 * 5 }, (_, i) => (i * 7 + 3) % 3)
