@@ -256,6 +256,15 @@ describe('dot', () => {
     )
     elementwise([tensor(m, k), tensor(k, n)], (a, b) => dot(a, b).add(dot(a.exp(), b)).rowMax(), 'f32', 1e-5)
   })
+  it('repeats a product of one row or one column along the sum that it joins', () => {
+    const base = tensor(9, 11)
+    const sum = (a: Value, b: Value, c: Value) => {
+      const { acc } = loop({ to: 2 }, { acc: c }, (_, { acc }) => ({ acc: (acc as Value).add(dot(a, b)) }))
+      return acc as Value
+    }
+    elementwise([tensor(1, 6), tensor(6, 11), base], sum, 'f32', 1e-5)
+    elementwise([tensor(9, 6), tensor(6, 1), base], sum, 'f32', 1e-5)
+  })
 })
 
 describe('loads and stores', () => {
