@@ -259,8 +259,8 @@ describe('dot', () => {
   it('repeats a product of one row or one column along the sum that it joins', () => {
     const base = tensor(9, 11)
     const sum = (a: Value, b: Value, c: Value) => {
-      const { acc } = loop({ to: 2 }, { acc: c }, (_, { acc }) => ({ acc: (acc as Value).add(dot(a, b)) }))
-      return acc as Value
+      const { acc } = loop({ to: 2 }, { acc: c }, (i, { acc }) => ({ acc: acc.add(dot(a.mul(i.add(1)), b)) }))
+      return acc
     }
     elementwise([tensor(1, 6), tensor(6, 11), base], sum, 'f32', 1e-5)
     elementwise([tensor(9, 6), tensor(6, 1), base], sum, 'f32', 1e-5)
