@@ -11,6 +11,19 @@ describe('the tile language', () => {
     expect(scalar(1).lt(2).dtype).toBe('bool')
   })
 
+  it('lets an integer meet a number that it cannot hold as f32, and takes nothing but values and numbers', () => {
+    const i = rowRange(0, 4)
+    expect(i.lt(2 ** 31 - 1).node).toMatchObject({ b: { dtype: 'i32', value: 2 ** 31 - 1 } })
+    expect(i.lt(3e9).node).toMatchObject({ b: { dtype: 'f32', value: 3e9 } })
+    expect(i.cast('u32').gt(-1).node).toMatchObject({ b: { dtype: 'f32', value: -1 } })
+    expect(i.mul(1e20).dtype).toBe('f32')
+    // sums, products and bits wrap
+    expect(i.cast('u32').add(-1).node).toMatchObject({ b: { dtype: 'u32', value: 2 ** 32 - 1 } })
+    expect(i.mul(0x9e3779b1).node).toMatchObject({ b: { dtype: 'i32', value: 0x9e3779b1 | 0 } })
+    for (const operand of [undefined, null, '3', 3n, { at: () => i }])
+      expect(() => scalar(1).add(operand as never)).toThrow(/^value: an operand is a value or a number, got /)
+  })
+
   it.each([
     [
       'broadcasting',

@@ -1,15 +1,20 @@
 import * as ir from '../ir/build.ts'
 import type { DType } from '../ir/dtype.ts'
 import { isFloat, isInteger } from '../ir/dtype.ts'
+import { FoveaError } from '../ir/error.ts'
 import type { BinaryFn, Node, UnaryFn } from '../ir/node.ts'
 
 /** What is accepted wherever a value is: a symbolic value, or a number. */
 export type Operand = Value | number
 
+/** integer operations that ignore how an operand's bits are signed */
+const wrapping: ReadonlySet<BinaryFn> = new Set<BinaryFn>(['add', 'sub', 'mul', 'and', 'or', 'xor'])
+
 /**
  * A symbolic value of a tile program: a matrix [rows, cols] of compile-time size. A scalar is [1, 1], a row vector [r, 1],
  * a column vector [1, c]. Element-wise operations broadcast sizes of 1, widen f16 and bf16 to f32, and turn integers beside
- * floats into floats; a plain number takes the dtype of its partner (an integer partner meets a fraction as f32).
+ * floats into floats; a plain number takes the dtype of its partner (an integer partner meets a fraction, or a number that
+ * it cannot hold, as f32; but sums, products and bitwise operations wrap numbers of up to 32 bits). An operand that is neither throws `argument`.
  */
 export class Value {
   readonly node: Node
@@ -29,7 +34,7 @@ export class Value {
   }
 
   #with(fn: BinaryFn, other: Operand): Value {
-    return new Value(ir.binary(fn, this.node, toNode(other, this.node.dtype)))
+    return new Value(ir.binary(fn, this.node, toNode(other, this.node.dtype, wrapping.has(fn))))
   }
   #apply(fn: UnaryFn): Value {
     return new Value(ir.unary(fn, this.node))
@@ -203,11 +208,27 @@ export class Value {
   }
 }
 
-/** The node of an operand; a number becomes a constant of its partner's dtype where that is exact, else f32. */
-export function toNode(operand: Operand | boolean, partner: DType = 'f32'): Node {
+/**
+ * The node of an operand; a number becomes a constant of its partner's dtype where that is exact, else f32; `wraps` also takes
+ * integers that only fit when their bits are signed differently. Throws `argument` for what is neither value nor number.
+ */
+export function toNode(operand: Operand | boolean, partner: DType = 'f32', wraps = false): Node {
   if (operand instanceof Value) return operand.node
   if (typeof operand === 'boolean') return ir.constant(operand ? 1 : 0, 'bool')
-  if (isInteger(partner) && Number.isInteger(operand)) return ir.constant(operand, partner)
-  if (partner === 'bool') return ir.constant(operand, Number.isInteger(operand) ? 'i32' : 'f32')
+  if (typeof operand !== 'number')
+    throw new FoveaError('argument', 'value', `an operand is a value or a number, got ${describeOperand(operand)}`)
+  if (isInteger(partner) && (holds(partner, operand) || (wraps && (holds('i32', operand) || holds('u32', operand)))))
+    return ir.constant(partner === 'u32' ? operand >>> 0 : operand | 0, partner)
+  if (partner === 'bool') return ir.constant(operand, holds('i32', operand) ? 'i32' : 'f32')
   return ir.constant(isFloat(partner) ? Math.fround(operand) : operand, 'f32')
+}
+
+function holds(dtype: DType, number: number): boolean {
+  const [low, high] = dtype === 'u32' ? [0, 2 ** 32 - 1] : [-(2 ** 31), 2 ** 31 - 1]
+  return Number.isInteger(number) && number >= low && number <= high
+}
+
+function describeOperand(operand: unknown): string {
+  if (operand === null || typeof operand !== 'object') return operand === null ? 'null' : typeof operand
+  return 'at' in operand ? 'a tensor or array (a tensor is read by at)' : 'an object'
 }
