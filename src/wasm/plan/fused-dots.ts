@@ -39,7 +39,8 @@ export function findFusedDots(program: Program, facts: ProgramUses): FusedDots {
 
   const match = (sum: Node, product: Node, other: Node): FusedDot | null => {
     // a product that is repeated along the sum's rows or columns is computed by itself
-    if (product.op !== 'dot' || product.rows !== sum.rows || product.cols !== sum.cols || !single(product, sum)) return null
+    if (product.op !== 'dot' || product.rows !== sum.rows || product.cols !== sum.cols || !single(product, sum))
+      return null
     if (isBuffer(other, sum)) return { dot: product, base: other, factor: null }
     if (other.op !== 'binary' || other.fn !== 'mul' || !single(other, sum)) return null
     const { a, b } = other
