@@ -93,7 +93,8 @@ export function buildPlan(program: Program): Plan {
 
     const addRoot = (root: PassRoot) => {
       const { node } = root
-      const { rows, cols } = walkedShape(node)
+      // a reduction walks what it reduces; its result, written as a buffer, has its own shape
+      const { rows, cols } = root.kind === 'reduce' ? walkedShape(node) : node
       const sources = sourcesOf(valueInputs(node, accesses))
       if (root.kind === 'value' && isScalar(node)) sources.add(node)
       note(sources)
