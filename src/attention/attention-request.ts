@@ -55,7 +55,31 @@ export function checkRequest(where: string, request: AttentionPlanRequest): Atte
     throw new FoveaError('argument', where, `scale must be a finite number, got ${scale}`)
   if (request.blockMask && (request.cuSeqlensQ || request.cuSeqlensK))
     throw new FoveaError('unsupported', where, 'blockMask does not go with packed sequences (cuSeqlens)')
+  if (request.tiling) checkTiling(where, request.tiling)
+  for (const [name, spec] of Object.entries({ query, key, value, sinks, output, lse }))
+    if (!isSpec(spec) && (spec !== null || isInput(name)))
+      throw new FoveaError(
+        'argument',
+        where,
+        `${name} must be a tensor, got ${spec === undefined || spec === null ? 'nothing' : typeof spec}`,
+      )
   return checkAttentionShape(where, { query, key, value, sinks, output, lse })
+}
+
+const isInput = (name: string) => name === 'query' || name === 'key' || name === 'value'
+
+function isSpec(spec: unknown): boolean {
+  const { shape, strides } = (spec ?? {}) as Partial<TensorSpec>
+  return Array.isArray(shape) && Array.isArray(strides)
+}
+
+/** Tiles larger than any device computes would only be found out by running out of memory. */
+const largestTile = 1024
+
+function checkTiling(where: string, { tileQ, tileK, padTo }: Tiling): void {
+  for (const [name, size] of Object.entries({ tileQ, tileK, padTo }))
+    if (!Number.isInteger(size) || size < 1 || size > largestTile)
+      throw new FoveaError('argument', where, `tiling.${name} must be an integer from 1 to ${largestTile}, got ${size}`)
 }
 
 /** Checks that device and tensors are alive and belong together; throws `disposed` and `device` in the name of `where`. */
@@ -66,7 +90,8 @@ export function checkTensors(
 ): void {
   if (device.disposed) throw new FoveaError('disposed', where, `the ${device.kind} device was disposed`)
   for (const [name, tensor] of Object.entries(tensors)) {
-    if (!tensor) continue
+    if (tensor === undefined || tensor === null) continue
+    if (!isSpec(tensor)) throw new FoveaError('argument', where, `${name} must be a tensor, got ${typeof tensor}`)
     if (tensor.device !== device)
       throw new FoveaError('device', where, `${name} ${describeSpec(tensor)} belongs to another device`)
     if (tensor.disposed) throw new FoveaError('disposed', where, `${name} ${describeSpec(tensor)} was disposed`)

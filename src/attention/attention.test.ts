@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { BackedDevice } from '../device/backed-device.ts'
 import { type Device, openDevice, type Tensor } from '../device/index.ts'
 import { interpretBackend } from '../device/interpret-backend.ts'
-import { FoveaError, type Value, zeros } from '../tile/index.ts'
+import { FoveaError, rowRange, type Value, zeros } from '../tile/index.ts'
 import { type AttentionRequest, attention, mergeStates, type Normalizer, plan } from './index.ts'
 import { causal, document, slidingWindow } from './masks/index.ts'
 
@@ -127,6 +127,39 @@ describe('bad input, one by one', () => {
     await refuses('dtype', /maskMod must return a boolean value, got number/, { maskMod: (() => 1) as never })
     await refuses('dtype', /scoreMod must return a number value, got undefined/, {
       scoreMod: (() => undefined) as never,
+    })
+  })
+  test('hooks that are no functions, or not element-wise', async () => {
+    await refuses('argument', /maskMod must be a function, got string/, { maskMod: 'causal' as never })
+    await refuses('argument', /scoreMod must be a function, got object/, { scoreMod: {} as never })
+    await refuses('unsupported', /scoreMod must be a function of one query and one key, got a reduce over positions/, {
+      scoreMod: ({ score }) => score.sub(score.rowMax()),
+    })
+    await refuses('unsupported', /scoreMod must be a function of one query and one key, got a transpose/, {
+      scoreMod: ({ score }) => score.T,
+    })
+    await refuses('unsupported', /maskMod must be a function of one query and one key, got a scan/, {
+      maskMod: ({ q, k }) => q.cumsumRows().ge(k),
+    })
+    await refuses('shape', /scoreMod must return one value per position, got \[4, 1\]/, {
+      scoreMod: ({ score }) => score.add(rowRange(0, 4)),
+    })
+  })
+  test('what is no tensor, and tile sizes that are no sizes', async () => {
+    await refuses('argument', /key must be a tensor, got nothing/, { key: undefined as never })
+    await refuses('argument', /query must be a tensor, got object/, { query: new Float32Array(4) as never })
+    await refuses('argument', /output must be a tensor, got number/, { output: 3 as never })
+    for (const [name, size] of [
+      ['tileQ', 0],
+      ['tileK', 2.5],
+      ['padTo', Number.NaN],
+      ['tileQ', 1e5],
+    ] as const)
+      await refuses('argument', new RegExp(`tiling.${name} must be an integer from 1 to 1024, got ${size}`), {
+        tiling: { tileQ: 8, tileK: 8, padTo: 4, [name]: size },
+      })
+    await refuses('argument', /tiling.tileK must be an integer from 1 to 1024, got undefined/, {
+      tiling: { tileQ: 8 } as never,
     })
   })
   test('a scale that is no number, a block mask with packed sequences', async () => {
