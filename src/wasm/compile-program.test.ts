@@ -243,6 +243,10 @@ describe('dot', () => {
     [96, 64, 64],
     [18, 256, 300],
   ] as const
+  it('multiplies sums that were reduced over more columns than a lane holds', () => {
+    elementwise([tensor(1, 17), tensor(1, 17)], (a, b) => dot(a.rowMax(), b.rowSum()), 'f32', 1e-5)
+    elementwise([tensor(1, 17)], (a) => dot(a.rowMax(), a.rowSum()), 'f32', 1e-5)
+  })
   it.each(sizes)('multiplies [%i, %i] by [.., %i], transposed or not', (m, k, n) => {
     elementwise([tensor(m, k), tensor(k, n)], (a, b) => dot(a, b), 'f32', 1e-5)
     elementwise([tensor(m, k), tensor(n, k)], (a, b) => dot(a.mul(0.5), b.T), 'f32', 1e-5)
