@@ -63,8 +63,7 @@ export async function prepareCall(
   // the last tile of keys, where it hangs over their end, asks the mask even in a block that is not to ask it
   const overhangs = mask !== null && kLength % tileK !== 0 && (pattern?.cells.includes(2) ?? false)
   const aligned =
-    !pattern ||
-    (pattern.blockQ % tileQ === 0 && pattern.blockK % tileK === 0 && algorithm === 'flash' && !overhangs)
+    !pattern || (pattern.blockQ % tileQ === 0 && pattern.blockK % tileK === 0 && algorithm === 'flash' && !overhangs)
   const splits = algorithm === 'split-kv' ? chooseSplits(device, sequences, numKvHeads, groupSize, tileQ, tileK) : 1
   const lengths = packed
     ? [cuSeqlensQ, cuSeqlensK].map((bounds) => (bounds ? Array.from(bounds).join() : '')).join('/')
