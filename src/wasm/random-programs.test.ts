@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import { randomProgram } from '../../test/programs/random-program.ts'
 import { builds, runOnInterpreter, runOnWasm } from '../../test/wasm/kernel-runner.ts'
-import { randomProgram } from '../../test/wasm/random-program.ts'
 
 it('random programs mean the same as in the interpreter', () => {
   fc.assert(

@@ -137,7 +137,7 @@ function specOf(param: TensorParam, data: TensorData): TensorSpec {
 const tensorsOf = (program: Program) => program.params.filter((param) => param.kind === 'tensor')
 const scalarsOf = (program: Program) => program.params.filter((param) => param.kind === 'scalar')
 
-/** Runs a kernel once; gives the whole buffers of the outputs. */
+/** Runs a kernel once, in the pipeline given or a new one; gives the whole buffers of the outputs. */
 export async function runKernel(
   gpu: Gpu,
   program: Program,
@@ -145,9 +145,10 @@ export async function runKernel(
   grid: readonly [number, number, number],
   tensors: Arguments,
   scalars: Readonly<Record<string, number>> = {},
+  compiled?: GPUComputePipeline,
 ): Promise<Record<string, number[]>> {
   const { device } = gpu
-  const pipeline = await compile(device, kernel)
+  const pipeline = compiled ?? (await compile(device, kernel))
   const buffers = tensorsOf(program).map((param) => {
     const bytes = encode(param.dtype, (tensors[param.name] as TensorData).values)
     const buffer = device.createBuffer({ size: Math.max(16, bytes.byteLength), usage: 0x80 | 8 | 4 })

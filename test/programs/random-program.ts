@@ -6,6 +6,7 @@ import {
   load,
   loop,
   rowRange,
+  type StorageDType,
   scalar,
   select,
   store,
@@ -13,7 +14,7 @@ import {
   type Value,
   zeros,
 } from '../../src/tile/index.ts'
-import type { TestRun, TestTensor } from './kernel-runner.ts'
+import type { TestRun, TestTensor } from '../wasm/kernel-runner.ts'
 
 /** A stream of choices, so that a program is a function of its seed. */
 function chooser(seed: number) {
@@ -34,27 +35,57 @@ export interface RandomProgram {
   readonly run: TestRun
 }
 
+export interface ProgramSpace {
+  /** tiles have fewer rows and columns than these */
+  readonly rows: number
+  readonly cols: number
+  /** narrow dtypes, aligned rows apart from each other, masked stores and gathers, too */
+  readonly storage: boolean
+  /** the least number of steps outside and inside loops */
+  readonly steps: number
+  /** steps, in percent, that are a product or a loop beside those that chance makes one */
+  readonly products: number
+}
+
+const small: ProgramSpace = { rows: 12, cols: 19, storage: false, steps: 8, products: 0 }
+
 /** A random program: element-wise chains, reductions, products, transposes, running sums and nested loops over two inputs. */
-export function randomProgram(seed: number): RandomProgram {
+export function randomProgram(seed: number, space: ProgramSpace = small): RandomProgram {
   const { below, pick, chance } = chooser(seed)
-  const [rows, cols] = [1 + below(11), 1 + below(18)]
+  const [rows, cols] = [1 + below(space.rows - 1), 1 + below(space.cols - 1)]
   const height = rows + below(7)
-  const stored: [string, Value][] = []
+  const floats: readonly StorageDType[] = space.storage ? ['f32', 'f16', 'bf16'] : ['f32']
+  const integers: readonly StorageDType[] = space.storage ? ['i32', 'i8', 'u8'] : ['i32']
+  // rows that begin at multiples of four are declared to
+  const layout = (height: number, cols: number) => {
+    const alignment = space.storage && chance(50) ? 4 : 1
+    const stride = alignment === 4 ? Math.ceil(cols / 4) * 4 + 4 * below(2) : cols + (space.storage ? below(3) : 0)
+    const offset = space.storage ? alignment * below(3) : 0
+    return { shape: [height, cols], strides: [stride, 1], offset, alignment, length: offset + height * stride }
+  }
+  const inputs = {
+    x: { ...layout(height, cols), dtype: pick(floats) },
+    n: { ...layout(height, cols), dtype: pick(integers) },
+  }
+  const lowest = inputs.n.dtype === 'u8' ? 0 : -4
   const tensors: Record<string, TestTensor> = {
-    x: {
-      dtype: 'f32',
-      shape: [height, cols],
-      data: Array.from({ length: height * cols }, () => below(2001) / 1000 - 1),
-    },
-    n: { dtype: 'i32', shape: [height, cols], data: Array.from({ length: height * cols }, () => below(9) - 4) },
+    x: { ...inputs.x, data: Array.from({ length: inputs.x.length }, () => below(2001) / 1000 - 1) },
+    n: { ...inputs.n, data: Array.from({ length: inputs.n.length }, () => below(9) + lowest) },
   }
   const program = defineProgram(`random-${seed}`, (p) => {
-    const x = p.input('x', 'f32', [null, chance(50) ? cols : null])
-    const n = p.input('n', 'i32', [null, null])
+    const x = p.input('x', inputs.x.dtype, [null, chance(50) ? cols : null], { alignment: inputs.x.alignment })
+    const n = p.input('n', inputs.n.dtype, [null, null], { alignment: inputs.n.alignment })
     const flag = p.scalar('flag', 'i32')
     let outputs = 0
-    const read = (tensor: TensorParam, start: Value | number) =>
-      load(tensor, [rowRange(start, rows), colRange(0, cols)], chance(20) ? { where: rowRange(0, rows).ne(1) } : {})
+    const read = (tensor: TensorParam, start: Value | number) => {
+      const where = chance(20) ? { where: rowRange(0, rows).ne(1) } : {}
+      if (space.storage && chance(25)) {
+        const row = load(n, [rowRange(start, rows), below(cols)]).abs()
+        return load(tensor, [row, colRange(below(3) - 1, cols)], where)
+      }
+      return load(tensor, [rowRange(start, rows), colRange(0, cols)], where)
+    }
+    const real = (value: Value) => (value.dtype === 'f32' ? value : value.cast('f32'))
 
     // conditions are computed from integers alone, so that rounding cannot flip them
     const condition = (like: Value, at: Value): Value => {
@@ -72,7 +103,7 @@ export function randomProgram(seed: number): RandomProgram {
       const a = pick(known)
       const partners = known.filter((other) => fits(a, other))
       const b = partners.length > 0 ? pick(partners) : a
-      switch (below(depth < 2 ? 13 : 12)) {
+      switch (chance(space.products) ? (depth < 2 && chance(20) ? 12 : 7) : below(depth < 2 ? 13 : 12)) {
         case 0:
           return bounded(a.add(b))
         case 1:
@@ -133,7 +164,12 @@ export function randomProgram(seed: number): RandomProgram {
       const carried = [pick(known), pick(known), chance(50) ? zeros([rows, cols]) : pick(known)]
       const start = { c0: carried[0] as Value, c1: carried[1] as Value, c2: carried[2] as Value, k: scalar(1, 'i32') }
       const out = loop({ to: flag.add(below(3)), step: 1 + below(2) }, start, (i, now) => {
-        const inside = grow([...known, now.c0, now.c1, now.c2, read(x, i)], i.add(now.k), depth + 1, 3 + below(6))
+        const inside = grow(
+          [...known, now.c0, now.c1, now.c2, real(read(x, i))],
+          i.add(now.k),
+          depth + 1,
+          (space.steps >> 2) + 1 + below(space.steps - 2),
+        )
         const next = (like: Value) => {
           const same = inside.filter((value) => value.rows === like.rows && value.cols === like.cols)
           return chance(70) ? bounded(same.at(-1) as Value) : pick(same)
@@ -149,25 +185,32 @@ export function randomProgram(seed: number): RandomProgram {
     }
 
     const first = [
-      read(x, 0),
-      read(x, 2),
+      real(read(x, 0)),
+      real(read(x, 2)),
       read(n, 1).cast('f32').mul(0.1),
-      load(x, [rowRange(0, rows), 0]),
-      load(x, [p.programId(0), colRange(0, cols)]),
-      load(x, [1, 0]),
+      real(load(x, [rowRange(0, rows), 0])),
+      real(load(x, [p.programId(0), colRange(0, cols)])),
+      real(load(x, [1, 0])),
     ]
-    for (const value of grow(first, p.programId(0), 0, 8 + below(14)).slice(-6)) {
+    const write = (value: Value, dtype: StorageDType) => {
       const name = `out${outputs++}`
-      stored.push([name, value])
-      tensors[name] = { dtype: 'f32', shape: [value.rows * 2, value.cols] }
+      const { alignment, ...place } = layout(value.rows * 2, value.cols)
+      tensors[name] = { dtype, ...place }
+      const where = space.storage
+        ? pick([{}, { where: rowRange(1, value.rows).ne(2) }, { where: colRange(0, value.cols).ge(2) }])
+        : {}
       p.emit(
         store(
-          p.output(name, 'f32', [null, chance(50) ? value.cols : null]),
+          p.output(name, dtype, [null, chance(50) ? value.cols : null], { alignment }),
           [rowRange(p.programId(0).mul(value.rows), value.rows), colRange(0, value.cols)],
           value,
+          where,
         ),
       )
     }
+    for (const value of grow(first, p.programId(0), 0, space.steps + below(2 * space.steps - 2)).slice(-6))
+      write(value, pick(floats))
+    if (space.storage) write(read(n, 1).add(read(n, 0)).cumsumCols().abs().min(120), pick(integers))
   })
   return { program, run: { tensors, scalars: { flag: below(3) }, grid: [2, 1, 1] } }
 }
