@@ -225,6 +225,25 @@ describe('edges', () => {
     expect([...output.subarray(3 * 24)].some((x) => x !== 0)).toBe(true)
   })
 
+  test.each(['interpret', 'wasm'] as const)('scores that are NaN leave NaN, not an empty row (%s)', async (kind) => {
+    const on = await openDevice(kind)
+    const key = on.tensor(
+      Array.from({ length: 30 * 4 }, (_, i) => (i === 9 ? Number.NaN : Math.sin(i))),
+      [1, 30, 1, 4],
+    )
+    for (const queries of [1, 20]) {
+      const query = tensor([1, queries, 1, 4], 'f32', on)
+      const state = await attention(on, { query, key, value: key, maskMod: ({ q }) => q.lt(19) })
+      const clean = await attention(on, { query, key: query, value: query })
+      for (const { output, lse } of [state, mergeStates(on, clean, state), mergeStates(on, state, clean)]) {
+        expect((await output.read())[0]).toBeNaN()
+        expect((await lse.read())[0]).toBeNaN()
+      }
+      if (queries === 20) expect((await state.lse.read())[19]).toBe(Number.NEGATIVE_INFINITY)
+    }
+    on.dispose()
+  })
+
   test('a captured index out of range reads 0', async () => {
     const inputs = request()
     const table = device.tensor([5, 5, 5], [3])

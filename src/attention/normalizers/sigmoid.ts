@@ -16,6 +16,6 @@ export const sigmoid: Normalizer = {
   },
   finish: ({ l }, sink) => {
     const sum = sink ? (l as Value).add(sink.sigmoid()) : (l as Value)
-    return { scale: null, lse: select(sum.gt(0), sum.log(), Number.NEGATIVE_INFINITY) }
+    return { scale: null, lse: select(sum.eq(0), Number.NEGATIVE_INFINITY, sum.log()) }
   },
 }

@@ -8,7 +8,7 @@ const lag = 8
 
 /**
  * p = softmax(s), online (Milakov and Gimelshein, arXiv 1805.02867), with a lazily updated maximum. A row with nothing to
- * attend to has scale 0 and lse −∞.
+ * attend to has scale 0 and lse −∞; one with a score of NaN or +∞ has NaN in both.
  */
 export const softmax: Normalizer = {
   name: 'softmax',
@@ -34,8 +34,8 @@ export const softmax: Normalizer = {
       return { scale: exp2(top.sub(joined)).div(sum), lse: joined.mul(ln2).add(sum.log()) }
     }
     return {
-      scale: select(sum.gt(0), sum.reciprocal(), 0),
-      lse: select(sum.gt(0), top.mul(ln2).add(sum.log()), Number.NEGATIVE_INFINITY),
+      scale: select(sum.eq(0), 0, sum.reciprocal()),
+      lse: select(sum.eq(0), Number.NEGATIVE_INFINITY, top.mul(ln2).add(sum.log())),
     }
   },
 }

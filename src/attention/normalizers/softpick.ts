@@ -33,7 +33,7 @@ export const softpick: Normalizer = {
       top = joined
     }
     const total = sum.add(epsilon)
-    const lse = select(sum.gt(0), top.add(total.log()), Number.NEGATIVE_INFINITY)
+    const lse = select(sum.eq(0), Number.NEGATIVE_INFINITY, top.add(total.log()))
     return { scale: total.reciprocal().mul(scale), lse }
   },
 }

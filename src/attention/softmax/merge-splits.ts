@@ -95,8 +95,8 @@ function mergeSplitsProgram({ dtype, valueDim, sinks }: MergeSplitsSpec): Progra
       ;[l, acc] = [l.mul(alpha).add(exp2(logit.sub(stabilised(joined)))), acc.mul(alpha)]
       m = joined
     }
-    const some = l.gt(0)
-    p.emit(store(output, [batch, query, head, columns], acc.mul(select(some, l.reciprocal(), 0))))
-    p.emit(store(lse, [batch, head, query], select(some, m.mul(Math.LN2).add(log(l)), Number.NEGATIVE_INFINITY)))
+    const none = l.eq(0)
+    p.emit(store(output, [batch, query, head, columns], acc.mul(select(none, 0, l.reciprocal()))))
+    p.emit(store(lse, [batch, head, query], select(none, Number.NEGATIVE_INFINITY, m.mul(Math.LN2).add(log(l)))))
   })
 }

@@ -79,10 +79,10 @@ function mergeStatesProgram(dtype: TensorSpec['dtype'], valueDim: number): Progr
     const stable = select(m.eq(Number.NEGATIVE_INFINITY), 0, m)
     const [weightA, weightB] = [exp(a.lse.sub(stable)), exp(b.lse.sub(stable))]
     const sum = weightA.add(weightB)
-    const some = sum.gt(0)
+    const none = sum.eq(0)
     const merged = a.output.mul(weightA).add(b.output.mul(weightB))
-    p.emit(store(output, [batch, queries, head, columns], merged.mul(select(some, sum.reciprocal(), 0))))
-    p.emit(store(lse, [batch, head, queries], select(some, m.add(log(sum)), Number.NEGATIVE_INFINITY)))
+    p.emit(store(output, [batch, queries, head, columns], merged.mul(select(none, 0, sum.reciprocal()))))
+    p.emit(store(lse, [batch, head, queries], select(none, Number.NEGATIVE_INFINITY, m.add(log(sum)))))
   })
 }
 
