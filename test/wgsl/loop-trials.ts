@@ -74,5 +74,22 @@ export function loopTrials(): Trial[] {
     program: bounds,
     tensors: { x: { values: numbers(45), shape: [5, 9] }, y: { values: filled(45), shape: [5, 9] } },
   })
+  // nothing but the loop's end stands between the reads of one round and the writes of the next
+  const alone = defineProgram('trial', (p) => {
+    const x = p.input('x', 'f32', [null, null])
+    const y = p.output('y', 'f32', [null, null])
+    const { acc } = loop({ to: 3 }, { acc: zeros([1, 12]) }, (i, { acc }) => ({
+      acc: acc.add(load(x, [rowRange(i, 16), colRange(0, 12)]).colSum()),
+    }))
+    p.emit(store(y, [0, colRange(0, 12)], acc))
+    p.emit(store(y, [rowRange(1, 7), colRange(0, 12)], acc.broadcastTo(7, 12)))
+  })
+  trials.push({
+    ...defaults,
+    name: 'one reduction a round',
+    program: alone,
+    tensors: { x: { values: numbers(18 * 12), shape: [18, 12] }, y: { values: filled(8 * 12), shape: [8, 12] } },
+    tuning: { threadRows: 16, threadCols: 4 },
+  })
   return trials
 }
