@@ -145,6 +145,20 @@ describe('bad input, one by one', () => {
       scoreMod: ({ score }) => score.add(rowRange(0, 4)),
     })
   })
+  test('block masks that lack a part, or whose rows go back', async () => {
+    for (const blockMask of [{}, { blocks: [[true]] }, { blockSize: [16, 16] }])
+      await refuses('argument', /blockMask must have blockSize, two integers, and blocks/, {
+        blockMask: blockMask as never,
+      })
+    for (const rowStart of [
+      [0, 1, 0],
+      [0, Number.NaN, 1],
+      [-1, 0, 1],
+    ])
+      await refuses('argument', /blockMask.blocks.rowStart holds integers that do not decrease/, {
+        blockMask: { blockSize: [3, 7], blocks: { rowStart, columns: [0] } },
+      })
+  })
   test('what is no tensor, and tile sizes that are no sizes', async () => {
     await refuses('argument', /key must be a tensor, got nothing/, { key: undefined as never })
     await refuses('argument', /query must be a tensor, got object/, { query: new Float32Array(4) as never })

@@ -43,6 +43,9 @@ export function readBlockMask(
   mask: BlockMask,
   shape: { readonly batch: number; readonly heads: number; readonly qLength: number; readonly kLength: number },
 ): BlockPattern {
+  const { blocks } = mask as Partial<BlockMask>
+  if (!Array.isArray(mask.blockSize) || typeof blocks !== 'object' || blocks === null)
+    throw new FoveaError('argument', where, 'blockMask must have blockSize, two integers, and blocks')
   const [blockQ, blockK] = mask.blockSize
   const { heads = 1, batch = 1 } = mask
   if (!Number.isInteger(blockQ) || !Number.isInteger(blockK) || blockQ < 1 || blockK < 1)
@@ -113,8 +116,15 @@ function readCells(where: string, blocks: BlockMask['blocks'], rows: number, col
   const cells = new Uint8Array(rows * columns)
   if ('rowStart' in blocks) {
     if (blocks.rowStart.length !== rows + 1) throw wrong(`rowStart of length ${blocks.rowStart.length}`)
-    for (let row = 0; row < rows; row++)
-      for (let i = blocks.rowStart[row] as number; i < (blocks.rowStart[row + 1] as number); i++) {
+    for (let row = 0; row < rows; row++) {
+      const [start, end] = [blocks.rowStart[row] as number, blocks.rowStart[row + 1] as number]
+      if (!(Number.isInteger(start) && start >= 0 && end >= start))
+        throw new FoveaError(
+          'argument',
+          where,
+          `blockMask.blocks.rowStart holds integers that do not decrease, got ${start} and ${end} at ${row}`,
+        )
+      for (let i = start; i < end; i++) {
         const column = blocks.columns[i]
         if (column === undefined || column < 0 || column >= columns || !Number.isInteger(column))
           throw new FoveaError(
@@ -124,6 +134,7 @@ function readCells(where: string, blocks: BlockMask['blocks'], rows: number, col
           )
         cells[row * columns + column] = 1
       }
+    }
     return cells
   }
   if (blocks.length !== rows) throw wrong(`${blocks.length} rows`)
