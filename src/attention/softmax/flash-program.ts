@@ -1,36 +1,27 @@
 import {
   colRange,
   defineProgram,
-  dot,
   load,
   loop,
   type Program,
   rowRange,
-  type StorageDType,
-  select,
   store,
   type Value,
   zeros,
 } from '../../tile/index.ts'
-import type { MaskMod, ScoreMod } from '../hooks.ts'
-import type { Normalizer, RowState } from '../normalizers/normalizer.ts'
+import type { RowState } from '../normalizers/normalizer.ts'
+import { type AttendedKeys, type AttendSpec, attendTile, scaleQuery, scalesToLog2 } from './attend-tile.ts'
 
 /** All that specialises the program; lengths, strides, scale and the block structure are run-time values. */
-export interface FlashProgramSpec {
-  readonly dtype: StorageDType
+export interface FlashProgramSpec extends AttendSpec {
   readonly headDim: number
   readonly valueDim: number
   readonly groupSize: number
   readonly tileQ: number
-  readonly tileK: number
   /** sizes of tiles are rounded up to a multiple of this */
   readonly padTo: number
   readonly alignment: number
-  readonly packed: boolean
   readonly sinks: boolean
-  readonly normalizer: Normalizer
-  readonly scoreMod: ScoreMod | null
-  readonly maskMod: MaskMod | null
 }
 
 /** columns of `items`: one row per program */
@@ -74,12 +65,14 @@ export function flashProgram(spec: FlashProgramSpec): Program {
     // tensors of packed sequences have batch size 1; `batch` then counts sequences
     const row = spec.packed ? 0 : batch
     const q = rowRange(field('qStart'), tileQ) //                                          [tileQ, 1]
-    const log2Units = normalizer.units === 'log2'
-    const scaled = spec.scoreMod || !log2Units ? scale : scaleLog2
+    const scaled = scalesToLog2(spec) ? scaleLog2 : scale
     const qTile = load(query, [row, q.add(qBase), head, colRange(0, width)]) //            [tileQ, D]
-    // scaling f32 queries once is exact enough; narrow ones would be rounded again
-    const early = dtype === 'f32'
-    const left = early ? qTile.mul(scaled) : qTile
+    const keys: AttendedKeys = {
+      ...{ key, value, width, valueWidth, row, kvHead, kBase },
+      query: scaleQuery(spec, qTile, scaled),
+      scale: scaled,
+      position: { q, head, batch, qLength, kLength },
+    }
 
     const start = { ...normalizer.init(tileQ), acc: zeros([tileQ, valueWidth]) }
     // the last keys first: scores that fall with distance then reach their maximum at once, and no sum is rescaled after it
@@ -88,27 +81,9 @@ export function flashProgram(spec: FlashProgramSpec): Program {
       const r = runTo.sub(1).sub(before)
       const [from, to] = [load(runs, [r, 0]), load(runs, [r, 1])]
       const full = load(runs, [r, 2]).ne(0)
-      return loop({ to: to.sub(from), step: tileK }, outer, (streamed, { acc, ...state }) => {
-        const kStart = to.sub(tileK).sub(streamed)
-        const kRows = rowRange(kStart, tileK)
-        const k = colRange(kStart, tileK) //                                               [1, tileK]
-        const kTile = load(key, [row, kRows.add(kBase), kvHead, colRange(0, width)]) //    [tileK, D]
-        let s = dot(left, kTile.T) //                                                      [tileQ, tileK]
-        if (!early) s = s.mul(scaled)
-        if (spec.scoreMod) s = spec.scoreMod({ score: s, q, k, head, batch, qLength, kLength })
-        if (spec.scoreMod && log2Units) s = s.mul(Math.LOG2E)
-        const inside = k.lt(kLength)
-        const allowed = spec.maskMod ? spec.maskMod({ q, k, head, batch, qLength, kLength }).and(inside) : inside
-        s = select(full, s, select(allowed, s, Number.NEGATIVE_INFINITY))
-        const { state: next, p: weights, alpha } = normalizer.step(state as RowState, s)
-        const vTile = load(
-          value,
-          [row, kRows.add(kBase), kvHead, colRange(0, valueWidth)],
-          spec.packed ? { where: kRows.lt(kLength) } : {},
-        )
-        const kept = alpha ? (acc as Value).mul(alpha) : (acc as Value)
-        return { ...next, acc: kept.add(dot(weights, vTile)) } //                          [tileQ, Dv]
-      })
+      return loop({ to: to.sub(from), step: tileK }, outer, (streamed, carried) =>
+        attendTile(spec, keys, to.sub(tileK).sub(streamed), full, carried),
+      )
     })
     const { acc, ...state } = final
     const sink = sinks ? load(sinks, [head]) : null

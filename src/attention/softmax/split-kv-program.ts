@@ -1,36 +1,21 @@
 import {
   colRange,
   defineProgram,
-  dot,
   FoveaError,
   load,
   loop,
   type Program,
   rowRange,
-  type StorageDType,
-  select,
   store,
   type Value,
   zeros,
 } from '../../tile/index.ts'
-import type { MaskMod, ScoreMod } from '../hooks.ts'
-import type { Normalizer, RowState } from '../normalizers/normalizer.ts'
+import type { RowState } from '../normalizers/normalizer.ts'
+import { type AttendedKeys, attendTile, scaleQuery, scalesToLog2 } from './attend-tile.ts'
+import type { FlashProgramSpec } from './flash-program.ts'
 
 /** All that specialises the program; lengths, strides, scale, the splits and the block structure are run-time values. */
-export interface SplitKvProgramSpec {
-  readonly dtype: StorageDType
-  readonly headDim: number
-  readonly valueDim: number
-  readonly groupSize: number
-  readonly tileQ: number
-  readonly tileK: number
-  readonly padTo: number
-  readonly alignment: number
-  readonly packed: boolean
-  readonly normalizer: Normalizer
-  readonly scoreMod: ScoreMod | null
-  readonly maskMod: MaskMod | null
-}
+export type SplitKvProgramSpec = Omit<FlashProgramSpec, 'sinks'>
 
 /** columns of `items`: one row per program; `rowStart` counts packed rows, `state` is the partial state to write */
 export const splitItemFields = [
@@ -78,35 +63,19 @@ export function splitKvProgram(spec: SplitKvProgramSpec): Program {
     const head = packedRows.mod(groupSize).add(kvHead.mul(groupSize))
     const where = q.lt(qLength)
     const qTile = load(query, [row, q.add(qBase), head, colRange(0, width)], { where }) // [tileQ, D]
-    const log2Units = normalizer.units === 'log2'
-    const factor = spec.scoreMod || !log2Units ? scale : scale.mul(Math.LOG2E)
-    // as in flash: f32 queries are scaled once, narrow ones would be rounded again
-    const early = dtype === 'f32'
-    const left = early ? qTile.mul(factor) : qTile
+    const scaled = scalesToLog2(spec) ? scale.mul(Math.LOG2E) : scale
+    const keys: AttendedKeys = {
+      ...{ key, value, width, valueWidth, row, kvHead, kBase },
+      query: scaleQuery(spec, qTile, scaled),
+      scale: scaled,
+      position: { q, head, batch, qLength, kLength },
+    }
 
     const start: Record<string, Value> = { ...normalizer.init(tileQ), acc: zeros([tileQ, valueWidth]) }
     const { acc, ...rowState } = loop({ from: field('runFrom'), to: field('runTo') }, start, (r, outer) => {
       const full = load(runs, [r, 2]).ne(0)
-      return loop(
-        { from: load(runs, [r, 0]), to: load(runs, [r, 1]), step: tileK },
-        outer,
-        (kStart, { acc, ...carried }) => {
-          const kRows = rowRange(kStart, tileK)
-          const k = colRange(kStart, tileK) //                                               [1, tileK]
-          const kTile = load(key, [row, kRows.add(kBase), kvHead, colRange(0, width)]) //    [tileK, D]
-          let s = dot(left, kTile.T) //                                                      [tileQ, tileK]
-          if (!early) s = s.mul(factor)
-          if (spec.scoreMod) s = spec.scoreMod({ score: s, q, k, head, batch, qLength, kLength })
-          if (spec.scoreMod && log2Units) s = s.mul(Math.LOG2E)
-          const inside = k.lt(kLength)
-          const allowed = spec.maskMod ? spec.maskMod({ q, k, head, batch, qLength, kLength }).and(inside) : inside
-          s = select(full, s, select(allowed, s, Number.NEGATIVE_INFINITY))
-          const { state: next, p: weights, alpha } = normalizer.step(carried as RowState, s)
-          const inTail = spec.packed ? { where: kRows.lt(kLength) } : {}
-          const vTile = load(value, [row, kRows.add(kBase), kvHead, colRange(0, valueWidth)], inTail)
-          const kept = alpha ? (acc as Value).mul(alpha) : (acc as Value)
-          return { ...next, acc: kept.add(dot(weights, vTile)) } //                          [tileQ, Dv]
-        },
+      return loop({ from: load(runs, [r, 0]), to: load(runs, [r, 1]), step: tileK }, outer, (kStart, carried) =>
+        attendTile(spec, keys, kStart, full, carried),
       )
     })
     // as they are, relative to m: an lse in f32 would round every weight by its own size
