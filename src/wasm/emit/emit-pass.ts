@@ -16,51 +16,25 @@ import {
 import { isElementwise } from '../plan/node-class.ts'
 import type { PassOperation, PassRoot } from '../plan/operation.ts'
 import type { Slot } from '../plan/slot.ts'
-import { insideTest, isContiguous, storeLanes } from './emit-access.ts'
+import { isContiguous, storeLanes } from './emit-access.ts'
 import { laneEmitter } from './emit-lanes.ts'
-import { scalarValue } from './emit-scalar.ts'
 import { type EmitScope, localType } from './emit-scope.ts'
-import { PassFrame, type Position, type RowFrame } from './pass-frame.ts'
+import { emitVariants } from './emit-variants.ts'
+import type { PassFrame, Position, RowFrame } from './pass-frame.ts'
 import { reachable } from './pass-reach.ts'
 import { walkRows } from './walk-rows.ts'
 
-/** Uniform selects in a pass get a pass for each side, for up to this many conditions; the rest choose lane by lane. */
-const maxDecisions = 3
-
-/**
- * One pass: for each row, for each four lanes, all roots. A select with a scalar condition is decided before the pass, so that
- * only the chosen side is computed; likewise whether its loads need bounds checks in the last dimension.
- */
-export function emitPass(
-  scope: EmitScope,
-  pass: PassOperation,
-  decisions: ReadonlyMap<Node, boolean> = new Map(),
-): void {
-  const { f } = scope
-  const reach = reachable(scope.plan, pass, decisions)
-  const undecided = reach.conditions.find((condition) => !decisions.has(condition))
-  if (undecided && decisions.size < maxDecisions) {
-    const decide = (value: boolean) => () => emitPass(scope, pass, new Map([...decisions, [undecided, value]]))
-    f.when(scalarValue(scope, undecided), decide(true), decide(false))
-    return
-  }
-  const probe = new PassFrame(scope, pass.rows, pass.cols, decisions)
-  const tests = reach.accesses
-    .filter((access) => isContiguous(access, probe.laneAxis))
-    .map((access) => insideTest(probe, access))
-    .filter((test) => test !== null)
-  const emit = (inside: boolean) =>
-    f.scoped(() => emitVariant(new PassFrame(scope, pass.rows, pass.cols, decisions), pass.roots, inside, reach.weight))
-  if (tests.length === 0) emit(true)
-  else
-    f.when(
-      tests.reduce((all, test) => op('i32.and', all, test)),
-      () => emit(true),
-      () => emit(false),
-    )
+/** One pass: for each row, for each four lanes, all roots; in variants where conditions or bounds ask for it. */
+export function emitPass(scope: EmitScope, pass: PassOperation): void {
+  emitVariants(
+    scope,
+    pass,
+    (decisions) => reachable(scope.plan, pass, decisions),
+    (frame, inside, weight) => emitRoots(frame, pass.roots, inside, weight),
+  )
 }
 
-function emitVariant(frame: PassFrame, roots: readonly PassRoot[], inside: boolean, weight: number): void {
+function emitRoots(frame: PassFrame, roots: readonly PassRoot[], inside: boolean, weight: number): void {
   const { scope } = frame
   const { f, slots } = scope
   const own = new Set(roots.filter((root) => root.kind === 'value').map((root) => root.node))

@@ -2,58 +2,25 @@ import { FoveaError } from '../../ir/error.ts'
 import type { Node } from '../../ir/node.ts'
 import { get, type Instruction, i32, type Local, op, set, shuffle32, store } from '../assembler/instruction.ts'
 import type { TransposeOperation } from '../plan/operation.ts'
-import { insideTest, isContiguous } from './emit-access.ts'
 import { laneEmitter } from './emit-lanes.ts'
-import { scalarValue } from './emit-scalar.ts'
 import type { EmitScope } from './emit-scope.ts'
+import { emitVariants } from './emit-variants.ts'
 import { advance, Hoists } from './hoists.ts'
-import { PassFrame, type RowFrame } from './pass-frame.ts'
+import type { PassFrame, RowFrame } from './pass-frame.ts'
 import { reachable } from './pass-reach.ts'
 
-const maxDecisions = 3
-
 /** Writes the transpose of a value: four rows at a time, computed like those of a pass, leave as four columns. */
-export function emitTranspose(
-  scope: EmitScope,
-  operation: TransposeOperation,
-  decisions: ReadonlyMap<Node, boolean> = new Map(),
-): void {
-  const { f, slots } = scope
-  const { source, node } = operation
+export function emitTranspose(scope: EmitScope, { source, node }: TransposeOperation): void {
+  const { slots } = scope
   const slot = node ? slots.plain.get(node) : slots.transposed.get(source)
   if (!slot) throw new FoveaError('compile', 'compileProgram', 'a transpose has no buffer')
-  // what the source is made from: itself when it lies in a buffer
-  const reach = reachable(scope.plan, { roots: [] }, decisions, [source])
-  const undecided = reach.conditions.find((condition) => !decisions.has(condition))
-  if (undecided && decisions.size < maxDecisions) {
-    const decide = (value: boolean) => () =>
-      emitTranspose(scope, operation, new Map([...decisions, [undecided, value]]))
-    f.when(scalarValue(scope, undecided), decide(true), decide(false))
-    return
-  }
-  const probe = new PassFrame(scope, source.rows, source.cols, decisions)
-  const tests = reach.accesses
-    .filter((access) => isContiguous(access, probe.laneAxis))
-    .map((access) => insideTest(probe, access))
-    .filter((test) => test !== null)
-  const emit = (inside: boolean) =>
-    f.scoped(() =>
-      emitBlocks(
-        new PassFrame(scope, source.rows, source.cols, decisions),
-        source,
-        slot.storage.offset,
-        slot.rowStride,
-        inside,
-        reach.weight,
-      ),
-    )
-  if (tests.length === 0) emit(true)
-  else
-    f.when(
-      tests.reduce((all, test) => op('i32.and', all, test)),
-      () => emit(true),
-      () => emit(false),
-    )
+  emitVariants(
+    scope,
+    source,
+    // what the source is made from: itself when it lies in a buffer
+    (decisions) => reachable(scope.plan, { roots: [] }, decisions, [source]),
+    (frame, inside, weight) => emitBlocks(frame, source, slot.storage.offset, slot.rowStride, inside, weight),
+  )
 }
 
 function emitBlocks(
