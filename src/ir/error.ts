@@ -9,6 +9,10 @@ export type ErrorCode =
   | 'device' // a tensor of another device, no such device, a lost device
   | 'compile' // a back end rejected a program
   | 'memory' // out of memory
+  | 'format' // a file whose content is not what it must be
+  | 'io' // a file or host that could not be read or written
+  | 'capacity' // more than a context, a cache or a queue holds, said with the numbers
+  | 'cancelled' // given up because the caller asked for it
 
 /**
  * The one error class of fovea. The message starts with the name of the public function that was called

@@ -1,0 +1,34 @@
+import type { MatrixData } from '../nn/weight-data.ts'
+import type { DecoderSpec } from './decoder-spec.ts'
+import type { Tokenizer } from './tokenizer.ts'
+
+/**
+ * A model on disk (a Hugging Face folder or a GGUF file), opened: its specification is read, its weights are read when
+ * asked for. Weights have the names below whatever the file calls them, matrices are [output features, input features],
+ * rows of queries and keys lie as `RopeSpec.interleaved` says.
+ *
+ *   tokenEmbedding, positionEmbedding, lmHead (absent when tied)           matrices; lmHead.bias
+ *   layers.N.attention.query | key | value | output                       matrices, each with .bias where the spec says
+ *   layers.N.attention.queryNorm | keyNorm                                vectors
+ *   layers.N.mlp.gate | up | down                                         matrices, each with .bias where the spec says
+ *   layers.N.norms.beforeAttention | afterAttention | beforeMlp | afterMlp   vectors, each with .bias for a layer norm
+ *   finalNorm                                                             vector, finalNorm.bias
+ *
+ * Projections that a file stores fused are given apart (rows of one matrix are contiguous; nothing is dequantised).
+ */
+export interface Checkpoint {
+  /** the path or name that it was opened by */
+  readonly source: string
+  readonly spec: DecoderSpec
+  readonly tokenizer: Tokenizer
+  /** identifies architecture, sizes and weights; a saved prefix is tied to it */
+  readonly fingerprint: string
+  /** bytes of all weights as stored */
+  readonly byteLength: number
+  has(name: string): boolean
+  /** Throws `format` naming file and tensor: missing, of the wrong shape, of an unknown dtype, cut short. */
+  matrix(name: string): Promise<MatrixData>
+  /** A bias or the weight of a normalisation, widened to f32. */
+  vector(name: string): Promise<Float32Array>
+  close(): Promise<void>
+}
