@@ -1,13 +1,4 @@
-import {
-  colRange,
-  dot,
-  load,
-  rowRange,
-  type StorageDType,
-  select,
-  type TensorParam,
-  type Value,
-} from '../../tile/index.ts'
+import { colRange, dot, type StorageDType, select, type Value } from '../../tile/index.ts'
 import type { MaskMod, Position, ScoreMod } from '../hooks.ts'
 import type { Normalizer, RowState } from '../normalizers/normalizer.ts'
 
@@ -15,7 +6,6 @@ import type { Normalizer, RowState } from '../normalizers/normalizer.ts'
 export interface AttendSpec {
   readonly dtype: StorageDType
   readonly tileK: number
-  readonly packed: boolean
   readonly normalizer: Normalizer
   readonly scoreMod: ScoreMod | null
   readonly maskMod: MaskMod | null
@@ -31,16 +21,21 @@ export function scaleQuery({ dtype }: AttendSpec, query: Value, scale: Value): V
   return dtype === 'f32' ? query.mul(scale) : query
 }
 
+/** A tile of keys and of values, as the kernel has read them. */
+export interface KeyTile {
+  readonly key: Value // [tileK, D]
+  readonly value: Value // [tileK, Dv]
+  /** factors of whole keys and values [1, tileK], where they are stored in units of their own */
+  readonly keyScale?: Value
+  readonly valueScale?: Value
+}
+
+/** Reads the tile of keys from `kStart` on, wherever it lies. */
+export type KeyTiles = (kStart: Value) => KeyTile
+
 /** What stays the same from tile to tile. */
 export interface AttendedKeys {
-  readonly key: TensorParam // [B, S, Hkv, D]
-  readonly value: TensorParam // [B, S, Hkv, Dv]
-  readonly width: number
-  readonly valueWidth: number
-  /** batch row of the tensors, head and first key of this sequence in them */
-  readonly row: Value | number
-  readonly kvHead: Value
-  readonly kBase: Value
+  readonly tiles: KeyTiles
   /** the queries as `scaleQuery` gives them [tileQ, D], and the factor it took */
   readonly query: Value
   readonly scale: Value
@@ -58,12 +53,12 @@ export function attendTile(
   full: Value,
   { acc, ...state }: Readonly<Record<string, Value>>,
 ): Record<string, Value> {
-  const { tileK, packed, normalizer, scoreMod, maskMod, dtype } = spec
-  const { key, value, width, valueWidth, row, kvHead, kBase, query, scale, position } = keys
-  const kRows = rowRange(kStart, tileK)
+  const { tileK, normalizer, scoreMod, maskMod, dtype } = spec
+  const { query, scale, position } = keys
+  const tile = keys.tiles(kStart)
   const k = colRange(kStart, tileK) //                                               [1, tileK]
-  const kTile = load(key, [row, kRows.add(kBase), kvHead, colRange(0, width)]) //    [tileK, D]
-  let s = dot(query, kTile.T) //                                                     [tileQ, tileK]
+  let s = dot(query, tile.key.T) //                                                  [tileQ, tileK]
+  if (tile.keyScale) s = s.mul(tile.keyScale)
   if (dtype !== 'f32') s = s.mul(scale)
   if (scoreMod) s = scoreMod({ score: s, ...position, k })
   if (scoreMod && normalizer.units === 'log2') s = s.mul(Math.LOG2E)
@@ -71,9 +66,7 @@ export function attendTile(
   const allowed = maskMod ? maskMod({ ...position, k }).and(inside) : inside
   s = select(full, s, select(allowed, s, Number.NEGATIVE_INFINITY))
   const { state: next, p, alpha } = normalizer.step(state as RowState, s)
-  // beyond a packed sequence lies the next one
-  const inTail = packed ? { where: kRows.lt(position.kLength) } : {}
-  const vTile = load(value, [row, kRows.add(kBase), kvHead, colRange(0, valueWidth)], inTail)
+  const weights = tile.valueScale ? p.mul(tile.valueScale) : p
   const kept = alpha ? (acc as Value).mul(alpha) : (acc as Value)
-  return { ...next, acc: kept.add(dot(p, vTile)) } //                                [tileQ, Dv]
+  return { ...next, acc: kept.add(dot(weights, tile.value)) } //                     [tileQ, Dv]
 }

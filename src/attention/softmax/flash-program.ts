@@ -11,6 +11,7 @@ import {
 } from '../../tile/index.ts'
 import type { RowState } from '../normalizers/normalizer.ts'
 import { type AttendedKeys, type AttendSpec, attendTile, scaleQuery, scalesToLog2 } from './attend-tile.ts'
+import { contiguousKeys } from './contiguous-keys.ts'
 
 /** All that specialises the program; lengths, strides, scale and the block structure are run-time values. */
 export interface FlashProgramSpec extends AttendSpec {
@@ -18,6 +19,8 @@ export interface FlashProgramSpec extends AttendSpec {
   readonly valueDim: number
   readonly groupSize: number
   readonly tileQ: number
+  /** tensors of packed sequences: batch size 1, sequences one after the other */
+  readonly packed: boolean
   /** sizes of tiles are rounded up to a multiple of this */
   readonly padTo: number
   readonly alignment: number
@@ -68,7 +71,7 @@ export function flashProgram(spec: FlashProgramSpec): Program {
     const scaled = scalesToLog2(spec) ? scaleLog2 : scale
     const qTile = load(query, [row, q.add(qBase), head, colRange(0, width)]) //            [tileQ, D]
     const keys: AttendedKeys = {
-      ...{ key, value, width, valueWidth, row, kvHead, kBase },
+      tiles: contiguousKeys({ key, value, width, valueWidth, row, kvHead, kBase, kLength, tileK, packed: spec.packed }),
       query: scaleQuery(spec, qTile, scaled),
       scale: scaled,
       position: { q, head, batch, qLength, kLength },

@@ -12,6 +12,7 @@ import {
 } from '../../tile/index.ts'
 import type { RowState } from '../normalizers/normalizer.ts'
 import { type AttendedKeys, attendTile, scaleQuery, scalesToLog2 } from './attend-tile.ts'
+import { contiguousKeys } from './contiguous-keys.ts'
 import type { FlashProgramSpec } from './flash-program.ts'
 
 /** All that specialises the program; lengths, strides, scale, the splits and the block structure are run-time values. */
@@ -65,7 +66,7 @@ export function splitKvProgram(spec: SplitKvProgramSpec): Program {
     const qTile = load(query, [row, q.add(qBase), head, colRange(0, width)], { where }) // [tileQ, D]
     const scaled = scalesToLog2(spec) ? scale.mul(Math.LOG2E) : scale
     const keys: AttendedKeys = {
-      ...{ key, value, width, valueWidth, row, kvHead, kBase },
+      tiles: contiguousKeys({ key, value, width, valueWidth, row, kvHead, kBase, kLength, tileK, packed: spec.packed }),
       query: scaleQuery(spec, qTile, scaled),
       scale: scaled,
       position: { q, head, batch, qLength, kLength },
