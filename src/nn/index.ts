@@ -12,7 +12,8 @@ export {
   softplus,
   tanh,
 } from './activations.ts'
+export { type LayerNormOptions, type LayerNormSpec, layerNorm, layerNormKernel } from './layer-norm.ts'
 export { type MatmulOptions, matmul, matmulKernel } from './matmul.ts'
 export type { MatmulSpec } from './matmul-program.ts'
 export { type MatmulTiles, type MatmulTilesRequest, matmulTiles } from './matmul-tiles.ts'
-export { type RmsNormOptions, type RmsNormSpec, rmsNorm, rmsNormKernel, rmsNormTiles } from './rms-norm.ts'
+export { type RmsNormOptions, type RmsNormSpec, rmsNorm, rmsNormKernel } from './rms-norm.ts'

@@ -23,7 +23,8 @@ import { matmulReference } from './matmul.reference.ts'
 import { matmul } from './matmul.ts'
 import { type RmsNormCase, rmsNormCases, rmsNormInputs } from './rms-norm.cases.ts'
 import { rmsNormReference } from './rms-norm.reference.ts'
-import { rmsNormKernel, rmsNormTiles } from './rms-norm.ts'
+import { rmsNormKernel } from './rms-norm.ts'
+import { rowTiles } from './row-matrices.ts'
 
 const dtypes: readonly FloatDType[] = ['f32', 'f16', 'bf16']
 const activations = {
@@ -125,7 +126,7 @@ async function expectRmsNorm(device: Device, of: RmsNormCase, dtype: FloatDType)
     weight: weight && device.tensor(Float32Array.from(weight), [D], dtype),
     output: output.tensor,
   }
-  const kernel = rmsNormKernel({ ...bound, eps, offset, ...rmsNormTiles(device.kind) })
+  const kernel = rmsNormKernel({ ...bound, eps, offset, ...rowTiles(device.kind, [1, N, D]) })
   device.run(kernel, { x: bound.x, output: bound.output, ...(bound.weight && { weight: bound.weight }) })
   const expected = rmsNormReference({ N, D, x, weight, eps, offset })
   const naive = rmsNormReference({ N, D, x, weight, eps, offset, round: Math.fround }).map(round)
