@@ -17,3 +17,13 @@ export { type MatmulOptions, matmul, matmulKernel } from './matmul.ts'
 export type { MatmulSpec } from './matmul-program.ts'
 export { type MatmulTiles, type MatmulTilesRequest, matmulTiles } from './matmul-tiles.ts'
 export { type RmsNormOptions, type RmsNormSpec, rmsNorm, rmsNormKernel } from './rms-norm.ts'
+export { applyRope, type RopeKernelSpec, type RopeOptions, ropeKernel } from './rope.ts'
+export {
+  type RopeFrequencies,
+  type RopeLayout,
+  type RopeTables,
+  ropeLayout,
+  ropeTableBytes,
+  ropeTables,
+} from './rope-tables.ts'
+export { loadRope, type RopePairs, type RopeTurn, rope, ropeColumns } from './rope-values.ts'
