@@ -1,6 +1,7 @@
 import type { Tensor } from '../device/device.ts'
 import { storageBytes } from '../ir/dtype.ts'
 import { FoveaError } from '../ir/error.ts'
+import type { TensorParam } from '../ir/node.ts'
 import { algorithmCall, type CallRequest } from './algorithm-calls.ts'
 import { type RecordedAs, type RecordedKernel, recordingDevice } from './recording-device.ts'
 
@@ -39,7 +40,7 @@ export async function recordCall(
     kernels
       .flatMap(({ args }) => args)
       .reduce(
-        (sum, arg) => (arg.kind === 'tensor' && arg.param.access === access ? sum + arg.block.byteLength : sum),
+        (sum, arg) => (arg.kind === 'tensor' && accessed(arg.param, access) ? sum + arg.block.byteLength : sum),
         0,
       )
   return {
@@ -51,6 +52,10 @@ export async function recordCall(
     read: touched('read'),
     written: touched('write'),
   }
+}
+
+function accessed({ access }: TensorParam, as: 'read' | 'write'): boolean {
+  return access === as || access === 'readwrite'
 }
 
 /** A call returns a tensor, or an object of tensors. */

@@ -93,7 +93,7 @@ export class BackedDevice<Block extends MemoryBlock> implements Device {
     const args = bindKernel<Block>(this, kernel, tensors)
     if (kernel.grid.includes(0)) return
     for (const param of kernel.program.params)
-      if (param.kind === 'tensor' && param.access === 'write')
+      if (param.kind === 'tensor' && param.access !== 'read')
         markWritten((tensors[param.name] as BackedTensor<Block>).memory)
     this.#backend.run(where, kernel.program, kernel.grid, args)
   }

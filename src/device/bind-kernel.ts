@@ -58,7 +58,7 @@ export function bindKernel<Block extends MemoryBlock>(
   for (const argument of bound) {
     if (argument.kind !== 'tensor') continue
     const other = memory.get(argument.block)
-    if (other && (other.access === 'write' || argument.param.access === 'write'))
+    if (other && (other.access !== 'read' || argument.param.access !== 'read'))
       fail('argument', `${other.name} and ${argument.param.name} share memory, and one is written`)
     memory.set(argument.block, argument.param)
   }

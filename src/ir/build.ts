@@ -165,7 +165,7 @@ export function store(
   value: Node,
   where: Node | null = null,
 ): StoreNode {
-  if (tensor.access !== 'write') throw new FoveaError('argument', 'store', `${tensor.name} was declared for reading`)
+  if (tensor.access === 'read') throw new FoveaError('argument', 'store', `${tensor.name} was declared for reading`)
   const dtype = loadedDType(tensor.dtype)
   const { rows, cols } = accessShape('store', tensor, indices, where ? [where, value] : [value])
   return {

@@ -18,7 +18,11 @@ export interface TensorParam {
   readonly dtype: StorageDType
   /** one entry per dimension: a number specialises the program, null is a run-time size */
   readonly sizes: readonly (number | null)[]
-  readonly access: 'read' | 'write'
+  /**
+   * `readwrite`: an element is loaded only to compute what the same program stores there, once, and no other program of the
+   * grid touches it; so its load precedes its store in every order that a back end may choose
+   */
+  readonly access: 'read' | 'write' | 'readwrite'
   /** offset and every stride but the last are multiples of this many elements (a power of two, 1 when nothing is known) */
   readonly alignment: number
   /** for a captured tensor: the object to bind at run time; it takes no part in the program's identity */

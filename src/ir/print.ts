@@ -34,10 +34,12 @@ export function printProgram(program: Program): string {
   return `${lines.join('\n')}\n`
 }
 
+const accessWord = { read: '', write: 'out ', readwrite: 'inout ' } as const
+
 function showParam(param: Param): string {
   if (param.kind === 'scalar') return `${param.name}: ${param.dtype}`
   const align = param.alignment > 1 ? ` align ${param.alignment}` : ''
-  return `${param.access === 'write' ? 'out ' : ''}${param.name}: ${param.dtype}[${param.sizes.map((n) => n ?? '?').join(', ')}]${align}`
+  return `${accessWord[param.access]}${param.name}: ${param.dtype}[${param.sizes.map((n) => n ?? '?').join(', ')}]${align}`
 }
 
 const access = (tensor: TensorParam, indices: readonly Node[], show: (n: Node) => string) =>

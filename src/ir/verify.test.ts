@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { colRange, defineProgram, dot, load, loop, rowRange, store, zeros } from '../tile/index.ts'
+import { printProgram } from './print.ts'
 import type { Program } from './schedule.ts'
 import { verifyProgram } from './verify.ts'
 
@@ -41,5 +42,13 @@ describe('verifyProgram', () => {
         }),
       ),
     ).toThrow(/out is loaded from but declared for writing/)
+  })
+  it('accepts loads and stores of what is updated, and prints it as such', () => {
+    const update = defineProgram('update', (p) => {
+      const x = p.update('x', 'f32', [null])
+      p.emit(store(x, [rowRange(0, 4)], load(x, [rowRange(0, 4)]).add(1)))
+    })
+    expect(() => verifyProgram(update)).not.toThrow()
+    expect(printProgram(update)).toMatch(/^program update\(inout x: f32\[\?\]\)/)
   })
 })

@@ -45,9 +45,9 @@ export function verifyProgram(program: Program): void {
       for (const operand of operands(node)) use(operand, known)
       if ((node.op === 'load' || node.op === 'store') && !params.has(node.tensor))
         fail(`tensor ${node.tensor.name} is no parameter`)
-      if (node.op === 'store' && node.tensor.access !== 'write')
+      if (node.op === 'store' && node.tensor.access === 'read')
         fail(`${node.tensor.name} is stored to but declared for reading`)
-      if (node.op === 'load' && node.tensor.access !== 'read')
+      if (node.op === 'load' && node.tensor.access === 'write')
         fail(`${node.tensor.name} is loaded from but declared for writing`)
       known.add(node)
     }

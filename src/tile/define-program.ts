@@ -20,6 +20,13 @@ export interface ProgramBuilder {
     sizes: readonly (number | null)[],
     options?: { alignment?: number },
   ): TensorParam
+  /** an output that is also read: an element is loaded only to compute what this program stores there, once */
+  update(
+    name: string,
+    dtype: StorageDType,
+    sizes: readonly (number | null)[],
+    options?: { alignment?: number },
+  ): TensorParam
   /** a run-time number */
   scalar(name: string, dtype: ScalarParam['dtype']): Value
   /** this program's place in the grid (i32) */
@@ -32,7 +39,7 @@ export function defineProgram(name: string, body: (p: ProgramBuilder) => void): 
   const params: Param[] = []
   const effects: EffectNode[] = []
   const tensor =
-    (access: 'read' | 'write') =>
+    (access: TensorParam['access']) =>
     (
       tensorName: string,
       dtype: StorageDType,
@@ -53,6 +60,7 @@ export function defineProgram(name: string, body: (p: ProgramBuilder) => void): 
   body({
     input: tensor('read'),
     output: tensor('write'),
+    update: tensor('readwrite'),
     scalar: (scalarName, dtype) => {
       const param: ScalarParam = { kind: 'scalar', name: scalarName, dtype }
       params.push(param)

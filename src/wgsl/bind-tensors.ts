@@ -41,7 +41,7 @@ export function bindTensors(
     if (!/^[A-Za-z]/.test(buffer)) buffer = `tensor_${buffer}`
     if (names.has(buffer)) buffer = `${buffer}${binding}`
     names.add(buffer)
-    const access = param.access === 'write' ? 'read_write' : 'read'
+    const access = param.access === 'read' ? 'read' : 'read_write'
     const format = storageFormat(
       param.dtype,
       param.alignment,

@@ -70,7 +70,7 @@ export function lowerFragments(program: Program, capabilities: WgslCapabilities)
   const c: FragmentContext = { l, w, layout, roles, uses, inStep }
   emitFragmentRegion(c, program.body, null)
   const bindings = tensors.map((param, binding): TensorBinding => {
-    return { param, binding, access: param.access === 'write' ? 'read_write' : 'read' }
+    return { param, binding, access: param.access === 'read' ? 'read' : 'read_write' }
   })
   const code = [
     ...header(layout),

@@ -25,7 +25,7 @@ export function valueHomes(uses: NodeUses): ValueHomes {
   for (const node of uses.values) {
     const fromCoordinates = (x: Node) => (isLeaf(x) && x.op !== 'arg') || isScalar(x) || pointwise.has(x)
     // what a program writes may change between two readings
-    if (node.op === 'load' && node.tensor.access === 'write') continue
+    if (node.op === 'load' && node.tensor.access !== 'read') continue
     if ((isElementWise(node) || node.op === 'transpose') && !isScalar(node) && operands(node).every(fromCoordinates))
       pointwise.add(node)
   }

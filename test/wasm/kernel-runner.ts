@@ -89,7 +89,7 @@ export function runOnWasm(
     for (let at = start - 4; at >= start - 32; at -= 4)
       if (view.getUint32(at, true) !== guard && places.size === 1)
         throw new Error(`kernel-runner: ${param.name} was written before its start`)
-    if (param.access !== 'write') continue
+    if (param.access === 'read') continue
     outputs[param.name] = Array.from({ length: extent(tensor) }, (_, index) =>
       read(view, param.dtype, start + index * width),
     )

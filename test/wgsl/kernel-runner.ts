@@ -180,7 +180,7 @@ export async function runKernel(
   pass.setBindGroup(0, group)
   pass.dispatchWorkgroups(...grid)
   pass.end()
-  const outputs = buffers.filter(({ param }) => param.access === 'write')
+  const outputs = buffers.filter(({ param }) => param.access !== 'read')
   const copies = outputs.map(({ buffer }) => {
     const copy = device.createBuffer({ size: buffer.size, usage: 1 | 8 })
     encoder.copyBufferToBuffer(buffer, 0, copy, 0, buffer.size)
@@ -216,7 +216,7 @@ export function runReference(
     const data = tensors[param.name] as TensorData
     const values = decode(param.dtype, encode(param.dtype, data.values).buffer, data.values.length)
     bindings[param.name] = bindArray(values, specOf(param, data))
-    if (param.access === 'write') result[param.name] = values
+    if (param.access !== 'read') result[param.name] = values
   }
   interpret(program, { tensors: bindings, scalars }, grid, 'real')
   return result
