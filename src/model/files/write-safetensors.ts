@@ -32,7 +32,8 @@ export async function writeSafetensors(
   for (const { name, dtype, shape } of tensors) {
     const bytes = tensorBytes(dtype, shape)
     const dtypeName = names.get(dtype)
-    if (header.has(name)) throw new FoveaError('argument', 'writeSafetensors', `the name ${name} is there twice`)
+    if (header.has(name) || name === '__metadata__')
+      throw new FoveaError('argument', 'writeSafetensors', `the name ${name} is there twice`)
     if (dtypeName === undefined || bytes === undefined)
       throw new FoveaError('argument', 'writeSafetensors', `${name}: ${dtype} [${shape.join(', ')}] cannot be written`)
     header.set(name, { dtype: dtypeName, shape, data_offsets: [end, end + bytes] })

@@ -1,0 +1,95 @@
+import { weightBlock } from '../../nn/weight-data.ts'
+import { FoveaError } from '../../tile/index.ts'
+import type { ByteSource } from './byte-source.ts'
+import type { GgufTensorInfo } from './gguf-header.ts'
+import { readGgufHeader } from './gguf-header.ts'
+import type { GgufValue } from './gguf-types.ts'
+import { ggmlTypes } from './gguf-types.ts'
+import type { TensorPlace, TensorTable } from './tensor-table.ts'
+import { isWeightDType, tensorBytes, tensorTable } from './tensor-table.ts'
+
+/** The tensors of a GGUF file with its metadata: `general.architecture`, `tokenizer.ggml.tokens` … */
+export interface GgufTable extends TensorTable {
+  readonly version: number
+  readonly metadata: ReadonlyMap<string, GgufValue>
+}
+
+const defaultAlignment = 32
+
+/**
+ * Opens a GGUF file of version 2 or 3. Shapes are turned round to outermost first, as PyTorch writes them; names and the
+ * order of rows stay as llama.cpp has them.
+ *
+ * The header is read and checked whole, the data when asked for. The source is taken over: closing the table closes it,
+ * and so does a failure. Throws `format` naming file and field: what `readGgufHeader` refuses, an alignment that is no
+ * power of two, a name twice, a tensor type that is not read (F32 F16 BF16 Q8_0 Q4_0 Q4_K Q6_K are), rows that are no
+ * whole number of blocks, tensors that overlap, are not aligned or reach beyond the file, one part of a split model.
+ */
+export async function openGguf(source: ByteSource): Promise<GgufTable> {
+  try {
+    return await readTable(source)
+  } catch (error) {
+    await source.close()
+    throw error
+  }
+}
+
+async function readTable(source: ByteSource): Promise<GgufTable> {
+  const fault = (message: string) => new FoveaError('format', 'openGguf', `${source.name}: ${message}`)
+  const { version, metadata, tensors, byteLength } = await readGgufHeader(source)
+  const parts = metadata.get('split.count')
+  if (typeof parts === 'number' && parts > 1)
+    throw fault(`split.count is ${parts}: a part of a split model is not read, join them with llama-gguf-split`)
+  const alignment = metadata.get('general.alignment') ?? defaultAlignment
+  if (typeof alignment !== 'number' || !isPowerOfTwo(alignment))
+    throw fault(`general.alignment is ${alignment}, no power of two`)
+
+  const dataStart = Math.ceil(byteLength / alignment) * alignment
+  const places: TensorPlace[] = []
+  const names = new Set<string>()
+  for (const info of tensors) {
+    if (names.has(info.name)) throw fault(`two tensors have the name ${info.name}`)
+    names.add(info.name)
+    if (info.offset % alignment !== 0)
+      throw fault(`${info.name}: offset ${info.offset} is no multiple of the alignment ${alignment}`)
+    places.push(readPlace(info, dataStart, fault))
+  }
+  checkPlaces(places, source.size, fault)
+  const table = tensorTable(source, places, metadata, byteLength)
+  return { ...table, version, metadata }
+}
+
+type Fault = (message: string) => FoveaError
+
+function readPlace({ name, dims, type, offset }: GgufTensorInfo, dataStart: number, fault: Fault): TensorPlace {
+  const known = ggmlTypes.get(type)
+  const dtype = known?.dtype
+  if (dtype === undefined) {
+    const read = [...ggmlTypes.values()].flatMap((t) => (t.dtype && isWeightDType(t.dtype) ? [t.name] : [])).join(', ')
+    throw fault(`${known?.name ?? `type ${type}`} of ${name} is not read; ${read} are`)
+  }
+  const shape = dims.toReversed()
+  const byteLength = tensorBytes(dtype, shape)
+  if (byteLength === undefined) {
+    const blocks = isWeightDType(dtype) ? `, whose blocks hold ${weightBlock[dtype].elements}` : ''
+    throw fault(`${name}: [${shape.join(', ')}] is no shape of ${known?.name}${blocks}`)
+  }
+  return { name, dtype, shape, offset: dataStart + offset, byteLength }
+}
+
+/** Between tensors there may be padding; they may not overlap, nor reach beyond the file. */
+function checkPlaces(places: readonly TensorPlace[], size: number, fault: Fault): void {
+  let end = 0
+  let before = ''
+  for (const { name, offset, byteLength } of places.toSorted((a, b) => a.offset - b.offset)) {
+    if (offset + byteLength > size)
+      throw fault(`${name} ends at ${offset + byteLength}, beyond the ${size} bytes of the file, which is cut short`)
+    if (offset < end) throw fault(`${name} begins ${end - offset} bytes before the end of ${before}`)
+    end = offset + byteLength
+    before = name
+  }
+}
+
+function isPowerOfTwo(value: number): boolean {
+  return Number.isInteger(value) && value > 0 && Number.isInteger(Math.log2(value))
+}
