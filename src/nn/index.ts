@@ -27,3 +27,9 @@ export {
   ropeTables,
 } from './rope-tables.ts'
 export { loadRope, type RopePairs, type RopeTurn, rope, ropeColumns } from './rope-values.ts'
+export {
+  type TokenLogLikelihoodOptions,
+  type TokenLogLikelihoodSpec,
+  tokenLogLikelihood,
+  tokenLogLikelihoodKernel,
+} from './token-log-likelihood.ts'
