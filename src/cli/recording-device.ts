@@ -59,7 +59,13 @@ export function recordingDevice({ kind, tier, limits }: RecordedAs): {
     read: async (where) => {
       throw new FoveaError('unsupported', where, 'this device records calls and holds no data')
     },
-    run: (_where, program, grid, args) => void kernels.push({ program, grid, args }),
+    check: () => {},
+    run: (_where, call) => void kernels.push(call),
+    record: (_where, calls) => ({
+      run: () => void kernels.push(...calls),
+      prepare: async () => {},
+      dispose: () => {},
+    }),
     prepare: async () => {},
     sync: async () => {},
     time: async (work) => {

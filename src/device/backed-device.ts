@@ -2,10 +2,11 @@ import { type StorageDType, storageBytes } from '../ir/dtype.ts'
 import { FoveaError } from '../ir/error.ts'
 import { contiguousStrides, type TensorSpec } from '../ir/tensor-spec.ts'
 import type { Kernel } from '../tile/kernel.ts'
+import { BackedRecording, Capture } from './backed-recording.ts'
 import { BackedTensor, markWritten, type SharedBlock } from './backed-tensor.ts'
 import type { Backend, MemoryBlock } from './backend.ts'
 import { bindKernel } from './bind-kernel.ts'
-import type { BufferSpec, Device, DeviceMemory, DeviceTime, Tensor } from './device.ts'
+import type { BufferSpec, Device, DeviceMemory, DeviceTime, Recording, Tensor } from './device.ts'
 import type { DeviceInfo, DeviceKind } from './device-info.ts'
 import { checkDType, describeData, encodeData, type HostArray } from './host-data.ts'
 import { checkView, elementCount } from './tensor-layout.ts'
@@ -19,6 +20,7 @@ export class BackedDevice<Block extends MemoryBlock> implements Device {
   #allocated = 0
   #peak = 0
   #disposed = false
+  #capture: Capture<Block> | null = null
 
   constructor(backend: Backend<Block>) {
     this.kind = backend.kind
@@ -28,6 +30,10 @@ export class BackedDevice<Block extends MemoryBlock> implements Device {
 
   get disposed(): boolean {
     return this.#disposed
+  }
+
+  get recording(): boolean {
+    return this.#capture !== null
   }
 
   get memory(): DeviceMemory {
@@ -92,10 +98,35 @@ export class BackedDevice<Block extends MemoryBlock> implements Device {
     this.#assertAlive(where)
     const args = bindKernel<Block>(this, kernel, tensors)
     if (kernel.grid.includes(0)) return
+    const call = { program: kernel.program, grid: kernel.grid, args }
+    if (this.#capture) {
+      this.#backend.check(where, call)
+      this.#capture.add(call, tensors)
+      return
+    }
     for (const param of kernel.program.params)
-      if (param.kind === 'tensor' && param.access !== 'read')
+      if (param.kind === 'tensor' && param.access === 'write')
         markWritten((tensors[param.name] as BackedTensor<Block>).memory)
-    this.#backend.run(where, kernel.program, kernel.grid, args)
+    this.#backend.run(where, call)
+  }
+
+  record(work: () => void): Recording {
+    const where = 'device.record'
+    this.#assertAlive(where)
+    this.#assertNotRecording(where)
+    const capture = new Capture<Block>()
+    this.#capture = capture
+    try {
+      const result: unknown = work()
+      if (typeof (result as { then?: unknown } | undefined)?.then === 'function')
+        throw new FoveaError('argument', where, 'work must not be asynchronous: only what it does at once is recorded')
+      return new BackedRecording(this, this.#backend, capture)
+    } catch (error) {
+      if (!this.#disposed) capture.release()
+      throw error
+    } finally {
+      this.#capture = null
+    }
   }
 
   async prepare(kernel: Kernel): Promise<void> {
@@ -110,6 +141,7 @@ export class BackedDevice<Block extends MemoryBlock> implements Device {
 
   async time(work: () => void | Promise<void>): Promise<DeviceTime> {
     this.#assertAlive('device.time')
+    this.#assertNotRecording('device.time')
     return await this.#backend.time(work)
   }
 
@@ -138,5 +170,10 @@ export class BackedDevice<Block extends MemoryBlock> implements Device {
   #assertAlive(where: string): void {
     if (this.#disposed) throw new FoveaError('disposed', where, `the ${this.kind} device was disposed`)
     this.#backend.assertUsable(where)
+  }
+
+  #assertNotRecording(where: string): void {
+    if (this.#capture)
+      throw new FoveaError('argument', where, 'called inside the work of device.record, which holds kernels only')
   }
 }

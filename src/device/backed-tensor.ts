@@ -28,6 +28,12 @@ export interface SharedBlock<Block> {
   release(): void
 }
 
+/** One holder less. */
+export function releaseMemory<Block>(memory: SharedBlock<Block>): void {
+  memory.holders--
+  if (memory.holders === 0) memory.release()
+}
+
 /** Notes that the memory changes. */
 export function markWritten<Block>(memory: SharedBlock<Block>): void {
   if (memory.version !== null) memory.version++
@@ -68,6 +74,7 @@ export class BackedTensor<Block extends MemoryBlock> implements Tensor {
 
   async read(): Promise<TensorData> {
     this.#assertAlive('tensor.read')
+    this.#assertNotRecording('tensor.read')
     if (this.size === 0) {
       await this.#backend.sync('tensor.read')
       return readableArray(this.dtype, 0)
@@ -92,6 +99,7 @@ export class BackedTensor<Block extends MemoryBlock> implements Tensor {
   write(data: HostArray): void {
     const where = 'tensor.write'
     this.#assertAlive(where)
+    this.#assertNotRecording(where)
     const { count, bytes } = encodeData(where, data, this.dtype)
     if (count !== this.size)
       throw new FoveaError(
@@ -177,8 +185,7 @@ export class BackedTensor<Block extends MemoryBlock> implements Tensor {
   dispose(): void {
     if (this.#disposed) return
     this.#disposed = true
-    this.memory.holders--
-    if (this.memory.holders === 0 && !this.device.disposed) this.memory.release()
+    if (!this.device.disposed) releaseMemory(this.memory)
   }
 
   #spec(): TensorSpec {
@@ -203,5 +210,10 @@ export class BackedTensor<Block extends MemoryBlock> implements Tensor {
       throw new FoveaError('disposed', where, `the device of ${describeTensor(this)} was disposed`)
     if (this.#disposed) throw new FoveaError('disposed', where, `${describeTensor(this)} was disposed`)
     this.#backend.assertUsable(where)
+  }
+
+  #assertNotRecording(where: string): void {
+    if (this.device.recording)
+      throw new FoveaError('argument', where, `${describeTensor(this)} inside device.record, which holds kernels only`)
   }
 }

@@ -14,6 +14,21 @@ export type BoundArgument<Block> =
   | { readonly kind: 'tensor'; readonly param: TensorParam; readonly spec: TensorSpec; readonly block: Block }
   | { readonly kind: 'scalar'; readonly param: ScalarParam; readonly value: number }
 
+/** A kernel with its arguments. */
+export interface BackendCall<Block> {
+  readonly program: Program
+  readonly grid: readonly [number, number, number]
+  readonly args: readonly BoundArgument<Block>[]
+}
+
+/** Calls that are enqueued together, again and again. */
+export interface Recorded {
+  run(where: string): void
+  prepare(where: string): Promise<void>
+  /** No run follows; those enqueued are still done. */
+  dispose(): void
+}
+
 /**
  * What an adapter provides; `BackedDevice` makes a `Device` of it and checks every argument first. Each method throws
  * what can be known at once; `read` and `sync` reject with what earlier work reported since.
@@ -36,12 +51,11 @@ export interface Backend<Block extends MemoryBlock> {
   /** A block over memory of the caller's, where there can be such a thing. */
   adopt?(where: string, buffer: GPUBuffer): Block
 
-  run(
-    where: string,
-    program: Program,
-    grid: readonly [number, number, number],
-    args: readonly BoundArgument<Block>[],
-  ): void
+  /** Throws what `run` throws about the call. */
+  check(where: string, call: BackendCall<Block>): void
+  run(where: string, call: BackendCall<Block>): void
+  /** The blocks stay allocated until the recording is disposed. Every call has passed `check`. */
+  record(where: string, calls: readonly BackendCall<Block>[]): Recorded
   prepare(where: string, program: Program): Promise<void>
   sync(where: string): Promise<void>
   time(work: () => void | Promise<void>): Promise<DeviceTime>

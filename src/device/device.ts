@@ -51,12 +51,39 @@ export interface Device {
   run(kernel: Kernel, tensors: Readonly<Record<string, Tensor>>): void
   /** Compiles a kernel's program ahead of `run`, without blocking where the platform can. Rejects with `compile`. */
   prepare(kernel: Kernel): Promise<void>
+
+  /**
+   * The kernels that `work` runs, checked and bound as by `run` but not enqueued: `run` of the recording does that, as often
+   * as wanted and at little cost to the host. What is in the tensors may change between runs; grids, scalars and bindings do
+   * not. Tensors made inside `work` are filled when they are made. The memory of tensors bound is kept until the recording is
+   * disposed, whether or not the tensors are.
+   *
+   * Throws what `run` throws, and `argument` for `tensor.read`, `tensor.write`, `time` and other recordings inside `work`, and
+   * for `work` that returns a promise.
+   */
+  record(work: () => void): Recording
+  /** true inside the `work` of `record` */
+  readonly recording: boolean
+
   /** Resolves when all that was enqueued is done; rejects with the first error among it. */
   sync(): Promise<void>
   /** Time that the kernels enqueued by `work` take: on the device's own clock where it has one, else from enqueue to idle. */
   time(work: () => void | Promise<void>): Promise<DeviceTime>
 
   /** Frees everything, waits for nothing; again is harmless. Tensors of the device count as disposed. */
+  dispose(): void
+}
+
+/** Kernels with their tensors bound, made by `Device.record`. */
+export interface Recording {
+  /** how many `run` enqueues; kernels with an empty grid are left out */
+  readonly kernels: number
+  readonly disposed: boolean
+  /** Enqueues the kernels in their order. When one fails, what follows it in this run is not run. Throws `disposed`, `compile`, `argument` inside `record`. */
+  run(): void
+  /** Compiles what is not yet compiled ahead of `run`, without blocking where the platform can. Rejects with `compile`. */
+  prepare(): Promise<void>
+  /** Gives the tensors back once the runs enqueued are done; again is harmless. */
   dispose(): void
 }
 

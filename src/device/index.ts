@@ -1,5 +1,5 @@
 export { FoveaError } from '../ir/error.ts'
-export type { BufferSpec, Device, DeviceMemory, DeviceTime, Tensor } from './device.ts'
+export type { BufferSpec, Device, DeviceMemory, DeviceTime, Recording, Tensor } from './device.ts'
 export { type DeviceInfo, type DeviceKind, describeDevice, type WebgpuTier } from './device-info.ts'
 export type { DeviceOptions, InterpretOptions, WasmOptions, WebgpuOptions } from './device-options.ts'
 export type { HostArray, NumberArray, TensorData } from './host-data.ts'

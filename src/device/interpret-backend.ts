@@ -38,7 +38,18 @@ export function interpretBackend(options: InterpretOptions = {}): Backend<Block>
     write: (_where, block, byteOffset, bytes) => new Uint8Array(block).set(bytes, byteOffset),
     read: async (_where, block, byteOffset, byteLength) =>
       new Uint8Array(block.slice(byteOffset, byteOffset + byteLength)),
-    run: (_where, program, grid, args) => interpret(program, toArguments(program, args), grid, precision),
+    check: (_where, { program, args }) => void toArguments(program, args),
+    run: (_where, { program, grid, args }) => interpret(program, toArguments(program, args), grid, precision),
+    record: (_where, calls) => {
+      const bound = calls.map(({ program, grid, args }) => ({ program, grid, args: toArguments(program, args) }))
+      return {
+        run: () => {
+          for (const { program, grid, args } of bound) interpret(program, args, grid, precision)
+        },
+        prepare: async () => {},
+        dispose: () => {},
+      }
+    },
     prepare: async () => {},
     sync: async () => {},
     time: timeByWall,

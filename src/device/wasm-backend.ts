@@ -2,7 +2,7 @@ import { FoveaError } from '../ir/error.ts'
 import type { Program } from '../ir/schedule.ts'
 import { compileProgram, type WasmKernel } from '../wasm/compile-program.ts'
 import { type KernelArgument, openPool, type WasmPool } from '../wasm/pool.ts'
-import type { Backend, BoundArgument, MemoryBlock } from './backend.ts'
+import type { Backend, BackendCall, BoundArgument, MemoryBlock, Recorded } from './backend.ts'
 import type { DeviceTime } from './device.ts'
 import type { DeviceInfo } from './device-info.ts'
 import type { WasmOptions } from './device-options.ts'
@@ -82,15 +82,24 @@ export class WasmBackend implements Backend<WasmBlock> {
     return copy
   }
 
-  run(
-    where: string,
-    program: Program,
-    grid: readonly [number, number, number],
-    args: readonly BoundArgument<WasmBlock>[],
-  ): void {
+  check(where: string, { program }: BackendCall<WasmBlock>): void {
+    this.#compile(where, program)
+  }
+
+  run(where: string, { program, grid, args }: BackendCall<WasmBlock>): void {
     const kernel = this.#compile(where, program)
     const bound = args.map(toKernelArgument)
     this.#queue.enqueue(() => this.#pool.run(kernel, bound, grid))
+  }
+
+  record(_where: string, calls: readonly BackendCall<WasmBlock>[]): Recorded {
+    return {
+      run: (where) => {
+        for (const call of calls) this.run(where, call)
+      },
+      prepare: async () => {},
+      dispose: () => {},
+    }
   }
 
   async prepare(where: string, program: Program): Promise<void> {

@@ -1,6 +1,6 @@
 import { FoveaError } from '../ir/error.ts'
 import type { Program } from '../ir/schedule.ts'
-import type { Backend, BoundArgument } from './backend.ts'
+import type { Backend, BackendCall, Recorded } from './backend.ts'
 import type { DeviceTime } from './device.ts'
 import { messageOf } from './fault.ts'
 import { GpuCommands } from './gpu-commands.ts'
@@ -98,12 +98,7 @@ export class WebgpuBackend implements Backend<GpuBlock> {
     return (await copied).subarray(byteOffset - from, byteOffset - from + byteLength)
   }
 
-  run(
-    where: string,
-    program: Program,
-    grid: readonly [number, number, number],
-    args: readonly BoundArgument<GpuBlock>[],
-  ): void {
+  check(where: string, { program, grid, args }: BackendCall<GpuBlock>): void {
     const most = this.#device.limits.maxComputeWorkgroupsPerDimension
     if (grid.some((n) => n > most))
       throw new FoveaError(
@@ -127,6 +122,12 @@ export class WebgpuBackend implements Backend<GpuBlock> {
           `${program.name}: the buffer of ${param.name} must be a multiple of 16 bytes long, got ${block.byteLength}`,
         )
     }
+  }
+
+  run(where: string, call: BackendCall<GpuBlock>): void {
+    this.check(where, call)
+    const { program, grid, args } = call
+    const tensors = args.filter((argument) => argument.kind === 'tensor')
     const { kernel, layout, pipeline } = this.#pipelines.get(where, program)
     const scalars = args.filter((argument) => argument.kind === 'scalar').map(({ value }) => value)
     const blocks = new Map(tensors.map(({ param, block }) => [param.name, block]))
@@ -144,6 +145,18 @@ export class WebgpuBackend implements Backend<GpuBlock> {
     })
     // the caller may use its buffer on the queue next, and expects our work to be there before
     if (tensors.some(({ block }) => block.adopted)) this.#commands.submit()
+  }
+
+  record(_where: string, calls: readonly BackendCall<GpuBlock>[]): Recorded {
+    return {
+      run: (where) => {
+        for (const call of calls) this.run(where, call)
+      },
+      prepare: async (where) => {
+        for (const { program } of calls) await this.prepare(where, program)
+      },
+      dispose: () => {},
+    }
   }
 
   prepare(where: string, program: Program): Promise<void> {
