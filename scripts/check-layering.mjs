@@ -18,7 +18,7 @@ const table = {
   device: { values: ['ir', 'tile', 'interpret', 'wasm', 'wgsl'] },
   attention: { values: ['tile'], types: ['ir', 'device'] },
   nn: { values: ['tile'], types: ['ir', 'device'] },
-  cache: { values: ['tile', 'device', 'attention'], types: ['ir'] },
+  cache: { values: ['tile', 'device', 'attention', 'nn'], types: ['ir'] },
   model: { values: ['tile', 'nn', 'attention', 'cache', 'device'] },
   llm: { values: ['tile', 'model', 'cache', 'nn', 'device'] },
   train: { values: ['model', 'nn', 'attention', 'device'] },

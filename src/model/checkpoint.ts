@@ -1,4 +1,4 @@
-import type { MatrixData } from '../nn/weight-data.ts'
+import type { MatrixData, WeightDType } from '../nn/weight-data.ts'
 import type { DecoderSpec } from './decoder-spec.ts'
 import type { Tokenizer } from './tokenizer.ts'
 
@@ -26,6 +26,8 @@ export interface Checkpoint {
   /** bytes of all weights as stored */
   readonly byteLength: number
   has(name: string): boolean
+  /** What `matrix` would give, without reading it (synchronous, for planning). Throws what `matrix` throws before it reads. */
+  matrixInfo(name: string): { readonly dtype: WeightDType; readonly rows: number; readonly cols: number }
   /** Throws `format` naming file and tensor: missing, of the wrong shape, of an unknown dtype, cut short. */
   matrix(name: string): Promise<MatrixData>
   /** A bias or the weight of a normalisation, widened to f32. */

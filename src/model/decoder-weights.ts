@@ -1,0 +1,168 @@
+import type { Device, Tensor } from '../device/device.ts'
+import { type LinearWeight, placeLinear } from '../nn/place-linear.ts'
+import type { Checkpoint } from './checkpoint.ts'
+import type { DecoderSpec, LayerSpec, NormSpec } from './decoder-spec.ts'
+import { type PlacedRope, placeRope, ropeKey } from './place-rope.ts'
+import { qkvGroups, upParts } from './weight-groups.ts'
+
+/** Weight and bias of a normalisation. */
+export interface PlacedNorm {
+  readonly spec: NormSpec
+  readonly weight: Tensor // [C]
+  readonly bias: Tensor | null // [C]
+}
+
+/** A linear layer whose outputs begin at a column of a wider tensor. */
+export interface LinearPart {
+  readonly weight: LinearWeight
+  readonly column: number
+}
+
+export interface PlacedLayer {
+  readonly spec: LayerSpec
+  readonly norms: { readonly [Name in keyof LayerSpec['norms']]: PlacedNorm | null }
+  /** queries, keys and values: one part, or several where a file stores them in different formats */
+  readonly qkv: readonly LinearPart[]
+  readonly queryNorm: Tensor | null
+  readonly keyNorm: Tensor | null
+  readonly attentionOutput: LinearWeight
+  /** gate and up in one when gated, else up */
+  readonly up: LinearWeight
+  readonly down: LinearWeight
+  readonly rope: PlacedRope | null
+}
+
+/** The weights of a decoder on a device. */
+export interface DecoderWeights {
+  readonly spec: DecoderSpec
+  readonly embedding: LinearWeight
+  readonly positionTable: Tensor | null // f32 [P, C]
+  readonly layers: readonly PlacedLayer[]
+  readonly finalNorm: PlacedNorm
+  readonly head: LinearWeight
+  dispose(): void
+}
+
+/**
+ * Reads the weights of a checkpoint and puts them on a device, one after the other, as they are stored; rotary tables reach
+ * to `maxPositions`. Rejects with what `Checkpoint` and `placeLinear` throw, after freeing what was placed.
+ */
+export async function loadDecoderWeights(
+  device: Device,
+  checkpoint: Checkpoint,
+  options: { readonly maxPositions: number; readonly signal?: AbortSignal },
+): Promise<DecoderWeights> {
+  const loader = new WeightLoader(device, checkpoint)
+  try {
+    return await loader.load(options)
+  } catch (error) {
+    loader.dispose()
+    throw error
+  }
+}
+
+class WeightLoader {
+  readonly #device: Device
+  readonly #checkpoint: Checkpoint
+  readonly #owned: { dispose(): void }[] = []
+  readonly #ropes = new Map<string, PlacedRope>()
+
+  constructor(device: Device, checkpoint: Checkpoint) {
+    this.#device = device
+    this.#checkpoint = checkpoint
+  }
+
+  async load(options: { readonly maxPositions: number; readonly signal?: AbortSignal }): Promise<DecoderWeights> {
+    const { spec } = this.#checkpoint
+    const embedding = await this.#linear('tokenEmbedding', ['tokenEmbedding'], false)
+    const positionTable = spec.embedding.learnedPositions ? await this.#table('positionEmbedding') : null
+    const layers: PlacedLayer[] = []
+    for (const [i, layer] of spec.layers.entries()) {
+      options.signal?.throwIfAborted()
+      layers.push(await this.#layer(`layers.${i}`, layer, options.maxPositions))
+    }
+    const finalNorm = await this.#norm('finalNorm', spec.finalNorm)
+    const head = spec.logits.tied ? embedding : await this.#linear('lmHead', ['lmHead'], spec.logits.bias)
+    return { spec, embedding, positionTable, layers, finalNorm, head, dispose: () => this.dispose() }
+  }
+
+  dispose(): void {
+    for (const thing of this.#owned.splice(0)) thing.dispose()
+  }
+
+  async #layer(name: string, spec: LayerSpec, maxPositions: number): Promise<PlacedLayer> {
+    const { attention, mlp, norms } = spec
+    const norm = async (key: keyof LayerSpec['norms']) => {
+      const wanted = norms[key]
+      return wanted ? await this.#norm(`${name}.norms.${key}`, wanted) : null
+    }
+    const qkv: LinearPart[] = []
+    for (const { parts, column } of qkvGroups(this.#checkpoint, name))
+      qkv.push({ weight: await this.#linear(`${name}.attention.qkv`, parts, attention.qkvBias), column })
+    const part = (sublayer: string, bias: boolean) => this.#linear(`${name}.${sublayer}`, [`${name}.${sublayer}`], bias)
+    const qkNorm = (which: string) => (attention.qkNorm ? this.#vector(`${name}.attention.${which}`) : null)
+    return {
+      spec,
+      norms: {
+        beforeAttention: await norm('beforeAttention'),
+        afterAttention: await norm('afterAttention'),
+        beforeMlp: await norm('beforeMlp'),
+        afterMlp: await norm('afterMlp'),
+      },
+      qkv,
+      queryNorm: await qkNorm('queryNorm'),
+      keyNorm: await qkNorm('keyNorm'),
+      attentionOutput: await part('attention.output', attention.outputBias),
+      up: await this.#linear(`${name}.mlp.up`, upParts(name, spec), mlp.bias),
+      down: await part('mlp.down', mlp.bias),
+      rope: attention.rope && this.#rope(attention.rope, maxPositions),
+    }
+  }
+
+  async #linear(name: string, parts: readonly string[], bias: boolean): Promise<LinearWeight> {
+    const matrices = []
+    for (const part of parts) matrices.push(await this.#checkpoint.matrix(part))
+    const biases: Float32Array[] = []
+    if (bias) for (const part of parts) biases.push(await this.#checkpoint.vector(`${part}.bias`))
+    return this.#own(placeLinear(this.#device, { name, parts: matrices, bias: bias ? joined(biases) : null }))
+  }
+
+  async #norm(name: string, spec: NormSpec): Promise<PlacedNorm> {
+    return { spec, weight: await this.#vector(name), bias: spec.bias ? await this.#vector(`${name}.bias`) : null }
+  }
+
+  async #vector(name: string): Promise<Tensor> {
+    const data = await this.#checkpoint.vector(name)
+    return this.#own(this.#device.tensor(data, [data.length]))
+  }
+
+  async #table(name: string): Promise<Tensor> {
+    const { rows, cols } = this.#checkpoint.matrixInfo(name)
+    return this.#own(this.#device.tensor(await this.#checkpoint.vector(name), [rows, cols]))
+  }
+
+  /** Layers that turn alike share their tables. */
+  #rope(spec: NonNullable<LayerSpec['attention']['rope']>, maxPositions: number): PlacedRope {
+    const key = ropeKey(spec)
+    const known = this.#ropes.get(key)
+    if (known) return known
+    const placed = this.#own(placeRope(this.#device, spec, maxPositions))
+    this.#ropes.set(key, placed)
+    return placed
+  }
+
+  #own<T extends { dispose(): void }>(thing: T): T {
+    this.#owned.push(thing)
+    return thing
+  }
+}
+
+function joined(vectors: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(vectors.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const vector of vectors) {
+    all.set(vector, at)
+    at += vector.length
+  }
+  return all
+}

@@ -1,0 +1,122 @@
+import type { Device, Tensor } from '../device/device.ts'
+import { type StorageDType, storageBytes } from '../tile/index.ts'
+import type { DecoderSpec } from './decoder-spec.ts'
+
+/** The largest step that a runner makes, which all of its buffers are allocated for. */
+export interface StepLimits {
+  /** tokens of all sequences together */
+  readonly tokens: number
+  /** tokens among them whose logits are asked for */
+  readonly rows: number
+  /** elements of attention states: splits · tokens of decode · heads · head width, and their sums */
+  readonly stateElements: number
+  readonly stateRows: number
+  /** rows of work for prefill and for decode, for each window */
+  readonly prefillItems: number
+  readonly decodeItems: number
+  readonly workWidth: number
+  readonly windows: number
+}
+
+/** dtypes of a step's tensors: what layers read (`compute`) and queries; the residual stream is f32. */
+export interface StepDTypes {
+  readonly compute: 'f32' | 'f16'
+  readonly query: 'f32' | 'f16' | 'bf16'
+}
+
+export type StepBufferName =
+  | 'ids'
+  | 'positions'
+  | 'slots'
+  | 'x'
+  | 'h'
+  | 'y'
+  | 'qkv'
+  | 'query'
+  | 'attended'
+  | 'inner'
+  | 'rowIndices'
+  | 'gathered'
+  | 'hidden'
+  | 'logits'
+  | 'states'
+  | 'stateSums'
+  | 'lse'
+  | 'prefillWork'
+  | 'decodeWork'
+
+/** Elements and dtype of every buffer of a step: what `plan` prints is what is allocated. */
+export function stepBufferSpecs(
+  spec: DecoderSpec,
+  limits: StepLimits,
+  dtypes: StepDTypes,
+): Readonly<Record<StepBufferName, { readonly elements: number; readonly dtype: StorageDType }>> {
+  const { hiddenSize, vocabSize, layers } = spec
+  const { tokens, rows } = limits
+  const widest = (width: (layer: (typeof layers)[number]) => number) => Math.max(...layers.map(width))
+  const attention = widest(({ attention: { numHeads, headDim } }) => numHeads * headDim)
+  const qkv = widest(({ attention: { numHeads, numKvHeads, headDim } }) => (numHeads + 2 * numKvHeads) * headDim)
+  const i32 = (elements: number) => ({ elements, dtype: 'i32' as const })
+  const f32 = (elements: number) => ({ elements, dtype: 'f32' as const })
+  const compute = (elements: number) => ({ elements, dtype: dtypes.compute })
+  return {
+    ids: i32(tokens),
+    positions: i32(tokens),
+    slots: i32(tokens),
+    x: f32(tokens * hiddenSize),
+    h: compute(tokens * hiddenSize),
+    y: compute(needsSublayerBuffer(spec) ? tokens * hiddenSize : 0),
+    qkv: f32(tokens * qkv),
+    query: { elements: tokens * attention, dtype: dtypes.query },
+    attended: compute(tokens * attention),
+    inner: compute(tokens * widest(({ mlp }) => mlp.size)),
+    rowIndices: i32(rows),
+    gathered: f32(rows * hiddenSize),
+    hidden: compute(rows * hiddenSize),
+    logits: f32(rows * vocabSize),
+    states: f32(limits.stateElements),
+    stateSums: f32(2 * limits.stateRows),
+    lse: f32(limits.stateRows),
+    prefillWork: i32(limits.windows * limits.prefillItems * limits.workWidth),
+    decodeWork: i32(limits.windows * limits.decodeItems * limits.workWidth),
+  }
+}
+
+/** Is something of a sublayer kept beside x and h: what a normalisation after it reads, or its input in a parallel layer? */
+export function needsSublayerBuffer({ layers }: DecoderSpec): boolean {
+  return layers.some(({ norms, parallel }) => parallel || norms.afterAttention !== null || norms.afterMlp !== null)
+}
+
+/** Bytes of all buffers of a step. */
+export function stepBufferBytes(spec: DecoderSpec, limits: StepLimits, dtypes: StepDTypes): number {
+  return Object.values(stepBufferSpecs(spec, limits, dtypes)).reduce(
+    (sum, { elements, dtype }) => sum + Math.max(4, elements * storageBytes[dtype]),
+    0,
+  )
+}
+
+/** The buffers of a step, flat; views of them are made for each shape of step. */
+export class StepBuffers {
+  readonly #tensors: ReadonlyMap<StepBufferName, Tensor>
+
+  constructor(device: Device, spec: DecoderSpec, limits: StepLimits, dtypes: StepDTypes) {
+    const made = new Map<StepBufferName, Tensor>()
+    this.#tensors = made
+    try {
+      for (const [name, { elements, dtype }] of Object.entries(stepBufferSpecs(spec, limits, dtypes)))
+        made.set(name as StepBufferName, device.zeros([elements], dtype))
+    } catch (error) {
+      this.dispose()
+      throw error
+    }
+  }
+
+  /** The first elements of a buffer, from `offset` on, in a shape. */
+  view(name: StepBufferName, shape: readonly number[], offset = 0): Tensor {
+    return (this.#tensors.get(name) as Tensor).view({ shape, offset })
+  }
+
+  dispose(): void {
+    for (const tensor of this.#tensors.values()) tensor.dispose()
+  }
+}

@@ -1,0 +1,28 @@
+import type { Checkpoint } from './checkpoint.ts'
+import type { LayerSpec } from './decoder-spec.ts'
+
+/** Matrices that are placed as one linear layer, and the column of qkv that their outputs begin at. */
+export interface WeightGroup {
+  readonly parts: readonly string[]
+  readonly column: number
+}
+
+/** Queries, keys and values of a layer: neighbours that are stored in one format make one linear layer. */
+export function qkvGroups(checkpoint: Checkpoint, layer: string): WeightGroup[] {
+  const groups: { parts: string[]; column: number; dtype: string }[] = []
+  let column = 0
+  for (const name of ['query', 'key', 'value']) {
+    const part = `${layer}.attention.${name}`
+    const { dtype, rows } = checkpoint.matrixInfo(part)
+    const last = groups.at(-1)
+    if (last?.dtype === dtype) last.parts.push(part)
+    else groups.push({ parts: [part], column, dtype })
+    column += rows
+  }
+  return groups
+}
+
+/** What goes into the first linear layer of an MLP. */
+export function upParts(layer: string, { mlp }: LayerSpec): string[] {
+  return mlp.gated ? [`${layer}.mlp.gate`, `${layer}.mlp.up`] : [`${layer}.mlp.up`]
+}
