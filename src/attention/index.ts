@@ -12,5 +12,20 @@ export {
 export type { GatedLinearAttentionSpec, GatedLinearForm } from './linear/gated-linear-spec.ts'
 export { type RetentionOptions, retention, retentionDecays } from './linear/retention.ts'
 export type { Normalizer, RowState } from './normalizers/normalizer.ts'
+export type { PageFormat, PageLayout, PagePool } from './paged/page-pool.ts'
+export {
+  type PagedAttentionOptions,
+  type PagedStates,
+  pagedAttention,
+  pagedStateShapes,
+} from './paged/paged-attention.ts'
+export { type PagedTiling, pagedSplits, pagedTiling } from './paged/paged-tiling.ts'
+export {
+  type PagedSequence,
+  type PagedWorkSpec,
+  pagedWorkCapacity,
+  planPagedWork,
+  workWidth,
+} from './paged/paged-work.ts'
 export { type AttentionPlan, plan } from './plan.ts'
 export { type AttentionState, mergeStates } from './softmax/merge-states.ts'

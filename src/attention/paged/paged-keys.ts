@@ -1,0 +1,116 @@
+import {
+  colRange,
+  load,
+  type ProgramBuilder,
+  rowRange,
+  type StorageDType,
+  select,
+  type TensorParam,
+  type Value,
+} from '../../tile/index.ts'
+import type { KeyTiles } from '../softmax/attend-tile.ts'
+import { isQuantised, type PageLayout, pageDType, pageWidth } from './page-pool.ts'
+
+/** The tensors of a page pool as parameters of a program. */
+export interface PageParams {
+  readonly key: readonly TensorParam[] // [pagesPerSegment, pageSize, G, D]
+  readonly value: readonly TensorParam[]
+  readonly scales: readonly TensorParam[] // [pagesPerSegment, 2, pageSize, G]
+  readonly recent: TensorParam | null // [rows, 2, recentTokens, G, D]
+}
+
+/** Declares a pool's tensors for reading. */
+export function pageParams(p: ProgramBuilder, layout: PageLayout, alignment: number): PageParams {
+  const { format, headDim, segments, pageSize, recentTokens, recentDType } = layout
+  const each = <T>(make: (segment: number) => T) => Array.from({ length: segments }, (_, s) => make(s))
+  const sizes = [null, pageSize, null, pageWidth(layout)]
+  return {
+    key: each((s) => p.input(`key${s}`, pageDType(format), sizes, { alignment })),
+    value: each((s) => p.input(`value${s}`, pageDType(format), sizes, { alignment })),
+    scales: isQuantised(format) ? each((s) => p.input(`scales${s}`, 'f32', [null, 2, pageSize, null])) : [],
+    recent:
+      recentTokens > 0 ? p.input('recent', recentDType, [null, 2, recentTokens, null, headDim], { alignment }) : null,
+  }
+}
+
+export interface PagedKeys {
+  readonly layout: PageLayout
+  readonly params: PageParams
+  readonly pageTable: TensorParam // [rows, maxPages]
+  /** row of the page table */
+  readonly row: Value
+  /** keys from here on are read from the recent ones */
+  readonly recentFrom: Value
+  readonly kvHead: Value
+  /** columns of a tile of keys and of values */
+  readonly width: number
+  readonly tileK: number
+  /** dtype of the queries: quantised elements become numbers that it multiplies well with */
+  readonly dtype: StorageDType
+}
+
+/** Where keys of a tile lie: scalars and ranges where a tile never leaves its page, else one of each for each key. */
+interface Place {
+  readonly k: Value
+  readonly page: Value
+  readonly token: Value
+  readonly ring: Value
+}
+
+/**
+ * Tiles of keys that lie in pages. Where a page holds whole tiles, the page is looked up once for a tile and its rows follow
+ * one another; else each key looks up its own.
+ */
+export function pagedKeys(keys: PagedKeys): KeyTiles {
+  const { layout, params, pageTable, row, tileK } = keys
+  const { pageSize, recentTokens } = layout
+  const place = (kStart: Value, range: (start: Value) => Value): Place => {
+    const k = pageSize % tileK === 0 ? kStart : range(kStart)
+    const within = (size: number) =>
+      size > 0 && size % tileK === 0 ? range(kStart.mod(size)) : range(kStart).mod(Math.max(size, 1))
+    return {
+      k,
+      page: load(pageTable, [row, k.div(pageSize)]),
+      token: within(pageSize),
+      ring: within(recentTokens),
+    }
+  }
+  return (kStart) => {
+    const rows = place(kStart, (start) => rowRange(start, tileK))
+    const key = readTile(keys, params.key, 0, rows)
+    const value = readTile(keys, params.value, 1, rows)
+    if (params.scales.length === 0) return { key, value }
+    const columns = place(kStart, (start) => colRange(start, tileK))
+    return { key, value, keyScale: readScale(keys, 0, columns), valueScale: readScale(keys, 1, columns) }
+  }
+}
+
+/** Keys (side 0) or values (side 1) [tileK, width]; quantised ones in units of their scales. */
+function readTile(keys: PagedKeys, tensors: readonly TensorParam[], side: 0 | 1, place: Place): Value {
+  const { layout, params, kvHead, width, dtype, row, recentFrom } = keys
+  const { k, page, token, ring } = place
+  const columns = colRange(0, width)
+  const tile = inSegments(layout, page, (s, at) => {
+    const stored = load(tensors[s] as TensorParam, [at, token, kvHead, columns])
+    return layout.format === 'q8' ? stored.cast(dtype === 'f16' ? 'f16' : 'f32') : stored
+  })
+  if (!params.recent) return tile
+  const recent = load(params.recent, [row, side, ring, kvHead, columns])
+  return select(k.ge(recentFrom), recent.cast(tile.dtype), tile)
+}
+
+/** What the elements of each key are multiples of [1, tileK]: 1 for those that are not quantised. */
+function readScale({ layout, params, kvHead, recentFrom }: PagedKeys, side: 0 | 1, place: Place): Value {
+  const { k, page, token } = place
+  const scale = inSegments(layout, page, (s, at) => load(params.scales[s] as TensorParam, [at, side, token, kvHead]))
+  return params.recent ? select(k.ge(recentFrom), 1, scale) : scale
+}
+
+/** `read` from the segment that holds the page, with the page's number in it. */
+function inSegments(layout: PageLayout, page: Value, read: (segment: number, page: Value) => Value): Value {
+  const { segments, pagesPerSegment } = layout
+  let value = read(segments - 1, segments > 1 ? page.sub((segments - 1) * pagesPerSegment) : page)
+  for (let s = segments - 2; s >= 0; s--)
+    value = select(page.lt((s + 1) * pagesPerSegment), read(s, s > 0 ? page.sub(s * pagesPerSegment) : page), value)
+  return value
+}

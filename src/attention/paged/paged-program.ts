@@ -1,0 +1,106 @@
+import {
+  colRange,
+  defineProgram,
+  load,
+  loop,
+  type Program,
+  rowRange,
+  type StorageDType,
+  store,
+  type Value,
+  zeros,
+} from '../../tile/index.ts'
+import type { MaskMod } from '../hooks.ts'
+import type { RowState } from '../normalizers/normalizer.ts'
+import { softmax } from '../normalizers/softmax.ts'
+import { softCap } from '../scores/soft-cap.ts'
+import { type AttendedKeys, attendTile, scaleQuery, scalesToLog2 } from '../softmax/attend-tile.ts'
+import type { PageLayout } from './page-pool.ts'
+import { pagedKeys, pageParams } from './paged-keys.ts'
+import { maxRuns, pagedFields } from './paged-work.ts'
+
+/** All that specialises the program; lengths, positions, window, scale and the pages themselves are run-time values. */
+export interface PagedProgramSpec {
+  readonly layout: PageLayout
+  readonly queryDType: StorageDType
+  readonly outputDType: StorageDType
+  readonly groupSize: number
+  readonly tileQ: number
+  readonly tileK: number
+  readonly padTo: number
+  /** of the pool's tensors */
+  readonly alignment: number
+  /** of query and output */
+  readonly rowAlignment: number
+  /** the query heads that share a key/value head are rows of one tile; else a tile has one head */
+  readonly packHeads: boolean
+  /** is there a window, with its sinks? */
+  readonly window: boolean
+  readonly softCap: number | null
+  /** writes attention states of shares of the keys, for `mergeSplits`, instead of the output */
+  readonly states: boolean
+}
+
+/**
+ * One program owns tileQ rows of queries (with `packHeads` row r is query r / groupSize of head kvHead·groupSize + r mod
+ * groupSize), streams the runs of key tiles that its work item names through the page table, and writes their output or one
+ * attention state. Query i of a sequence stands at kLength − qLength + i. Traffic: key and value once per tile of rows.
+ */
+export function pagedProgram(spec: PagedProgramSpec): Program {
+  const { layout, tileQ, tileK, groupSize, packHeads, queryDType, alignment, rowAlignment } = spec
+  const { headDim } = layout
+  const width = Math.ceil(headDim / spec.padTo) * spec.padTo
+  return defineProgram(spec.states ? 'pagedSplitKv' : 'pagedFlash', (p) => {
+    const query = p.input('query', queryDType, [null, null, headDim], { alignment: rowAlignment })
+    const params = pageParams(p, layout, alignment)
+    const pageTable = p.input('pageTable', 'i32', [null, null])
+    const work = p.input('work', 'i32', [null, pagedFields.length + 3 * maxRuns])
+    const scale = p.scalar('scale', 'f32')
+    const [window, sinks] = spec.window ? [p.scalar('window', 'i32'), p.scalar('sinks', 'i32')] : [null, null]
+
+    const field = (name: (typeof pagedFields)[number]) => load(work, [p.programId(0), pagedFields.indexOf(name)])
+    const [row, qBase, qLength, kLength] = [field('row'), field('qBase'), field('qLength'), field('kLength')]
+    const recentFrom = field('recentFrom')
+    const rows = rowRange(field('rowStart'), tileQ) //                                     [tileQ, 1]
+    const kvHead = packHeads ? p.programId(1) : p.programId(1).div(groupSize)
+    const q = packHeads ? rows.div(groupSize) : rows
+    const head = packHeads ? rows.mod(groupSize).add(kvHead.mul(groupSize)) : p.programId(1)
+    const where = q.lt(qLength)
+    const tokens = q.add(qBase)
+    const qTile = load(query, [tokens, head, colRange(0, width)], { where }) //            [tileQ, D]
+
+    const scoreMod = spec.softCap === null ? null : softCap(spec.softCap)
+    const maskMod: MaskMod = (position) => {
+      const at = position.q.add(position.kLength.sub(position.qLength))
+      const before = position.k.le(at)
+      return window && sinks ? before.and(position.k.gt(at.sub(window)).or(position.k.lt(sinks))) : before
+    }
+    const attend = { dtype: queryDType, tileK, normalizer: softmax, scoreMod, maskMod }
+    const scaled = scalesToLog2(attend) ? scale.mul(Math.LOG2E) : scale
+    const keys: AttendedKeys = {
+      tiles: pagedKeys({ layout, params, pageTable, row, recentFrom, kvHead, width, tileK, dtype: queryDType }),
+      query: scaleQuery(attend, qTile, scaled),
+      scale: scaled,
+      position: { q, head, batch: row, qLength, kLength },
+    }
+    const start: Record<string, Value> = { ...softmax.init(tileQ), acc: zeros([tileQ, width]) }
+    const { acc, ...state } = loop({ to: field('runs') }, start, (r, outer) => {
+      const run = (part: number) => load(work, [p.programId(0), r.mul(3).add(pagedFields.length + part)])
+      return loop({ from: run(0), to: run(1), step: tileK }, outer, (kStart, carried) =>
+        attendTile(attend, keys, kStart, run(2).ne(0), carried),
+      )
+    })
+    if (spec.states) {
+      const states = p.output('states', 'f32', [null, null, null, headDim])
+      const stateSums = p.output('stateSums', 'f32', [null, 2, null, null])
+      const split = field('split')
+      p.emit(store(states, [split, tokens, head, colRange(0, width)], acc as Value, { where }))
+      p.emit(store(stateSums, [split, 0, head, tokens], state.m as Value, { where }))
+      p.emit(store(stateSums, [split, 1, head, tokens], state.l as Value, { where }))
+      return
+    }
+    const output = p.output('output', spec.outputDType, [null, null, headDim], { alignment: rowAlignment })
+    const done = softmax.finish(state as RowState, null)
+    p.emit(store(output, [tokens, head, colRange(0, width)], (acc as Value).mul(done.scale as Value), { where }))
+  })
+}

@@ -1,0 +1,126 @@
+import { isQuantised, type PageFormat, type PagePool, pageDType, pageWidth } from '../attention/paged/page-pool.ts'
+import type { Device, Tensor } from '../device/index.ts'
+import { FoveaError, storageBytes } from '../tile/index.ts'
+
+/** What the pools of one layer are made of. */
+export interface KvPagesSpec {
+  readonly format: PageFormat
+  readonly pages: number
+  /** tokens of a page */
+  readonly pageSize: number
+  readonly numKvHeads: number
+  readonly headDim: number
+  /** quantised formats: rows of the page table; 0 (the default) keeps no token unquantised */
+  readonly rows?: number
+  /** quantised formats: how many of the newest tokens of a row are kept unquantised as well (64) */
+  readonly recentTokens?: number
+  /** how they are stored ('f32') */
+  readonly recentDType?: 'f32' | 'f16' | 'bf16'
+}
+
+/** The keys and values of one layer, in pages. Page p, place t in it: slot p · pageSize + t. */
+export interface KvPages extends PagePool {
+  /** bytes of all its tensors */
+  readonly bytes: number
+  dispose(): void
+}
+
+/** tensors that `pagedAttention` binds besides those of the pool: query, pageTable, work, output (or two of states) */
+const otherBuffers = 4
+/** what every WebGPU device can bind at once */
+const bindingFloor = 128 * 1024 * 1024
+
+/**
+ * Pools for the pages of one layer, zeroed, so that what no token has been written to is finite. Keys and values are tensors
+ * [pages, pageSize, G, D]; a pool larger than the device can bind is cut into segments of whole pages.
+ *
+ * Throws `argument` for counts that are none and an odd width of q4, `limit` when a page is larger than a binding or the
+ * segments are more than a kernel may bind, and what `Device.zeros` throws; then nothing stays allocated.
+ */
+export function createKvPages(device: Device, spec: KvPagesSpec, options: { maxBindingBytes?: number } = {}): KvPages {
+  const { maxBindingBytes = bindingLimit(device) } = options
+  const plan = planPools(spec, maxBindingBytes)
+  const { pages, pageSize, numKvHeads, headDim, format, recentDType = 'f32' } = spec
+  const { segments, pagesPerSegment, rows, recentTokens } = plan
+  const most = device.info.limits.maxStorageBuffersPerShaderStage ?? Number.POSITIVE_INFINITY
+  const buffers = otherBuffers + segments * (isQuantised(format) ? 3 : 2) + (rows > 0 ? 1 : 0)
+  if (buffers > most)
+    throw new FoveaError(
+      'limit',
+      'createKvPages',
+      `${pages} pages of ${pageSize} tokens in ${format} take ${segments} segments of ${maxBindingBytes} bytes, with which a kernel binds ${buffers} buffers; this device allows ${most}`,
+    )
+  const made: Tensor[] = []
+  const dispose = () => {
+    for (const tensor of made) tensor.dispose()
+  }
+  const zeros = (shape: readonly number[], dtype: Parameters<Device['zeros']>[1]) => {
+    const tensor = device.zeros(shape, dtype)
+    made.push(tensor)
+    return tensor
+  }
+  const inSegment = (s: number) => Math.min(pagesPerSegment, pages - s * pagesPerSegment)
+  const each = (make: (pages: number) => Tensor) => Array.from({ length: segments }, (_, s) => make(inSegment(s)))
+  const pool = () => each((count) => zeros([count, pageSize, numKvHeads, pageWidth(spec)], pageDType(format)))
+  try {
+    return {
+      ...{ format, pages, pageSize, numKvHeads, headDim, segments, pagesPerSegment, recentTokens, recentDType },
+      keys: pool(),
+      values: pool(),
+      scales: isQuantised(format) ? each((count) => zeros([count, 2, pageSize, numKvHeads], 'f32')) : [],
+      recent: rows > 0 ? zeros([rows, 2, recentTokens, numKvHeads, headDim], recentDType) : null,
+      bytes: plan.bytes,
+      dispose,
+    }
+  } catch (error) {
+    dispose()
+    throw error
+  }
+}
+
+/** Bytes that `createKvPages` allocates; a device may round each tensor up to 64. Throws `argument`. */
+export function kvPageBytes(spec: KvPagesSpec): number {
+  return planPools(spec, Number.POSITIVE_INFINITY).bytes
+}
+
+/** Most bytes of one tensor that kernels can bind on this device. */
+export function bindingLimit(device: Device): number {
+  const { maxStorageBufferBindingSize, maxBufferSize, maxBytes } = device.info.limits
+  if (device.kind === 'webgpu')
+    return Math.min(maxStorageBufferBindingSize ?? bindingFloor, maxBufferSize ?? Number.POSITIVE_INFINITY)
+  return maxBytes ?? Number.POSITIVE_INFINITY
+}
+
+function planPools(spec: KvPagesSpec, maxBindingBytes: number) {
+  const { format, pages, pageSize, numKvHeads, headDim, recentDType = 'f32' } = spec
+  const quantised = isQuantised(format)
+  const rows = quantised ? (spec.rows ?? 0) : 0
+  const recentTokens = rows > 0 ? (spec.recentTokens ?? 64) : 0
+  for (const [name, count] of Object.entries({ pages, pageSize, numKvHeads, headDim }))
+    if (!Number.isInteger(count) || count < 1)
+      throw new FoveaError('argument', 'createKvPages', `${name} must be a whole number ≥ 1, got ${count}`)
+  for (const [name, count] of Object.entries({ rows, recentTokens }))
+    if (!Number.isInteger(count) || count < 0 || (rows > 0 && count === 0))
+      throw new FoveaError('argument', 'createKvPages', `${name} must be a whole number ≥ 1, got ${count}`)
+  if (format === 'q4' && headDim % 2 !== 0)
+    throw new FoveaError('argument', 'createKvPages', `q4 takes even head widths, got ${headDim}`)
+  const width = pageWidth(spec)
+  const perPage = pageSize * numKvHeads
+  const pageBytes = perPage * width * storageBytes[pageDType(format)]
+  const pagesPerSegment = Math.min(pages, Math.floor(maxBindingBytes / pageBytes))
+  if (pagesPerSegment < 1)
+    throw new FoveaError(
+      'limit',
+      'createKvPages',
+      `a page of ${pageSize} tokens takes ${pageBytes} bytes, a binding holds ${maxBindingBytes}`,
+    )
+  const scaleBytes = quantised ? pages * 2 * perPage * storageBytes.f32 : 0
+  const recentBytes = rows * 2 * recentTokens * numKvHeads * headDim * storageBytes[recentDType]
+  return {
+    pagesPerSegment,
+    segments: Math.ceil(pages / pagesPerSegment),
+    rows,
+    recentTokens,
+    bytes: 2 * pages * pageBytes + scaleBytes + recentBytes,
+  }
+}

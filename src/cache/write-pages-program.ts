@@ -1,0 +1,221 @@
+import { type PageLayout, pageDType, pageWidth } from '../attention/paged/page-pool.ts'
+import type { RopeLayout } from '../nn/rope-tables.ts'
+import { loadRope, type RopeTurn, rope, ropeColumns } from '../nn/rope-values.ts'
+import {
+  colRange,
+  defineProgram,
+  type Effect,
+  load,
+  loop,
+  type Program,
+  type ProgramBuilder,
+  rowRange,
+  type StorageDType,
+  sizeOf,
+  store,
+  type TensorParam,
+  type Value,
+  zeros,
+} from '../tile/index.ts'
+
+/** The sides of a projected token that a kernel handles. */
+export type WriteSide = 'query' | 'key' | 'value'
+
+/** Normalisation of a head, or of all heads of a token as one row: y = x / √(mean x² + eps) · (offset + weight). */
+export interface WriteNorm {
+  readonly eps: number
+  readonly offset: number
+  readonly over: 'head' | 'all'
+}
+
+/** All that specialises the program; numbers of tokens and positions are run-time values. */
+export interface WriteProgramSpec {
+  readonly sides: readonly WriteSide[]
+  readonly layout: PageLayout
+  readonly numHeads: number
+  readonly numKvHeads: number
+  readonly tileN: number
+  readonly rope: { readonly layout: RopeLayout; readonly interleaved: boolean } | null
+  readonly queryNorm: WriteNorm | null
+  readonly keyNorm: WriteNorm | null
+  readonly qkvDType: StorageDType
+  readonly queryDType: StorageDType
+  readonly normDType: StorageDType
+  readonly alignment: { readonly qkv: number; readonly query: number; readonly pool: number }
+}
+
+/** Some columns of a head, in f32 [tileN, c]. */
+interface Piece {
+  readonly columns: Value
+  readonly value: Value
+}
+
+/**
+ * One program owns tileN tokens and `headsEach` of the H + 2G heads of their rows: normalises and turns queries and keys,
+ * writes queries to `query`, keys and values to the places that their slots name. Traffic: each element once.
+ */
+export function writePagesProgram(spec: WriteProgramSpec): Program {
+  const { sides, layout, numHeads: H, numKvHeads: G, tileN, alignment } = spec
+  const D = layout.headDim
+  return defineProgram(`writePages ${sides.join(' ')}`, (p) => {
+    const qkv = p.input('qkv', spec.qkvDType, [null, (H + 2 * G) * D], { alignment: alignment.qkv })
+    const rows = rowRange(p.programId(0).mul(tileN), tileN) //                                [tileN, 1]
+    const headsEach = p.scalar('headsEach', 'i32')
+    const firstHead = p.programId(1).mul(headsEach)
+    const within = (from: number, count: number) => ({
+      from: firstHead.sub(from).max(0),
+      to: firstHead.add(headsEach).sub(from).min(count),
+    })
+    const turn = turnOf(p, spec, rows)
+    const head = headReader(spec, qkv, rows)
+    // heads are numbered among those of the sides that this kernel handles
+    let before = 0
+    if (sides.includes('query')) {
+      const query = p.output('query', spec.queryDType, [null, H, D], { alignment: alignment.query })
+      const norm = normOf(p, spec, 'query', qkv, rows)
+      loop(
+        within(before, H),
+        {},
+        (h, _, emit) => {
+          for (const { columns, value } of head(h, h.mul(D), norm, turn)) emit(store(query, [rows, h, columns], value))
+          return {}
+        },
+        p.emit,
+      )
+      before += H
+    }
+    if (!sides.includes('key') && !sides.includes('value')) return
+    const target = pageTargets(p, spec, rows)
+    if (sides.includes('key')) {
+      const norm = normOf(p, spec, 'key', qkv, rows)
+      const write = target('key')
+      loop(
+        within(before, G),
+        {},
+        (g, _, emit) => {
+          write(g, head(g, g.add(H).mul(D), norm, turn), emit)
+          return {}
+        },
+        p.emit,
+      )
+      before += G
+    }
+    if (sides.includes('value')) {
+      const write = target('value')
+      loop(
+        within(before, G),
+        {},
+        (g, _, emit) => {
+          write(g, head(g, g.add(H + G).mul(D), null, null), emit)
+          return {}
+        },
+        p.emit,
+      )
+    }
+  })
+}
+
+function turnOf(p: ProgramBuilder, { rope, sides }: WriteProgramSpec, rows: Value): RopeTurn | null {
+  if (!rope || (!sides.includes('query') && !sides.includes('key'))) return null
+  const { layout } = rope
+  const positions = p.input('positions', 'i32', [null])
+  const table = p.input('table', 'f32', [layout.rows, 2 * layout.pairs])
+  return loadRope(table, layout, load(positions, [rows]), colRange(0, layout.pairs))
+}
+
+/** Factor [tileN, 1] and weights of a head's columns. */
+interface Norm {
+  factor(base: Value): Value
+  weight(head: Value, columns: Value): Value
+}
+
+function normOf(
+  p: ProgramBuilder,
+  spec: WriteProgramSpec,
+  side: 'query' | 'key',
+  qkv: TensorParam,
+  rows: Value,
+): Norm | null {
+  const norm = side === 'query' ? spec.queryNorm : spec.keyNorm
+  if (!norm) return null
+  const { numHeads: H, numKvHeads: G, tileN } = spec
+  const D = spec.layout.headDim
+  const { eps, offset, over } = norm
+  const heads = side === 'query' ? H : G
+  const first = side === 'query' ? 0 : H
+  const weights = p.input(`${side}Norm`, spec.normDType, [over === 'all' ? heads * D : D])
+  const squares = (base: Value) => {
+    const x = load(qkv, [rows, colRange(base, D)]).cast('f32')
+    return x.mul(x).rowSum()
+  }
+  const factorOf = (sum: Value, count: number) =>
+    sum
+      .mul(1 / count)
+      .add(eps)
+      .rsqrt()
+  const whole =
+    over === 'all'
+      ? factorOf(
+          loop({ to: heads }, { sum: zeros([tileN, 1]) }, (h, { sum }) => ({
+            sum: sum.add(squares(h.add(first).mul(D))),
+          })).sum,
+          heads * D,
+        )
+      : null
+  return {
+    factor: (base) => whole ?? factorOf(squares(base), D),
+    weight: (head, columns) => {
+      const w = load(weights, [over === 'all' ? columns.add(head.mul(D)) : columns]).cast('f32')
+      return offset === 0 ? w : w.add(offset)
+    },
+  }
+}
+
+/** Reads a head of the tile's tokens, from column `base` of their rows, in pieces, normalised and turned. */
+function headReader(spec: WriteProgramSpec, qkv: TensorParam, rows: Value) {
+  const D = spec.layout.headDim
+  return (head: Value, base: Value, norm: Norm | null, turn: RopeTurn | null): Piece[] => {
+    const factor = norm?.factor(base)
+    const read = (columns: Value): Value => {
+      const x = load(qkv, [rows, columns.add(base)]).cast('f32')
+      return norm && factor ? x.mul(factor).mul(norm.weight(head, columns)) : x
+    }
+    const plain = (columns: Value): Piece => ({ columns, value: read(columns) })
+    if (!turn || !spec.rope) return [plain(colRange(0, D))]
+    const { layout, interleaved } = spec.rope
+    const at = ropeColumns(layout, interleaved, colRange(0, layout.pairs))
+    const turned = rope({ first: read(at.first), second: read(at.second) }, turn)
+    const rest = D - 2 * layout.pairs
+    return [
+      { columns: at.first, value: turned.first },
+      { columns: at.second, value: turned.second },
+      ...(rest > 0 ? [plain(colRange(2 * layout.pairs, rest))] : []),
+    ]
+  }
+}
+
+type WritePieces = (kvHead: Value, pieces: readonly Piece[], emit: (effect: Effect) => void) => void
+
+/** Declares where keys and values go: their pages, by slot. */
+function pageTargets(p: ProgramBuilder, spec: WriteProgramSpec, rows: Value): (side: 'key' | 'value') => WritePieces {
+  const { layout, alignment } = spec
+  const { format, pageSize, segments, pagesPerSegment } = layout
+  const slots = p.input('slots', 'i32', [null])
+  const slot = load(slots, [rows])
+  const where = rows.lt(sizeOf(slots, 0)).and(slot.ge(0))
+  const [page, token] = [slot.div(pageSize), slot.mod(pageSize)]
+  return (side) => {
+    const sizes = [null, pageSize, null, pageWidth(layout)]
+    const pools = Array.from({ length: segments }, (_, s) =>
+      p.output(`${side}${s}`, pageDType(format), sizes, { alignment: alignment.pool }),
+    )
+    return (kvHead, pieces, emit) => {
+      for (const { columns, value } of pieces)
+        pools.forEach((pool, s) => {
+          // pages of other segments fall outside this one
+          const at = s > 0 ? page.sub(s * pagesPerSegment) : page
+          emit(store(pool, [at, token, kvHead, columns], value, { where }))
+        })
+    }
+  }
+}

@@ -1,0 +1,170 @@
+import type { PageFormat } from '../../src/attention/paged/page-pool.ts'
+import { type PagedStates, pagedAttention, pagedStateShapes } from '../../src/attention/paged/paged-attention.ts'
+import type { PagedTiling } from '../../src/attention/paged/paged-tiling.ts'
+import { pagedWorkCapacity, planPagedWork } from '../../src/attention/paged/paged-work.ts'
+import { createKvPages, type KvPages } from '../../src/cache/kv-pages.ts'
+import { writePages } from '../../src/cache/write-pages.ts'
+import type { Device, Tensor } from '../../src/device/index.ts'
+import { roundTo } from '../../src/ir/index.ts'
+import { guardedOutput } from '../numerics/guarded-output.ts'
+import { randomNumbers } from '../numerics/random.ts'
+
+/** A step over pages: what it is made of. */
+export interface PagedTrial {
+  readonly sequences: readonly { readonly qLength: number; readonly kLength: number }[]
+  readonly H: number
+  readonly G: number
+  readonly D: number
+  readonly pageSize: number
+  readonly format?: Exclude<PageFormat, 'q8' | 'q4'>
+  readonly queryDType?: 'f32' | 'f16'
+  readonly window?: number
+  readonly sinks?: number
+  readonly softCap?: number
+  readonly splits?: number
+  readonly tiling: PagedTiling
+  /** forces several segments */
+  readonly segments?: number
+  /** rows of work beyond what there is to do */
+  readonly spare?: number
+  readonly seed?: number
+}
+
+/** A pool filled with the trial's tokens in pages of random order, and what is around a call. */
+export interface PagedStep {
+  readonly pages: KvPages
+  readonly pageTable: Tensor
+  readonly query: Tensor
+  /** of each sequence, as stored: [kLength, G, D] */
+  readonly keys: readonly Float64Array[]
+  readonly values: readonly Float64Array[]
+  readonly queries: Float64Array // [N, H, D]
+}
+
+/** Writes the tokens of a trial through `writePages`; between them lie other sequences' tokens, as in a used cache. */
+export function fillPages(device: Device, trial: PagedTrial): PagedStep {
+  const { sequences, H, G, D, pageSize, format = 'f32', queryDType = 'f32', segments = 1, seed = 1 } = trial
+  const random = randomNumbers(seed)
+  const pagesOf = sequences.map(({ kLength }) => Math.ceil(kLength / pageSize))
+  const total = pagesOf.reduce((sum, n) => sum + n, 0) + 2
+  const perSegment = Math.ceil(total / segments)
+  const bytes = perSegment * pageSize * G * D * (format === 'f32' ? 4 : 2)
+  const spec = { format, pages: total, pageSize, numKvHeads: G, headDim: D }
+  const pages = createKvPages(device, spec, { maxBindingBytes: bytes })
+  const order = shuffled(total, random)
+  const maxPages = Math.max(...pagesOf) + 1
+  const table = new Int32Array(sequences.length * maxPages).fill(-1)
+  const width = (H + 2 * G) * D
+  const rows: { slot: number; position: number; data: Float64Array }[] = []
+  const round = (x: number) => roundTo(format, Math.fround(x))
+  const [keys, values, queries]: [Float64Array[], Float64Array[], number[]] = [[], [], []]
+  let next = 0
+  sequences.forEach(({ qLength, kLength }, row) => {
+    const own = Array.from({ length: pagesOf[row] as number }, () => order[next++] as number)
+    table.set(own, row * maxPages)
+    const [k, v] = [new Float64Array(kLength * G * D), new Float64Array(kLength * G * D)]
+    for (let t = 0; t < (pagesOf[row] as number) * pageSize; t++) {
+      const data = Float64Array.from({ length: width }, () => Math.fround(random()))
+      rows.push({ slot: (own[Math.floor(t / pageSize)] as number) * pageSize + (t % pageSize), position: t, data })
+      if (t >= kLength) continue
+      k.set(data.subarray(H * D, (H + G) * D).map(round), t * G * D)
+      v.set(data.subarray((H + G) * D).map(round), t * G * D)
+      if (t >= kLength - qLength) queries.push(...data.subarray(0, H * D).map((x) => roundTo(queryDType, x)))
+    }
+    keys.push(k)
+    values.push(v)
+  })
+  const N = rows.length
+  const qkv = device.tensor(
+    Float32Array.from({ length: N * width }, (_, i) => rows[Math.floor(i / width)]?.data[i % width] as number),
+    [N, width],
+  )
+  const positions = device.tensor(
+    Int32Array.from(rows, ({ position }) => position),
+    [N],
+  )
+  const slots = device.tensor(
+    Int32Array.from(rows, ({ slot }) => slot),
+    [N],
+  )
+  const scratch = device.empty([N, H, D])
+  writePages(device, { qkv, positions, slots, rope: null, pages, query: scratch })
+  for (const tensor of [qkv, positions, slots, scratch]) tensor.dispose()
+  return {
+    ...{ pages, keys, values, queries: Float64Array.from(queries) },
+    pageTable: device.tensor(table, [sequences.length, maxPages]),
+    query: device.tensor(Float32Array.from(queries), [queries.length / (H * D), H, D], queryDType),
+  }
+}
+
+/** Runs `pagedAttention` on a filled pool; the output [N, H·D] is guarded. */
+export async function runPaged(device: Device, trial: PagedTrial, step: PagedStep): Promise<Float32Array> {
+  const { sequences, H, G, D, tiling, splits = 1, spare = 0, window = null, sinks = 0, softCap = null } = trial
+  const tokens = sequences.reduce((sum, { qLength }) => sum + qLength, 0)
+  const rowsPerQuery = tiling.packHeads ? H / G : 1
+  const shape = { tileQ: tiling.tileQ, rowsPerQuery, splits }
+  const capacity = pagedWorkCapacity({ ...shape, tokens, sequences: sequences.length }) + spare
+  let qBase = 0
+  const placed = sequences.map(({ qLength, kLength }, row) => {
+    const sequence = { row, qBase, qLength, kLength }
+    qBase += qLength
+    return sequence
+  })
+  const { work } = planPagedWork({ ...shape, sequences: placed, tileK: tiling.tileK, window, sinks, capacity })
+  const output = guardedOutput(device, [tokens, H * D], 'f32')
+  const shapes = pagedStateShapes({ splits, tokens, numHeads: H, headDim: D })
+  const scratch = Object.fromEntries(
+    Object.entries(shapes).map(([name, s]) => [
+      name,
+      device.tensor(new Float32Array(s.reduce((x, y) => x * y, 1)).fill(Number.NaN), s),
+    ]),
+  )
+  pagedAttention(device, {
+    ...{ query: step.query, pages: step.pages, pageTable: step.pageTable, tiling, splits, window, sinks, softCap },
+    work: device.tensor(work, [capacity, work.length / capacity]),
+    ...(splits > 1 && { states: scratch as unknown as PagedStates }),
+    output: output.tensor,
+  })
+  return (await output.read()) as Float32Array
+}
+
+/** Causal attention of each sequence in float64, one query at a time. */
+export function pagedReference(trial: PagedTrial, step: PagedStep): Float64Array {
+  const { sequences, H, G, D, window = null, sinks = 0, softCap = null } = trial
+  const output = new Float64Array(step.queries.length)
+  let n = 0
+  sequences.forEach(({ qLength, kLength }, s) => {
+    const [key, value] = [step.keys[s] as Float64Array, step.values[s] as Float64Array]
+    for (let i = 0; i < qLength; i++, n++)
+      for (let h = 0; h < H; h++) {
+        const at = kLength - qLength + i
+        const g = Math.floor(h / (H / G))
+        const seen = Array.from({ length: at + 1 }, (_, k) => k).filter(
+          (k) => window === null || k > at - window || k < sinks,
+        )
+        const scores = seen.map((k) => {
+          let score = 0
+          for (let d = 0; d < D; d++)
+            score += (step.queries[(n * H + h) * D + d] as number) * (key[(k * G + g) * D + d] as number)
+          score /= Math.sqrt(D)
+          return softCap === null ? score : softCap * Math.tanh(score / softCap)
+        })
+        const top = Math.max(...scores)
+        const weights = scores.map((score) => Math.exp(score - top))
+        const sum = weights.reduce((x, y) => x + y, 0)
+        for (let d = 0; d < D; d++)
+          output[(n * H + h) * D + d] =
+            seen.reduce((x, k, j) => x + (weights[j] as number) * (value[(k * G + g) * D + d] as number), 0) / sum
+      }
+  })
+  return output
+}
+
+function shuffled(count: number, random: () => number): number[] {
+  const order = Array.from({ length: count }, (_, i) => i)
+  for (let i = count - 1; i > 0; i--) {
+    const j = Math.floor(Math.abs(random()) * 0.999999 * (i + 1)) % (i + 1)
+    ;[order[i], order[j]] = [order[j] as number, order[i] as number]
+  }
+  return order
+}
