@@ -12,10 +12,15 @@ export {
   softplus,
   tanh,
 } from './activations.ts'
+export { type EmbedOptions, embed } from './embedding.ts'
+export { type GatedLinearOptions, gatedLinear } from './gated-mlp.ts'
+export { type GatherRowsOptions, gatherRows } from './gather-rows.ts'
 export { type LayerNormOptions, type LayerNormSpec, layerNorm, layerNormKernel } from './layer-norm.ts'
+export { type LinearOptions, linear } from './linear.ts'
 export { type MatmulOptions, matmul, matmulKernel } from './matmul.ts'
 export type { MatmulSpec } from './matmul-program.ts'
 export { type MatmulTiles, type MatmulTilesRequest, matmulTiles } from './matmul-tiles.ts'
+export { type LinearWeight, linearBytes, type PlaceLinearOptions, placeLinear } from './place-linear.ts'
 export { type RmsNormOptions, type RmsNormSpec, rmsNorm, rmsNormKernel } from './rms-norm.ts'
 export { applyRope, type RopeKernelSpec, type RopeOptions, ropeKernel } from './rope.ts'
 export {
@@ -33,3 +38,4 @@ export {
   tokenLogLikelihood,
   tokenLogLikelihoodKernel,
 } from './token-log-likelihood.ts'
+export { type MatrixData, type WeightDType, weightBlock } from './weight-data.ts'

@@ -1,0 +1,23 @@
+import type { Device, Tensor } from '../device/device.ts'
+import type { Activation } from './activations.ts'
+import type { LinearWeight } from './place-linear.ts'
+import { runLinear } from './weights/run-linear.ts'
+
+export interface GatedLinearOptions {
+  readonly x: Tensor // [N, K] f32, f16 or bf16
+  /** placed with the parts [gate, up], each [I, K] */
+  readonly weight: LinearWeight
+  /** silu for SwiGLU, gelu or geluTanh for GeGLU */
+  readonly activation: Activation
+  readonly output: Tensor // [N, I]
+}
+
+/**
+ * output [N, I] = activation(x · gateᵀ) · (x · upᵀ) (Shazeer 2020, arXiv 2002.05202), biases added to both products where the
+ * weight has them: one kernel, x is read once and neither product is ever stored.
+ *
+ * Throws `shape`, `dtype`, `disposed`, `device`, `unsupported` (a weight spread over several buffers), and what `Device.run` throws.
+ */
+export function gatedLinear(device: Device, { x, weight, activation, output }: GatedLinearOptions): void {
+  runLinear(device, { where: 'gatedLinear', x, weight, output, activation, accumulate: false, gated: true })
+}

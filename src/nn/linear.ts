@@ -1,0 +1,26 @@
+import type { Device, Tensor } from '../device/device.ts'
+import type { Activation } from './activations.ts'
+import type { LinearWeight } from './place-linear.ts'
+import { runLinear } from './weights/run-linear.ts'
+
+export interface LinearOptions {
+  readonly x: Tensor // [N, K] f32, f16 or bf16
+  readonly weight: LinearWeight // [M, K]
+  readonly output: Tensor // [N, M]
+  /** applied to x · weightᵀ + bias */
+  readonly activation?: Activation
+  /** add to what `output` holds, as a residual sum does, instead of replacing it (false) */
+  readonly accumulate?: boolean
+}
+
+/**
+ * output [N, M] (+)= activation(x [N, K] · weight [M, K]ᵀ + bias), summed in f32. Quantised weights are dequantised inside the
+ * kernel; on WebGPU, where x is f16 and rows are many, weights are rounded to f16 for the matrix units. N is a run-time
+ * value: programs differ for 1, 2 to 4, 5 to 16 (on WebGPU 8) and more rows only.
+ *
+ * Throws `shape`, `dtype`, `disposed`, `device`, and what `Device.run` throws.
+ */
+export function linear(device: Device, options: LinearOptions): void {
+  const { x, weight, output, activation = null, accumulate = false } = options
+  runLinear(device, { where: 'linear', x, weight, output, activation, accumulate, gated: false })
+}

@@ -1,0 +1,87 @@
+import type { DeviceInfo, DeviceKind } from '../../device/device-info.ts'
+import { alignmentOf, type Kernel, type Program, type TensorSpec } from '../../tile/index.ts'
+import { matmulTiles } from '../matmul-tiles.ts'
+import type { LinearSpec } from './linear-frame.ts'
+import { fewRowsPanelProgram, manyRowsPanelProgram, type PanelTiles } from './panel-programs.ts'
+import type { ProgramStore } from './program-store.ts'
+import { fewRowsProgram, gridWidth, manyRowsProgram, type RowTiles } from './row-programs.ts'
+import { panelWidth } from './weight-format.ts'
+
+/** How a weight is multiplied by so many rows; one program each for 1, 2 to 4, 5 to 16 and more rows. */
+type Method =
+  | { readonly kind: 'few panels'; readonly tileM: number }
+  | { readonly kind: 'many panels'; readonly tiles: PanelTiles }
+  | { readonly kind: 'few rows'; readonly tiles: RowTiles }
+  | { readonly kind: 'many rows'; readonly tiles: ReturnType<typeof matmulTiles> }
+
+/** The kernel that fits the number of rows; its program is kept in `programs`. `second`: see LinearFrame. */
+export function linearKernel(
+  spec: LinearSpec,
+  device: { readonly kind: DeviceKind; readonly info: Pick<DeviceInfo, 'tier'> },
+  programs: ProgramStore<Program>,
+  second: number,
+): Kernel {
+  const [rows, outputs] = spec.output.shape as readonly [number, number]
+  const method = methodFor(spec, device, rows)
+  const { x, output, bias, gated, accumulate, activation, planes } = spec
+  const key = [method.kind, 'tileM' in method ? method.tileM : 'tokens' in method.tiles ? method.tiles.tokens : 0]
+  const layouts = [x, output, ...Object.values(planes)].map(form)
+  const program = programs.get([...key, ...layouts, bias !== null, gated, accumulate, activation], () =>
+    build(spec, method),
+  )
+  return { program, grid: gridOf(method, rows, outputs), scalars: gated ? { second } : {} }
+}
+
+/** what of a tensor specialises a program */
+const form = (spec: TensorSpec) => `${spec.dtype}/${alignmentOf(spec)}`
+
+function methodFor(
+  { layout, x, gated }: LinearSpec,
+  { kind, info }: { readonly kind: DeviceKind; readonly info: Pick<DeviceInfo, 'tier'> },
+  rows: number,
+): Method {
+  if (layout === 'panels') {
+    if (rows <= 16) return { kind: 'few panels', tileM: rows === 1 ? 1 : rows <= 4 ? 4 : 8 }
+    return { kind: 'many panels', tiles: { tileM: 64, tileK: 128, panels: gated ? 2 : 4 } }
+  }
+  if (rows <= 8)
+    return {
+      kind: 'few rows',
+      tiles: { outputs: 4, tokens: rows === 1 ? 1 : rows <= 4 ? 4 : 8, inputs: rows === 1 ? 1024 : 256 },
+    }
+  const operand = x.dtype === 'f16' ? 'f16' : 'f32'
+  const tiles = matmulTiles({ kind, tier: info.tier, dtypes: [operand, operand], rows })
+  return { kind: 'many rows', tiles: gated && tiles.tileN > 128 ? { ...tiles, tileN: 128 } : tiles }
+}
+
+function build(spec: LinearSpec, method: Method): Program {
+  switch (method.kind) {
+    case 'few panels':
+      return fewRowsPanelProgram(spec, method.tileM)
+    case 'many panels':
+      return manyRowsPanelProgram(spec, method.tiles)
+    case 'few rows':
+      return fewRowsProgram(spec, method.tiles)
+    case 'many rows':
+      return manyRowsProgram(spec, method.tiles)
+    default:
+      return method satisfies never
+  }
+}
+
+function gridOf(method: Method, rows: number, outputs: number): readonly [number, number, number] {
+  switch (method.kind) {
+    case 'few panels':
+      return [Math.ceil(outputs / panelWidth), Math.ceil(rows / method.tileM), 1]
+    case 'many panels':
+      return [Math.ceil(outputs / (panelWidth * method.tiles.panels)), Math.ceil(rows / method.tiles.tileM), 1]
+    case 'few rows': {
+      const programs = Math.ceil(outputs / method.tiles.outputs)
+      return [Math.min(programs, gridWidth), Math.ceil(rows / method.tiles.tokens), Math.ceil(programs / gridWidth)]
+    }
+    case 'many rows':
+      return [Math.ceil(outputs / method.tiles.tileN), Math.ceil(rows / method.tiles.tileM), 1]
+    default:
+      return method satisfies never
+  }
+}

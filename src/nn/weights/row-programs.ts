@@ -1,0 +1,84 @@
+import {
+  colRange,
+  defineProgram,
+  dot,
+  load,
+  loop,
+  type Program,
+  rowRange,
+  type Value,
+  zeros,
+} from '../../tile/index.ts'
+import type { MatmulTiles } from '../matmul-tiles.ts'
+import { type LinearFrame, type LinearSpec, linearFrame } from './linear-frame.ts'
+import { weightTile } from './weight-terms.ts'
+
+/** Outputs that a program owns, tokens that it multiplies each weight by, inputs that it takes at a time. */
+export interface RowTiles {
+  readonly outputs: number
+  readonly tokens: number
+  readonly inputs: number
+}
+
+/** programs along the first axis of the grid, of which a device counts at most 65,535 */
+export const gridWidth = 32768
+
+/**
+ * Few rows: a program owns a few outputs; its invocations read their weights side by side, multiply and add in registers,
+ * and join their sums at the end. Traffic: the weight once, at the pace of memory.
+ */
+export function fewRowsProgram(spec: LinearSpec, { outputs, tokens, inputs }: RowTiles): Program {
+  return defineProgram('linear-few-rows', (p) => {
+    const frame = linearFrame(p, spec)
+    const own = rowRange(p.programId(2).mul(gridWidth).add(p.programId(0)).mul(outputs), outputs) // [outputs, 1]
+    const features = [own, ...(frame.second ? [own.add(frame.second)] : [])]
+    const token = p.programId(1).mul(tokens)
+    const name = (feature: number, n: number) => `acc${feature}_${n}`
+    const start: Record<string, Value> = {}
+    for (let n = 0; n < tokens; n++) for (const i of features.keys()) start[name(i, n)] = zeros([outputs, inputs])
+    const sums = loop({ to: frame.depth, step: inputs }, start, (from, carried) => {
+      const next: Record<string, Value> = { ...carried }
+      const k = colRange(from, inputs) //                                                            [1, inputs]
+      for (let part = 0; part < frame.parts; part++) {
+        const x = Array.from({ length: tokens }, (_, n) => frame.x(token.add(n), part, k).cast('f32'))
+        for (const [i, feature] of features.entries()) {
+          const weight = weightTile(spec.dtype, rowEntry(frame, feature), part, frame.depth, k, k).cast('f32')
+          for (let n = 0; n < tokens; n++) next[name(i, n)] = (next[name(i, n)] as Value).add(weight.mul(x[n] as Value)) //         [outputs, inputs]
+        }
+      }
+      return next
+    })
+    for (let n = 0; n < tokens; n++) {
+      const [first, second] = features.map((_, i) => (sums[name(i, n)] as Value).rowSum())
+      frame.finish(token.add(n), own, first as Value, second ?? null)
+    }
+  })
+}
+
+/** Many rows: tiles of the output by matrix products; where x is f16 the weights meet it as f16, which matrix units take. */
+export function manyRowsProgram(spec: LinearSpec, { tileM, tileN, tileK }: MatmulTiles): Program {
+  return defineProgram('linear', (p) => {
+    const frame = linearFrame(p, spec)
+    const rows = rowRange(p.programId(1).mul(tileM), tileM)
+    const column = p.programId(0).mul(tileN)
+    const features = [column, ...(frame.second ? [column.add(frame.second)] : [])].map((at) => rowRange(at, tileN))
+    const start = Object.fromEntries(features.map((_, i) => [`acc${i}`, zeros([tileM, tileN])]))
+    const operand = spec.x.dtype === 'f16' ? 'f16' : 'f32'
+    const sums = loop({ to: frame.depth, step: tileK }, start, (from, carried) => {
+      const next: Record<string, Value> = { ...carried }
+      const k = colRange(from, tileK)
+      for (let part = 0; part < frame.parts; part++) {
+        const x = frame.x(rows, part, k).cast(operand) //                                              [tileM, tileK]
+        for (const [i, feature] of features.entries()) {
+          const weight = weightTile(spec.dtype, rowEntry(frame, feature), part, frame.depth, k, k) //  [tileN, tileK]
+          next[`acc${i}`] = (next[`acc${i}`] as Value).add(dot(x, weight.cast(operand).T))
+        }
+      }
+      return next
+    })
+    frame.finish(rows, colRange(column, tileN), sums.acc0 as Value, sums.acc1 ?? null)
+  })
+}
+
+const rowEntry = (frame: LinearFrame, feature: Value) => (plane: keyof LinearFrame['planes'], index: Value) =>
+  load(frame.planes[plane], [feature, index])
