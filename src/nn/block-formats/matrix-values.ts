@@ -69,10 +69,21 @@ export function quantizeMatrix(values: Float32Array, rows: number, cols: number,
 function widen(decode: (bits: number) => number): (bytes: Uint8Array, count: number) => Float32Array {
   return (bytes, count) => {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    return Float32Array.from({ length: count }, (_, i) => decode(view.getUint16(2 * i, true)))
+    const values = new Float32Array(count)
+    // there are 65,536 patterns: for many elements each is decoded once
+    const table = count > 65536 ? Float32Array.from({ length: 65536 }, (_, bits) => decode(bits)) : undefined
+    for (let i = 0; i < count; i++) {
+      const bits = view.getUint16(2 * i, true)
+      values[i] = table ? table[bits]! : decode(bits)
+    }
+    return values
   }
 }
 
 function narrow(encode: (value: number) => number): (values: Float32Array) => Uint8Array {
-  return (values) => new Uint8Array(Uint16Array.from(values, encode).buffer)
+  return (values) => {
+    const bits = new Uint16Array(values.length)
+    for (let i = 0; i < values.length; i++) bits[i] = encode(values[i]!)
+    return new Uint8Array(bits.buffer)
+  }
 }

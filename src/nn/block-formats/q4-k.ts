@@ -94,16 +94,20 @@ function fitGroup(x: Float32Array): { scale: number; min: number } {
     sumW += weights[i]!
     sumX += weights[i]! * x[i]!
   }
-  const error = (quants: Uint8Array, scale: number, base: number) => {
+  const error = (scale: number, base: number) => {
     let sum = 0
     for (let i = 0; i < groupSize; i++) sum += weights[i]! * (scale * quants[i]! + base - x[i]!) ** 2
     return sum
   }
-  const quantsOf = (inverse: number) => Uint8Array.from(x, (v) => clampQuant(nearestInteger(inverse * (v - low))))
+  const quants = new Uint8Array(groupSize)
+  const quantise = (inverse: number) => {
+    for (let i = 0; i < groupSize; i++) quants[i] = clampQuant(nearestInteger(inverse * (x[i]! - low)))
+  }
   let best = { scale: (high - low) / 15, base: low, error: 0 }
-  best.error = error(quantsOf(15 / (high - low)), best.scale, best.base)
+  quantise(15 / (high - low))
+  best.error = error(best.scale, best.base)
   for (let step = 0; step <= 20; step++) {
-    const quants = quantsOf((14 + 0.1 * step) / (high - low))
+    quantise((14 + 0.1 * step) / (high - low))
     let [sumQ, sumQQ, sumXQ] = [0, 0, 0]
     for (let i = 0; i < groupSize; i++) {
       const [w, q] = [weights[i]!, quants[i]!]
@@ -117,7 +121,7 @@ function fitGroup(x: Float32Array): { scale: number; min: number } {
     let base = (sumQQ * sumX - sumQ * sumXQ) / determinant
     // the stored min is not negative
     if (base > 0) [scale, base] = [sumXQ / sumQQ, 0]
-    const found = error(quants, scale, base)
+    const found = error(scale, base)
     if (found < best.error) best = { scale, base, error: found }
   }
   return { scale: best.scale, min: -best.base }
