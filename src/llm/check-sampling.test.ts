@@ -4,7 +4,7 @@ import type { SamplingOptions } from './generation.ts'
 
 describe('checkSampling', () => {
   it('fills in what was not given', () => {
-    expect(checkSampling('generate', { seed: 5, topP: 0.5, minP: undefined } as SamplingOptions)).toEqual({
+    expect(checkSampling('generate', { seed: 5, topP: 0.5, minP: undefined } as unknown as SamplingOptions)).toEqual({
       temperature: 1,
       topK: 0,
       topP: 0.5,
