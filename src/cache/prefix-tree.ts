@@ -49,16 +49,19 @@ export class PrefixTree {
     return this.#pages
   }
 
-  /** Pages of the longest prefix of `tokens` that is here, at most `limit`, first page first; counts as a use of them. */
-  match(tokens: Int32Array, limit = Number.POSITIVE_INFINITY): number[] {
+  /**
+   * Pages of the longest prefix of `tokens` that is below `parent` (a page of the tree, or the root), at most `limit` of
+   * them, first page first; counts as a use of them.
+   */
+  match(tokens: Int32Array, limit = Number.POSITIVE_INFINITY, parent = treeRoot): number[] {
     const most = Math.min(limit, Math.floor(tokens.length / this.pageSize))
     const time = ++this.#clock
     const pages: number[] = []
-    for (let parent = treeRoot; pages.length < most; ) {
-      parent = this.child(parent, tokens, pages.length * this.pageSize)
-      if (parent < 0) break
-      this.#used[parent] = time
-      pages.push(parent)
+    for (let above = parent; pages.length < most; ) {
+      above = this.child(above, tokens, pages.length * this.pageSize)
+      if (above < 0) break
+      this.#used[above] = time
+      pages.push(above)
     }
     return pages
   }
