@@ -1,4 +1,5 @@
 import type { Device, Tensor } from '../device/device.ts'
+import { dequantizeRows } from '../nn/block-formats/matrix-values.ts'
 import { type LinearWeight, placeLinear } from '../nn/place-linear.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { DecoderSpec, LayerSpec, NormSpec } from './decoder-spec.ts'
@@ -138,7 +139,7 @@ class WeightLoader {
 
   async #table(name: string): Promise<Tensor> {
     const { rows, cols } = this.#checkpoint.matrixInfo(name)
-    return this.#own(this.#device.tensor(await this.#checkpoint.vector(name), [rows, cols]))
+    return this.#own(this.#device.tensor(dequantizeRows(await this.#checkpoint.matrix(name)), [rows, cols]))
   }
 
   /** Layers that turn alike share their tables. */
