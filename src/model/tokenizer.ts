@@ -9,6 +9,8 @@ export interface Tokenizer {
   readonly vocabSize: number
   readonly bosToken: number | null
   readonly eosTokens: readonly number[]
+  /** the tokenizer as an object of tokenizer.json, for export; absent where there is none */
+  readonly definition?: unknown
   /** `special` (true): adds the tokens that the model expects around a text, such as the begin token */
   encode(text: string, options?: { readonly special?: boolean }): number[]
   /** `skipSpecial` (true) leaves special tokens out; bytes that make no character yet become U+FFFD */

@@ -1,0 +1,61 @@
+import type { WeightDType } from '../../nn/weight-data.ts'
+import { FoveaError } from '../../tile/index.ts'
+import type { Checkpoint } from '../checkpoint.ts'
+import type { DecoderSpec } from '../decoder-spec.ts'
+import { fnv1a64 } from '../files/fingerprint.ts'
+import type { TensorTable } from '../files/tensor-table.ts'
+import type { Tokenizer } from '../tokenizer.ts'
+import { type FileNames, locateWeights, type WeightLocation } from './locate-weights.ts'
+import { readMatrix, readVector } from './read-weight.ts'
+
+/**
+ * The checkpoint of a table of tensors whose names and specification are known. All weights are looked up at once, none
+ * is read. Closing it closes the table.
+ *
+ * Throws `format`: what `locateWeights` throws; a tokenizer with more tokens than the embedding has rows.
+ */
+export async function checkpointOver(
+  source: string,
+  table: TensorTable,
+  spec: DecoderSpec,
+  tokenizer: Tokenizer,
+  names: FileNames,
+): Promise<Checkpoint> {
+  const located = locateWeights(table, spec, names)
+  if (tokenizer.vocabSize > spec.vocabSize)
+    throw new FoveaError(
+      'format',
+      'openCheckpoint',
+      `${source}: the tokenizer has ${tokenizer.vocabSize} tokens, the embedding ${spec.vocabSize} rows`,
+    )
+  const entries = new Set([...located.values()].map((location) => location.entry))
+  const find = (where: string, name: string, axes: number): WeightLocation => {
+    const location = located.get(name)
+    if (location?.shape.length === axes) return location
+    const kind = axes === 2 ? 'matrix' : 'vector'
+    throw new FoveaError('format', where, `${source}: ${spec.architecture} has no ${kind} ${name}`)
+  }
+  return {
+    source,
+    spec,
+    tokenizer,
+    fingerprint: `${await table.fingerprint()}-${specHash(spec)}`,
+    byteLength: [...entries].reduce((sum, entry) => sum + entry.byteLength, 0),
+    has: (name) => located.has(name),
+    matrixInfo(name) {
+      const { entry, shape } = find('matrixInfo', name, 2)
+      // a weight's dtype is checked when it is located
+      return { dtype: entry.dtype as WeightDType, rows: shape[0] ?? 0, cols: shape[1] ?? 0 }
+    },
+    matrix: async (name) => readMatrix(find('matrix', name, 2)),
+    vector: async (name) => readVector(find('vector', name, 1)),
+    close: () => table.close(),
+  }
+}
+
+/** Keys in a cache depend on what the specification says, such as the rotary factors chosen for a context. */
+function specHash(spec: DecoderSpec): string {
+  const hash = fnv1a64()
+  hash.add(new TextEncoder().encode(JSON.stringify(spec)))
+  return hash.digest()
+}

@@ -1,0 +1,86 @@
+import { FoveaError } from '../../tile/index.ts'
+
+/**
+ * The fields of a configuration, read with their types. What is missing (absent or null) takes the fallback, or throws
+ * when there is none; everything thrown is `format`, naming file, field and what was found there.
+ */
+export interface ConfigFields {
+  readonly file: string
+  /** is it there and not null? */
+  has(name: string): boolean
+  /** is it there, be it null? */
+  states(name: string): boolean
+  /** a whole number, at least 1 */
+  size(name: string, fallback?: number): number
+  /** a whole number from 0, null when missing */
+  token(name: string): number | null
+  /** a finite number, above zero */
+  positive(name: string, fallback?: number): number
+  flag(name: string, fallback: boolean): boolean
+  text(name: string, fallback?: string): string
+  list(name: string): readonly unknown[] | null
+  /** numbers above zero, `length` of them */
+  numbers(name: string, length: number): readonly number[]
+  /** a nested object, null when missing */
+  section(name: string): ConfigFields | null
+  fault(name: string, message: string): FoveaError
+}
+
+/** `label` gives the name that the file has for a field (the GGUF reader renames), `path` goes before it. */
+export function configFields(
+  file: string,
+  values: Readonly<Record<string, unknown>>,
+  label: (name: string) => string = (name) => name,
+): ConfigFields {
+  const fault = (name: string, message: string) =>
+    new FoveaError('format', 'openCheckpoint', `${file}: ${label(name)} ${message}`)
+  const found = (name: string) => (Object.hasOwn(values, name) ? (values[name] ?? undefined) : undefined)
+
+  function read<T>(name: string, fallback: T | undefined, wanted: string, is: (value: unknown) => value is T): T {
+    const value = found(name)
+    if (value === undefined) {
+      if (fallback !== undefined) return fallback
+      throw fault(name, `is missing, it must be ${wanted}`)
+    }
+    if (!is(value)) throw fault(name, `must be ${wanted}, got ${shown(value)}`)
+    return value
+  }
+
+  return {
+    file,
+    has: (name) => found(name) !== undefined,
+    states: (name) => Object.hasOwn(values, name),
+    size: (name, fallback) => read(name, fallback, 'a whole number from 1', isSize),
+    token: (name) => (found(name) === undefined ? null : read(name, undefined, 'a token id', isToken)),
+    positive: (name, fallback) => read(name, fallback, 'a number above 0', isPositive),
+    flag: (name, fallback) => read(name, fallback, 'true or false', (value) => typeof value === 'boolean'),
+    text: (name, fallback) => read(name, fallback, 'a string', (value) => typeof value === 'string'),
+    list: (name) => (found(name) === undefined ? null : read(name, undefined, 'a list', isList)),
+    numbers(name, length) {
+      const list = read(name, undefined, `a list of ${length} numbers`, isList)
+      if (list.length !== length) throw fault(name, `must have ${length} numbers, got ${list.length}`)
+      const wrong = list.findIndex((value) => !isPositive(value))
+      if (wrong >= 0) throw fault(`${name}[${wrong}]`, `must be a number above 0, got ${shown(list[wrong])}`)
+      return list as number[]
+    },
+    section(name) {
+      if (found(name) === undefined) return null
+      const nested = read(name, undefined, 'an object', isRecord)
+      return configFields(file, nested, (inner) => label(`${name}.${inner}`))
+    },
+    fault,
+  }
+}
+
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+const isList = (value: unknown): value is readonly unknown[] => Array.isArray(value)
+const isPositive = (value: unknown): value is number => typeof value === 'number' && value > 0 && Number.isFinite(value)
+const isSize = (value: unknown): value is number => isPositive(value) && Number.isSafeInteger(value)
+const isToken = (value: unknown): value is number => value === 0 || isSize(value)
+
+/** A value as an error prints it: JSON, cut short. */
+export function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value)
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text
+}

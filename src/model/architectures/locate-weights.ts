@@ -1,0 +1,80 @@
+import { FoveaError } from '../../tile/index.ts'
+import type { DecoderSpec } from '../decoder-spec.ts'
+import { isWeightDType, type TensorEntry, type TensorTable } from '../files/tensor-table.ts'
+import type { Architecture, FileWeight, RowsOfTensor } from './architecture.ts'
+import { weightShapes } from './weight-shapes.ts'
+
+/** Where one of our weights lies in a file. */
+export interface WeightLocation {
+  readonly entry: TensorEntry
+  /** ours: [outputs, inputs] or [n] */
+  readonly shape: readonly number[]
+  /** which rows of the tensor are ours, null for all as they lie */
+  readonly part: RowsOfTensor | null
+  readonly transposed: boolean
+}
+
+/** The names of a file: what its architecture calls a weight, and what stands before and after it. */
+export interface FileNames {
+  readonly names: Architecture['weights']['names']
+  readonly prefix: string
+  /** of the head, without `.weight` */
+  readonly head: string
+}
+
+/**
+ * Finds every weight that the specification asks for, and checks that it is there with the shape that it must have.
+ *
+ * Throws `format` naming file and tensor: missing, of the wrong shape, of a dtype that no weight has.
+ */
+export function locateWeights(
+  table: TensorTable,
+  spec: DecoderSpec,
+  names: FileNames,
+): ReadonlyMap<string, WeightLocation> {
+  const located = new Map<string, WeightLocation>()
+  for (const [name, shape] of weightShapes(spec)) located.set(name, locate(table, spec, names, name, shape))
+  return located
+}
+
+/** The prefix and the head that a file of an architecture has, of those that it may have. */
+export function fileNamesOf(table: TensorTable, { weights }: Architecture): FileNames {
+  const embedding = tensorName(weights.names.tokenEmbedding ?? '')
+  const prefix =
+    weights.prefixes.find((candidate) => table.has(`${candidate}${embedding}.weight`)) ?? weights.prefixes[0]
+  const head = weights.head.find((candidate) => table.has(`${candidate}.weight`)) ?? weights.head[0]
+  return { names: weights.names, prefix: prefix ?? '', head: head ?? '' }
+}
+
+function locate(
+  table: TensorTable,
+  spec: DecoderSpec,
+  { names, prefix, head }: FileNames,
+  name: string,
+  shape: readonly number[],
+): WeightLocation {
+  const base = name.replace(/\.bias$/, '')
+  const suffix = base === name ? '.weight' : '.bias'
+  const index = /^layers\.(\d+)/.exec(base)?.[1]
+  const known = names[base.replace(/^layers\.\d+/, 'layers.N')]
+  const fault = (message: string) => new FoveaError('format', 'openCheckpoint', `${table.source}: ${message}`)
+  if (known === undefined && base !== 'lmHead') throw fault(`${spec.architecture} has no tensor for ${name}`)
+  const inFile = known === undefined ? head : `${prefix}${tensorName(known).replace('N', index ?? '')}`
+
+  const layer = index === undefined ? undefined : spec.layers[Number(index)]
+  const part = (typeof known === 'object' && layer && known.part?.(layer)) || null
+  const transposed = typeof known === 'object' && known.transposed === true && shape.length === 2
+  const stored = part ? [part.rows, ...shape.slice(1)] : shape
+  const expected = transposed ? stored.toReversed() : stored
+
+  if (!table.has(`${inFile}${suffix}`)) throw fault(`the tensor ${inFile}${suffix} is missing`)
+  const entry = table.get(`${inFile}${suffix}`)
+  if (entry.shape.length !== expected.length || entry.shape.some((size, axis) => size !== expected[axis]))
+    throw fault(`${entry.name} must be [${expected.join(', ')}], got [${entry.shape.join(', ')}]`)
+  if (!isWeightDType(entry.dtype)) throw fault(`${entry.name} is ${entry.dtype}, which is no dtype of a weight`)
+  return { entry, shape, part, transposed }
+}
+
+function tensorName(weight: FileWeight): string {
+  return typeof weight === 'string' ? weight : weight.tensor
+}

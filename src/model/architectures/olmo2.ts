@@ -1,0 +1,43 @@
+import type { LayerSpec } from '../decoder-spec.ts'
+import type { Architecture } from './architecture.ts'
+import {
+  gatedMlp,
+  namedLikeLlama,
+  plainAttention,
+  plainDecoder,
+  readHeads,
+  readSizes,
+  rmsNorm,
+} from './plain-decoder.ts'
+import { readRope } from './read-rope.ts'
+
+/**
+ * OLMo 2: norms only after attention and MLP, before they are added; queries and keys are normalised over all heads at
+ * once.
+ *
+ * OLMo Team: 2 OLMo 2 Furious, 2025, arXiv 2501.00656.
+ */
+export const olmo2: Architecture = {
+  name: 'olmo2',
+  modelTypes: ['olmo2'],
+  ggufName: 'olmo2',
+  spec(config, options) {
+    const sizes = readSizes(config, options)
+    const heads = readHeads(config, sizes.hiddenSize)
+    const rope = readRope(config, { ...heads, ...sizes, options })
+    const bias = config.flag('attention_bias', false)
+    const norm = rmsNorm(config)
+    const qkNorm = { norm, over: 'all' } as const
+    const layer: LayerSpec = {
+      attention: plainAttention(heads, rope, { qkNorm, qkvBias: bias, outputBias: bias }),
+      mlp: gatedMlp(config),
+      norms: { beforeAttention: null, afterAttention: norm, beforeMlp: null, afterMlp: norm },
+      parallel: false,
+    }
+    return plainDecoder('olmo2', sizes, () => layer, norm, { tied: config.flag('tie_word_embeddings', false) })
+  },
+  weights: namedLikeLlama({
+    'layers.N.norms.afterAttention': 'layers.N.post_attention_layernorm',
+    'layers.N.norms.afterMlp': 'layers.N.post_feedforward_layernorm',
+  }),
+}

@@ -1,0 +1,40 @@
+import type { Architecture } from './architecture.ts'
+import { rowsFrom } from './fused-rows.ts'
+import { readWindow } from './layer-types.ts'
+import {
+  gatedMlp,
+  namedLikeLlama,
+  plainAttention,
+  plainDecoder,
+  preNormLayer,
+  readHeads,
+  readSizes,
+  rmsNorm,
+} from './plain-decoder.ts'
+import { readRope } from './read-rope.ts'
+
+/**
+ * Phi-3 and Phi-4-mini: Llama with queries, keys and values in one matrix and gate and up in another, a sliding window
+ * where the configuration has one, longrope (older configurations call it "su" or "yarn").
+ *
+ * Abdin et al.: Phi-3 Technical Report, 2024, arXiv 2404.14219.
+ */
+export const phi3: Architecture = {
+  name: 'phi3',
+  modelTypes: ['phi3'],
+  ggufName: 'phi3',
+  spec(config, options) {
+    const sizes = readSizes(config, options, { maxPositions: 4096 })
+    const heads = readHeads(config, sizes.hiddenSize)
+    const aliases = { su: 'longrope', yarn: 'longrope' }
+    const rope = readRope(config, { ...heads, ...sizes, options, aliases })
+    const norm = rmsNorm(config)
+    const attention = plainAttention(heads, rope, { window: readWindow(config, null) })
+    const layer = preNormLayer(attention, gatedMlp(config), norm)
+    return plainDecoder('phi3', sizes, () => layer, norm, { tied: config.flag('tie_word_embeddings', false) })
+  },
+  weights: namedLikeLlama({
+    ...rowsFrom('layers.N.self_attn.qkv_proj', 'attention'),
+    ...rowsFrom('layers.N.mlp.gate_up_proj', 'mlp'),
+  }),
+}

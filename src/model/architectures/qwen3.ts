@@ -1,0 +1,45 @@
+import type { Architecture } from './architecture.ts'
+import {
+  gatedMlp,
+  namedLikeLlama,
+  plainAttention,
+  plainDecoder,
+  preNormLayer,
+  readHeads,
+  readSizes,
+  rmsNorm,
+} from './plain-decoder.ts'
+import { qwenWindows } from './qwen2.ts'
+import { readRope } from './read-rope.ts'
+
+/**
+ * Qwen 3: queries and keys are normalised head by head before rope, heads of 128 whatever the hidden size, no biases
+ * unless `attention_bias`.
+ *
+ * Yang et al.: Qwen3 Technical Report, 2025, arXiv 2505.09388.
+ */
+export const qwen3: Architecture = {
+  name: 'qwen3',
+  modelTypes: ['qwen3'],
+  ggufName: 'qwen3',
+  spec(config, options) {
+    const sizes = readSizes(config, options, { maxPositions: 32_768 })
+    const heads = readHeads(config, sizes.hiddenSize, { headDim: 128 })
+    const rope = readRope(config, { ...heads, ...sizes, options })
+    const bias = config.flag('attention_bias', false)
+    const norm = rmsNorm(config)
+    const mlp = gatedMlp(config)
+    const windows = qwenWindows(config, sizes.numLayers)
+    const layer = (index: number) => {
+      const attention = plainAttention(heads, rope, {
+        qkNorm: { norm, over: 'head' },
+        qkvBias: bias,
+        outputBias: bias,
+        window: windows[index] ?? null,
+      })
+      return preNormLayer(attention, mlp, norm)
+    }
+    return plainDecoder('qwen3', sizes, layer, norm, { tied: config.flag('tie_word_embeddings', false) })
+  },
+  weights: namedLikeLlama(),
+}

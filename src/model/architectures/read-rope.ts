@@ -1,0 +1,112 @@
+import type { RopeSpec } from '../decoder-spec.ts'
+import { defaultRope } from '../rope/default-rope.ts'
+import { dynamicRope } from '../rope/dynamic-rope.ts'
+import { linearRope } from '../rope/linear-rope.ts'
+import { llama3Rope } from '../rope/llama3-rope.ts'
+import { longRope } from '../rope/long-rope.ts'
+import type { RopeBase, RopeFrequencies } from '../rope/rope-scaling.ts'
+import { yarnRope } from '../rope/yarn-rope.ts'
+import type { SpecOptions } from './architecture.ts'
+import type { ConfigFields } from './config-fields.ts'
+
+export interface RopeRequest {
+  readonly headDim: number
+  readonly maxPositions: number
+  readonly options: SpecOptions
+  /** of `rope_parameters` that hold one object per type of layer */
+  readonly layerType?: string
+  /** what the architecture takes where the configuration says nothing */
+  readonly defaults?: { readonly theta?: number; readonly partial?: number }
+  /** rope types that are older names of others */
+  readonly aliases?: Readonly<Record<string, string>>
+}
+
+/**
+ * Rotary positions from a configuration: `rope_parameters` { rope_type, rope_theta, ... }, possibly one object per type of
+ * layer, or the older `rope_theta` with `rope_scaling` { type or rope_type, ... }.
+ *
+ * Throws `format` naming the field: an unknown type, a missing or wrong number, lists of the wrong length, a rotary part
+ * of a head that is no even number of elements.
+ */
+export function readRope(config: ConfigFields, request: RopeRequest): RopeSpec {
+  const { headDim, defaults = {} } = request
+  const whole = config.section('rope_parameters')
+  const parameters = (request.layerType && whole?.section(request.layerType)) || whole
+  const theta = (parameters?.has('rope_theta') ? parameters : config).positive('rope_theta', defaults.theta ?? 10_000)
+  const partialFrom = parameters?.has('partial_rotary_factor') ? parameters : config
+  const partial = partialFrom.positive('partial_rotary_factor', defaults.partial ?? 1)
+  const rotaryDim = Math.trunc(headDim * partial)
+  if (rotaryDim < 2 || rotaryDim % 2 !== 0 || rotaryDim > headDim)
+    throw partialFrom.fault(
+      'partial_rotary_factor',
+      `${partial} of heads of ${headDim} turns ${rotaryDim} elements, which must be an even number`,
+    )
+  const scaling = parameters ?? config.section('rope_scaling')
+  const frequencies = scaled(config, scaling, { rotaryDim, theta }, request)
+  return { rotaryDim, interleaved: false, ...frequencies }
+}
+
+function scaled(
+  config: ConfigFields,
+  scaling: ConfigFields | null,
+  base: RopeBase,
+  { maxPositions, options, aliases = {} }: RopeRequest,
+): RopeFrequencies {
+  if (!scaling) return defaultRope(base)
+  const field = scaling.has('rope_type') ? 'rope_type' : 'type'
+  const named = scaling.text(field, 'default')
+  const contextLength = options.contextLength ?? maxPositions
+  // the older place is the configuration itself, and there it also says how much longer the context has become
+  const original = (fallback?: number) => {
+    const from = scaling.has('original_max_position_embeddings') ? scaling : config
+    return from.size('original_max_position_embeddings', fallback)
+  }
+  const optional = (name: string) => (scaling.has(name) ? scaling.positive(name) : null)
+  switch (aliases[named] ?? named) {
+    case 'default':
+      return defaultRope(base)
+    case 'linear':
+      return linearRope(base, { factor: scaling.positive('factor') })
+    case 'dynamic':
+      return dynamicRope(base, {
+        factor: scaling.positive('factor'),
+        originalMaxPositions: original(maxPositions),
+        contextLength,
+      })
+    case 'llama3':
+      return llama3Rope(base, {
+        factor: scaling.positive('factor'),
+        lowFreqFactor: scaling.positive('low_freq_factor'),
+        highFreqFactor: scaling.positive('high_freq_factor'),
+        originalMaxPositions: original(),
+      })
+    case 'yarn':
+      return yarnRope(base, {
+        factor: scaling.positive('factor', maxPositions / original(maxPositions)),
+        originalMaxPositions: original(maxPositions),
+        betaFast: scaling.positive('beta_fast', 32),
+        betaSlow: scaling.positive('beta_slow', 1),
+        truncate: scaling.flag('truncate', true),
+        attentionFactor: optional('attention_factor'),
+        mscale: optional('mscale'),
+        mscaleAllDim: optional('mscale_all_dim'),
+      })
+    case 'longrope': {
+      const pairs = base.rotaryDim / 2
+      const growth = maxPositions / original(maxPositions)
+      return longRope(base, {
+        shortFactor: scaling.numbers('short_factor', pairs),
+        longFactor: scaling.numbers('long_factor', pairs),
+        originalMaxPositions: original(maxPositions),
+        contextLength,
+        factor: config.has('original_max_position_embeddings') ? growth : scaling.positive('factor', growth),
+        attentionFactor: optional('attention_factor'),
+      })
+    }
+    default:
+      throw scaling.fault(
+        field,
+        `is the unknown type "${named}"; known are default, linear, dynamic, llama3, yarn and longrope`,
+      )
+  }
+}

@@ -1,0 +1,49 @@
+import type { DecoderSpec, LayerSpec, NormSpec } from '../decoder-spec.ts'
+
+/**
+ * All weights that a specification asks for, by their names of checkpoint.ts: [outputs, inputs] of a matrix, [n] of a
+ * vector. The head is among them unless it is tied.
+ */
+export function weightShapes(spec: DecoderSpec): ReadonlyMap<string, readonly number[]> {
+  const shapes = new Map<string, readonly number[]>()
+  const { hiddenSize: C, vocabSize: V } = spec
+  const linear = (name: string, rows: number, cols: number, bias: boolean) => {
+    shapes.set(name, [rows, cols])
+    if (bias) shapes.set(`${name}.bias`, [rows])
+  }
+  const norm = (name: string, of: NormSpec | null, size: number) => {
+    if (!of) return
+    shapes.set(name, [size])
+    if (of.bias) shapes.set(`${name}.bias`, [size])
+  }
+  shapes.set('tokenEmbedding', [V, C])
+  if (spec.embedding.learnedPositions) shapes.set('positionEmbedding', [spec.maxPositions, C])
+  spec.layers.forEach((layer, index) => {
+    layerShapes(`layers.${index}`, layer, C, linear, norm)
+  })
+  norm('finalNorm', spec.finalNorm, C)
+  if (!spec.logits.tied) linear('lmHead', V, C, spec.logits.bias)
+  return shapes
+}
+
+function layerShapes(
+  prefix: string,
+  { attention, mlp, norms }: LayerSpec,
+  C: number,
+  linear: (name: string, rows: number, cols: number, bias: boolean) => void,
+  norm: (name: string, of: NormSpec | null, size: number) => void,
+): void {
+  const { numHeads, numKvHeads, headDim, qkNorm, qkvBias, outputBias } = attention
+  linear(`${prefix}.attention.query`, numHeads * headDim, C, qkvBias)
+  linear(`${prefix}.attention.key`, numKvHeads * headDim, C, qkvBias)
+  linear(`${prefix}.attention.value`, numKvHeads * headDim, C, qkvBias)
+  linear(`${prefix}.attention.output`, C, numHeads * headDim, outputBias)
+  if (qkNorm) {
+    norm(`${prefix}.attention.queryNorm`, qkNorm.norm, qkNorm.over === 'all' ? numHeads * headDim : headDim)
+    norm(`${prefix}.attention.keyNorm`, qkNorm.norm, qkNorm.over === 'all' ? numKvHeads * headDim : headDim)
+  }
+  if (mlp.gated) linear(`${prefix}.mlp.gate`, mlp.size, C, mlp.bias)
+  linear(`${prefix}.mlp.up`, mlp.size, C, mlp.bias)
+  linear(`${prefix}.mlp.down`, C, mlp.size, mlp.bias)
+  for (const [name, of] of Object.entries(norms)) norm(`${prefix}.norms.${name}`, of, C)
+}

@@ -1,0 +1,58 @@
+import { FoveaError } from '../tile/index.ts'
+import type { SpecOptions } from './architectures/architecture.ts'
+import { checkpointOver } from './architectures/checkpoint-over.ts'
+import { shown } from './architectures/config-fields.ts'
+import { findArchitecture } from './architectures/find-architecture.ts'
+import { ggufConfig, type RopeFactors, withoutNormOffsets } from './architectures/gguf-config.ts'
+import { ggufNames } from './architectures/gguf-names.ts'
+import { mistral } from './architectures/mistral.ts'
+import { readVector } from './architectures/read-weight.ts'
+import type { Checkpoint } from './checkpoint.ts'
+import type { ByteSource } from './files/byte-source.ts'
+import { type GgufTable, openGguf } from './files/gguf.ts'
+import { ggufTokenizer } from './tokenizers/gguf-tokenizer.ts'
+
+/**
+ * Opens a GGUF file: specification from its metadata, weights under llama.cpp's names, tokenizer and chat template from
+ * `tokenizer.*`. The source is taken over: closing the checkpoint closes it, and so does a failure.
+ *
+ * Throws `format` naming file and key or tensor.
+ */
+export async function openGgufCheckpoint(source: ByteSource, options: SpecOptions): Promise<Checkpoint> {
+  const table = await openGguf(source)
+  try {
+    const architecture = ggufArchitecture(table)
+    const config = ggufConfig(table, architecture, await readFactors(table))
+    const spec = withoutNormOffsets(architecture.spec(config, options))
+    const tokenizer = ggufTokenizer(table, spec)
+    return await checkpointOver(source.name, table, spec, tokenizer, ggufNames(table, spec))
+  } catch (error) {
+    await table.close()
+    throw error
+  }
+}
+
+/** llama.cpp writes Mistral as Llama; one that has a window is Mistral here. */
+function ggufArchitecture(table: GgufTable) {
+  const name = table.metadata.get('general.architecture')
+  if (typeof name !== 'string')
+    throw new FoveaError(
+      'format',
+      'openCheckpoint',
+      `${table.source}: general.architecture must be a string, got ${shown(name)}`,
+    )
+  const found = findArchitecture(table.source, 'general.architecture', name)
+  return found.name === 'llama' && table.metadata.get('llama.attention.sliding_window') ? mistral : found
+}
+
+async function readFactors(table: GgufTable): Promise<RopeFactors> {
+  const read = async (name: string) => {
+    if (!table.has(name)) return undefined
+    const entry = table.get(name)
+    return [...(await readVector({ entry, shape: entry.shape, part: null, transposed: false }))]
+  }
+  const [all, short, long] = await Promise.all(
+    ['rope_freqs.weight', 'rope_factors_short.weight', 'rope_factors_long.weight'].map(read),
+  )
+  return { ...(all && { all }), ...(short && { short }), ...(long && { long }) }
+}

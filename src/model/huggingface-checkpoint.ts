@@ -1,0 +1,68 @@
+import { FoveaError } from '../tile/index.ts'
+import type { SpecOptions } from './architectures/architecture.ts'
+import { checkpointOver } from './architectures/checkpoint-over.ts'
+import { type ConfigFields, configFields } from './architectures/config-fields.ts'
+import { findArchitecture } from './architectures/find-architecture.ts'
+import { fileNamesOf } from './architectures/locate-weights.ts'
+import { tokenList } from './architectures/plain-decoder.ts'
+import type { Checkpoint } from './checkpoint.ts'
+import type { DecoderSpec } from './decoder-spec.ts'
+import { openSafetensors } from './files/safetensors.ts'
+import { openShardedSafetensors } from './files/sharded-safetensors.ts'
+import type { TensorTable } from './files/tensor-table.ts'
+import { type ModelFiles, readObject } from './model-files.ts'
+import { tokenizerFiles } from './tokenizers/tokenizer-files.ts'
+
+const single = 'model.safetensors'
+const index = 'model.safetensors.index.json'
+
+/**
+ * Opens a model as Hugging Face lays it out: config.json, generation_config.json (tokens that end a text), tokenizer.json,
+ * tokenizer_config.json, chat_template.jinja, and model.safetensors or its index and shards. Without tokenizer.json the
+ * tokenizer refuses to encode.
+ *
+ * Throws `format` naming file and field or tensor.
+ */
+export async function openHuggingFace(files: ModelFiles, options: SpecOptions): Promise<Checkpoint> {
+  const config = await readFields(files, 'config.json')
+  if (!config) throw new FoveaError('format', 'openCheckpoint', `${files.name} has no config.json`)
+  const architecture = findArchitecture(config.file, 'model_type', config.text('model_type'))
+  const stated = architecture.spec(config, options)
+  const spec = withGenerationTokens(stated, await readFields(files, 'generation_config.json'))
+  const tokenizer = await tokenizerFiles(files, spec)
+  const table = await openTable(files)
+  try {
+    return await checkpointOver(files.name, table, spec, tokenizer, fileNamesOf(table, architecture))
+  } catch (error) {
+    await table.close()
+    throw error
+  }
+}
+
+/** The tokens that end a generation, where generation_config.json has a longer list than config.json. */
+function withGenerationTokens(spec: DecoderSpec, generation: ConfigFields | null): DecoderSpec {
+  const eosTokens = generation ? tokenList(generation, 'eos_token_id') : []
+  return eosTokens.length > 0 ? { ...spec, eosTokens } : spec
+}
+
+async function openTable(files: ModelFiles): Promise<TensorTable> {
+  const whole = await files.open(single)
+  if (whole) return openSafetensors(whole)
+  const shards = await files.open(index)
+  if (!shards)
+    throw new FoveaError(
+      'format',
+      'openCheckpoint',
+      `${files.name} has neither ${single} nor ${index}; no other is read`,
+    )
+  return openShardedSafetensors(shards, async (fileName) => {
+    const shard = await files.open(fileName)
+    if (shard) return shard
+    throw new FoveaError('format', 'openCheckpoint', `${files.name}: ${index} names ${fileName}, which is missing`)
+  })
+}
+
+async function readFields(files: ModelFiles, fileName: string): Promise<ConfigFields | null> {
+  const values = await readObject(files, fileName)
+  return values && configFields(`${files.name}/${fileName}`, values)
+}

@@ -1,0 +1,89 @@
+/** How byte-level tokenizers cut a text before merging, by the names of `tokenizer.ggml.pre`, as llama.cpp has them. */
+export interface GgufPreTokenizer {
+  /** a tokenizer.json's `pre_tokenizer` */
+  readonly preTokenizer: unknown
+  /** is a piece that is a token taken whole, without merging? */
+  readonly ignoreMerges: boolean
+  /** does a text begin with the begin token, where the file does not say? */
+  readonly addBos: boolean | null
+}
+
+const contractions = "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
+const rest = '\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+'
+const gpt2 = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
+/** letters with what joins them, numbers of up to `digits` digits, signs, white space: GPT-4's and those after it */
+const gpt4 = (digits: string) =>
+  `${contractions}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|${rest}`
+const upper = '[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]'
+const lower = '[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]'
+/** the same with words cut where small letters are followed by capitals */
+const byCase = (ending: string, digits: string) =>
+  `[^\\r\\n\\p{L}\\p{N}]?${upper}*${lower}+${ending}|[^\\r\\n\\p{L}\\p{N}]?${upper}+${lower}*${ending}` +
+  `|\\p{N}${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|${rest}`
+
+const byteLevel = (useRegex: boolean) => ({ type: 'ByteLevel', add_prefix_space: false, use_regex: useRegex })
+const split = (regex: string) => ({ type: 'Split', pattern: { Regex: regex }, behavior: 'Isolated', invert: false })
+const splits = (...regexes: string[]) => ({
+  type: 'Sequence',
+  pretokenizers: [...regexes.map(split), byteLevel(false)],
+})
+const digitsApart = {
+  type: 'Sequence',
+  pretokenizers: [{ type: 'Digits', individual_digits: true }, byteLevel(true)],
+}
+
+const families: readonly (GgufPreTokenizer & { readonly names: readonly string[] })[] = [
+  {
+    names: ['gpt-2', 'gpt2', 'phi-2', 'mpt', 'olmo', 'jais', 'trillion', 'exaone4'],
+    preTokenizer: byteLevel(true),
+    ignoreMerges: false,
+    addBos: null,
+  },
+  {
+    names: ['smollm', 'starcoder', 'refact', 'command-r', 'codeshell', 'exaone', 'minerva-7b'],
+    preTokenizer: digitsApart,
+    ignoreMerges: false,
+    addBos: null,
+  },
+  {
+    names: ['llama3', 'llama-v3', 'llama-bpe', 'falcon3', 'pixtral'],
+    preTokenizer: splits(gpt4('{1,3}')),
+    ignoreMerges: true,
+    addBos: true,
+  },
+  {
+    names: ['dbrx', 'smaug-bpe', 'chatglm-bpe', 'glm4'],
+    preTokenizer: splits(gpt4('{1,3}')),
+    ignoreMerges: false,
+    addBos: null,
+  },
+  {
+    names: ['qwen2', 'deepseek-r1-qwen', 'stablelm2', 'hunyuan'],
+    preTokenizer: splits(gpt4('')),
+    ignoreMerges: false,
+    addBos: null,
+  },
+  {
+    names: ['gpt-4o', 'llama4'],
+    preTokenizer: splits(byCase(`${contractions}?`, '{1,3}')),
+    ignoreMerges: false,
+    addBos: null,
+  },
+  { names: ['tekken'], preTokenizer: splits(byCase('', '')), ignoreMerges: true, addBos: true },
+  {
+    names: ['default'],
+    preTokenizer: splits('[\\p{P}\\$\\+<=>\\^~\\|]+', gpt2, '\\p{N}+', '[0-9][0-9][0-9]'),
+    ignoreMerges: false,
+    addBos: null,
+  },
+]
+
+/** The one of a name; undefined when it is unknown. */
+export function ggufPreTokenizer(name: string): GgufPreTokenizer | undefined {
+  return families.find(({ names }) => names.includes(name))
+}
+
+/** All names that are known, for errors. */
+export function ggufPreTokenizerNames(): readonly string[] {
+  return families.flatMap(({ names }) => names)
+}
