@@ -114,6 +114,7 @@ export async function urlSource(
     size,
     async read(offset, length) {
       checkRange(name, size, offset, length)
+      if (length === 0) return new Uint8Array()
       if (offset + length <= start.byteLength) return start.subarray(offset, offset + length)
       const response = await range(offset, length)
       if (response.status !== 206)
