@@ -1,0 +1,22 @@
+export { type ConfigFields, configFields } from './architectures/config-fields.ts'
+export { architectures } from './architectures/find-architecture.ts'
+export { weightShapes } from './architectures/weight-shapes.ts'
+export type { Checkpoint } from './checkpoint.ts'
+export type {
+  ArchitectureName,
+  AttentionSpec,
+  DecoderSpec,
+  LayerSpec,
+  MlpSpec,
+  NormSpec,
+  RopeSpec,
+} from './decoder-spec.ts'
+export { type ByteSource, blobSource, bytesSource, openFile, urlSource } from './files/byte-source.ts'
+export { type GgufTable, openGguf } from './files/gguf.ts'
+export { openSafetensors } from './files/safetensors.ts'
+export type { TensorDType, TensorEntry, TensorTable } from './files/tensor-table.ts'
+export { type GgufTypedValue, writeGguf } from './files/write-gguf.ts'
+export { type TensorToWrite, writeSafetensors } from './files/write-safetensors.ts'
+export { type DownloadOptions, type DownloadProgress, downloadModel } from './hub.ts'
+export { type CheckpointOptions, openCheckpoint, openCheckpointFromSources } from './open-checkpoint.ts'
+export type { ChatMessage, Tokenizer } from './tokenizer.ts'
