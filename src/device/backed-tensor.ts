@@ -73,17 +73,10 @@ export class BackedTensor<Block extends MemoryBlock> implements Tensor {
   }
 
   async read(): Promise<TensorData> {
-    this.#assertAlive('tensor.read')
-    this.#assertNotRecording('tensor.read')
-    if (this.size === 0) {
-      await this.#backend.sync('tensor.read')
-      return readableArray(this.dtype, 0)
-    }
-    const width = storageBytes[this.dtype]
-    const count = lastIndex(this) - this.offset + 1
-    const bytes = await this.#backend.read('tensor.read', this.memory.block, this.offset * width, count * width)
+    const { bytes, count } = await this.#readReach('tensor.read')
+    if (count === 0) return readableArray(this.dtype, 0)
     // a copy where the bytes do not start at a multiple of the element
-    const aligned = bytes.byteOffset % width === 0 ? bytes : bytes.slice()
+    const aligned = bytes.byteOffset % storageBytes[this.dtype] === 0 ? bytes : bytes.slice()
     const stored = storedArray(this.dtype, aligned.buffer, aligned.byteOffset, count)
     const plain = this.dtype !== 'f16' && this.dtype !== 'bf16'
     if (plain && isContiguous(this)) return stored as TensorData
@@ -92,6 +85,17 @@ export class BackedTensor<Block extends MemoryBlock> implements Tensor {
     eachRun({ ...this.#spec(), offset: 0 }, (at, index, length) => {
       if (plain) result.set(stored.subarray(index, index + length), at)
       else for (let i = 0; i < length; i++) result[at + i] = decode(stored[index + i] as number)
+    })
+    return result
+  }
+
+  async readBytes(): Promise<Uint8Array> {
+    const { bytes, count } = await this.#readReach('tensor.readBytes')
+    if (count === 0 || isContiguous(this)) return bytes
+    const width = storageBytes[this.dtype]
+    const result = new Uint8Array(this.size * width)
+    eachRun({ ...this.#spec(), offset: 0 }, (at, index, length) => {
+      result.set(bytes.subarray(index * width, (index + length) * width), at * width)
     })
     return result
   }
@@ -186,6 +190,19 @@ export class BackedTensor<Block extends MemoryBlock> implements Tensor {
     if (this.#disposed) return
     this.#disposed = true
     if (!this.device.disposed) releaseMemory(this.memory)
+  }
+
+  /** A copy of the memory from the first element to the last, in elements and as stored. */
+  async #readReach(where: string): Promise<{ bytes: Uint8Array; count: number }> {
+    this.#assertAlive(where)
+    this.#assertNotRecording(where)
+    if (this.size === 0) {
+      await this.#backend.sync(where)
+      return { bytes: new Uint8Array(), count: 0 }
+    }
+    const width = storageBytes[this.dtype]
+    const count = lastIndex(this) - this.offset + 1
+    return { bytes: await this.#backend.read(where, this.memory.block, this.offset * width, count * width), count }
   }
 
   #spec(): TensorSpec {

@@ -10,7 +10,7 @@ import {
   scalar,
   store,
 } from '../tile/index.ts'
-import type { Device } from './device.ts'
+import type { Device, Tensor } from './device.ts'
 import type { DeviceKind } from './device-info.ts'
 import type { DeviceOptions } from './device-options.ts'
 import { openDevice } from './open-device.ts'
@@ -95,6 +95,16 @@ describe.each(devices)('%s device', (_name, kind, options) => {
     expect([...(await device.zeros([2, 2], 'f16').read())]).toEqual([0, 0, 0, 0])
     expect((await device.empty([0, 4]).read()).length).toBe(0)
     expect((await device.empty([5]).read()).length).toBe(5)
+  })
+
+  it('gives bytes as stored', async () => {
+    const bits = new Uint16Array([0x3c00, 0x7e01, 0x8000, 1, 2, 3])
+    const x = device.tensor(bits, [3, 2], 'f16')
+    const stored = async (tensor: Tensor) => [...new Uint16Array((await tensor.readBytes()).slice().buffer)]
+    expect(await stored(x)).toEqual([...bits])
+    expect(await stored(x.slice(0, 1, 3))).toEqual([0x8000, 1, 2, 3])
+    expect(await stored(x.transpose(0, 1))).toEqual([0x3c00, 0x8000, 2, 0x7e01, 1, 3])
+    expect(await stored(x.slice(0, 1, 1))).toEqual([])
   })
 
   it('views, transposes, slices and reshapes for free', async () => {

@@ -122,6 +122,8 @@ export interface Tensor extends TensorSpec {
 
   /** The elements in row-major order of the shape; f16 and bf16 widened to f32. Rejects with `disposed`, `device`, and errors of earlier kernels. */
   read(): Promise<TensorData>
+  /** The elements in row-major order of the shape, as they are stored: `write` takes them back as an ArrayBuffer, or f16 and bf16 as a Uint16Array. Rejects like `read`. */
+  readBytes(): Promise<Uint8Array>
   /** Replaces the elements, in row-major order of the shape: what `device.tensor` accepts, after the kernels enqueued so far. */
   write(data: HostArray): void
 
