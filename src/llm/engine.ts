@@ -9,6 +9,9 @@ export interface EngineStats {
   readonly promptTokens: number
   readonly cachedTokens: number
   readonly completionTokens: number
+  /** tokens that were proposed, and those of them that proved right */
+  readonly draftTokens: number
+  readonly acceptedTokens: number
   readonly steps: number
   readonly finished: {
     readonly stop: number

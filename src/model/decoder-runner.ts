@@ -85,6 +85,17 @@ export class DecoderRunner {
     step.run()
   }
 
+  /** The logits of a row of the step enqueued last, before any soft cap. */
+  async logitsRow(row: number): Promise<Float32Array> {
+    const { vocabSize } = this.weights.spec
+    const view = this.#buffers.view('logits', [vocabSize], row * vocabSize)
+    try {
+      return (await view.read()) as Float32Array
+    } finally {
+      view.dispose()
+    }
+  }
+
   dispose(): void {
     this.#recorded.dispose()
     this.#buffers.dispose()

@@ -19,7 +19,7 @@ export interface RunnerLimits {
 
 /** What of a cache decides how steps attend to it. */
 export interface CachePlan {
-  readonly layout: PageLayout
+  readonly layout: Pick<PageLayout, 'headDim' | 'pageSize'>
   /** keys that every layer sees at most: the newest `window`, and the first `sinks`; null for all */
   readonly policy: { readonly window: number; readonly sinks: number } | null
   /** most tokens of a sequence */

@@ -1,0 +1,68 @@
+import type { PageFormat } from '../attention/paged/page-pool.ts'
+import type { Device, DeviceKind, DeviceOptions } from '../device/index.ts'
+import { FoveaError } from '../tile/index.ts'
+
+/** How an engine is set up; defaults in parentheses. Everything that decides memory is here. */
+export interface EngineOptions {
+  /** a device of yours, or the kind to open (the best at hand); an engine disposes only what it opened */
+  readonly device?: Device | DeviceKind
+  readonly deviceOptions?: DeviceOptions
+  /** name that the model is listed by (the last part of its path) */
+  readonly name?: string
+  /** most tokens of a prompt and its answer together (the model's positions) */
+  readonly contextLength?: number
+  /** most generations that run at once (8); others wait */
+  readonly maxSequences?: number
+  /** most generations that wait (64) */
+  readonly maxQueue?: number
+  /** tokens that the cache holds in all, shared by all sequences and kept prefixes (the context length) */
+  readonly cacheTokens?: number
+  /** how keys and values are stored (f16 on a GPU that computes in it, else f32) */
+  readonly cacheFormat?: PageFormat
+  /** tokens of a page, 16 to 256 (64) */
+  readonly pageSize?: number
+  /** keep only the newest tokens and the first few: memory no longer grows with the text (all are kept) */
+  readonly cachePolicy?: { readonly window: number; readonly sinks: number } | null
+  /** find prompts' beginnings that were computed before (true) */
+  readonly sharePrefixes?: boolean
+  /** most tokens of a step: prompts are computed in chunks of this many (512) */
+  readonly chunkSize?: number
+  /** propose the tokens that followed the same words earlier in the text, and verify them together (none) */
+  readonly promptLookup?: { readonly tokens: number; readonly match?: number } | null
+}
+
+/** Options with every default filled in, but those that the device decides. */
+export type CheckedEngineOptions = Required<Omit<EngineOptions, 'device' | 'deviceOptions' | 'name' | 'cacheFormat'>> &
+  Pick<EngineOptions, 'cacheFormat'>
+
+/** Throws `argument` in the name of `where` for what is out of range, naming the field. */
+export function checkEngineOptions(where: string, options: EngineOptions, maxPositions: number): CheckedEngineOptions {
+  const whole = (name: string, value: number, least: number, most: number): number => {
+    if (!Number.isSafeInteger(value) || value < least || value > most)
+      throw new FoveaError('argument', where, `${name} must be a whole number from ${least} to ${most}, got ${value}`)
+    return value
+  }
+  const contextLength = whole('contextLength', options.contextLength ?? maxPositions, 2, maxPositions)
+  const pageSize = whole('pageSize', options.pageSize ?? 64, 16, 256)
+  const lookup = options.promptLookup ?? null
+  const policy = options.cachePolicy ?? null
+  if (policy) {
+    whole('cachePolicy.window', policy.window, 1, 2 ** 31 - 1)
+    whole('cachePolicy.sinks', policy.sinks, 0, 2 ** 31 - 1)
+  }
+  return {
+    contextLength,
+    maxSequences: whole('maxSequences', options.maxSequences ?? 8, 1, 256),
+    maxQueue: whole('maxQueue', options.maxQueue ?? 64, 0, 1_000_000),
+    cacheTokens: whole('cacheTokens', options.cacheTokens ?? contextLength, pageSize, 2 ** 31 - 1),
+    pageSize,
+    cachePolicy: policy,
+    sharePrefixes: options.sharePrefixes ?? true,
+    chunkSize: whole('chunkSize', options.chunkSize ?? 512, 1, 65536),
+    promptLookup: lookup && {
+      tokens: whole('promptLookup.tokens', lookup.tokens, 1, 15),
+      match: whole('promptLookup.match', lookup.match ?? 3, 1, 16),
+    },
+    ...(options.cacheFormat && { cacheFormat: options.cacheFormat }),
+  }
+}

@@ -1,0 +1,126 @@
+import type { PageCache } from '../cache/page-cache.ts'
+import type { Checkpoint } from '../model/checkpoint.ts'
+import type { DecoderRunner } from '../model/decoder-runner.ts'
+import type { Tokenizer } from '../model/tokenizer.ts'
+import { FoveaError } from '../tile/index.ts'
+import { ActiveSequence } from './active-sequence.ts'
+import { checkRequest } from './check-request.ts'
+import type { Engine, EngineStats } from './engine.ts'
+import { EngineLoop } from './engine-loop.ts'
+import type { GenerateRequest, Generation } from './generation.ts'
+import { GenerationStream } from './generation-stream.ts'
+import type { EnginePlan, MemoryPlan } from './plan-engine.ts'
+import { promptLookup } from './prompt-lookup.ts'
+import { isPenalised, type TokenSampler } from './token-sampler.ts'
+
+/** What a `LocalEngine` is made of; `release` frees it all. */
+export interface LocalEngineParts {
+  readonly name: string
+  readonly checkpoint: Checkpoint
+  readonly plan: EnginePlan
+  readonly cache: PageCache
+  readonly runner: DecoderRunner
+  readonly sampler: TokenSampler
+  release(): void
+}
+
+/** An engine on a device of this process. Made by `openEngine`. */
+export class LocalEngine implements Engine {
+  readonly name: string
+  readonly tokenizer: Tokenizer
+  readonly contextLength: number
+  /** what was allocated, as it was planned */
+  readonly memory: MemoryPlan
+  /** for saving and restoring prefixes */
+  readonly cache: PageCache
+  readonly checkpoint: Checkpoint
+  readonly #parts: LocalEngineParts
+  readonly #loop: EngineLoop
+  #generations = 0
+  #closing: Promise<void> | null = null
+
+  constructor(parts: LocalEngineParts) {
+    const { checkpoint, plan, cache, runner, sampler } = parts
+    const { options } = plan
+    const lookup = options.promptLookup
+    this.#parts = parts
+    this.name = parts.name
+    this.tokenizer = checkpoint.tokenizer
+    this.contextLength = options.contextLength
+    this.memory = plan.memory
+    this.cache = cache
+    this.checkpoint = checkpoint
+    this.#loop = new EngineLoop({
+      runner,
+      cache,
+      sampler,
+      endTokens: new Set([...checkpoint.spec.eosTokens, ...checkpoint.tokenizer.eosTokens]),
+      maxSequences: options.maxSequences,
+      draftOf: ({ tokens, request }) => {
+        if (!lookup || isPenalised(request.sampling)) return []
+        // a draft is no longer than what may still be generated after the next token
+        const room = request.prompt.length + request.maxTokens - tokens.length - 1
+        return room < 1 ? [] : promptLookup(tokens, { count: Math.min(lookup.tokens, room), match: lookup.match ?? 3 })
+      },
+    })
+  }
+
+  generate(request: GenerateRequest): Generation {
+    const where = 'engine.generate'
+    if (this.#closing) throw new FoveaError('disposed', where, 'the engine was closed')
+    const { options } = this.#parts.plan
+    const { vocabSize } = this.checkpoint.spec
+    const checked = checkRequest(where, request, {
+      tokenizer: this.tokenizer,
+      vocabSize,
+      contextLength: this.contextLength,
+    })
+    const { waiting, running } = this.#loop
+    if (waiting + running >= options.maxSequences + options.maxQueue)
+      throw new FoveaError(
+        'capacity',
+        where,
+        `${running} generations run and ${waiting} wait; the queue holds ${options.maxQueue}`,
+      )
+    if (checked.signal?.aborted) throw new FoveaError('cancelled', where, 'the signal was aborted before')
+    const stream = new GenerationStream(++this.#generations, () => this.#loop.cancel(sequence))
+    const sequence = new ActiveSequence(checked, stream, this.tokenizer)
+    const cancel = () => stream.cancel()
+    checked.signal?.addEventListener('abort', cancel, { once: true })
+    const forget = () => checked.signal?.removeEventListener('abort', cancel)
+    stream.result.then(forget, forget)
+    this.#loop.add(sequence)
+    return stream
+  }
+
+  stats(): EngineStats {
+    const { counts } = this.#loop
+    const { device } = this.#parts.runner
+    const { total, used, cached, free } = this.cache.stats()
+    return {
+      running: this.#loop.running,
+      waiting: this.#loop.waiting,
+      pages: { total, used, cached, free },
+      promptTokens: counts.promptTokens,
+      cachedTokens: counts.cachedTokens,
+      completionTokens: counts.completionTokens,
+      draftTokens: counts.draftTokens,
+      acceptedTokens: counts.acceptedTokens,
+      steps: counts.steps,
+      finished: { ...counts.finished },
+      memory: { planned: this.memory.total, allocated: device.memory.allocated, peak: device.memory.peak },
+    }
+  }
+
+  close(options: { readonly drain?: boolean } = {}): Promise<void> {
+    this.#closing ??= this.#close(options.drain ?? false)
+    return this.#closing
+  }
+
+  async #close(drain: boolean): Promise<void> {
+    if (!drain) this.#loop.cancelAll()
+    await this.#loop.idle()
+    this.#parts.release()
+    await this.checkpoint.close()
+  }
+}

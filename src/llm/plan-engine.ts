@@ -1,0 +1,106 @@
+import type { PageFormat } from '../attention/paged/page-pool.ts'
+import { type PageCacheSpec, pageCacheBytes } from '../cache/page-cache.ts'
+import type { Device } from '../device/device.ts'
+import type { Checkpoint } from '../model/checkpoint.ts'
+import { decoderBytes } from '../model/decoder-bytes.ts'
+import type { DecoderSpec } from '../model/decoder-spec.ts'
+import { defaultStepDTypes, planRunner, type RunnerLimits } from '../model/plan-runner.ts'
+import { stepBufferBytes } from '../model/step-buffers.ts'
+import { type CheckedEngineOptions, checkEngineOptions, type EngineOptions } from './engine-options.ts'
+import { tokenSamplerBytes } from './token-sampler.ts'
+
+/** What an engine allocates on its device, in bytes, known before it allocates. */
+export interface MemoryPlan {
+  /** weights as stored, and rotary tables */
+  readonly weights: number
+  /** keys and values of `cacheTokens`, and the page table */
+  readonly cache: number
+  /** buffers of the largest step, and the sampler's */
+  readonly workspace: number
+  readonly total: number
+  readonly contextLength: number
+  readonly cacheTokens: number
+  readonly cacheFormat: PageFormat
+  readonly maxSequences: number
+  readonly chunkSize: number
+}
+
+/** An engine before it is made: its options in full, and what follows from them. */
+export interface EnginePlan {
+  readonly options: CheckedEngineOptions
+  readonly cache: PageCacheSpec
+  readonly limits: RunnerLimits
+  readonly memory: MemoryPlan
+}
+
+/**
+ * What `openEngine` will allocate for a checkpoint on a device. Nothing is read but the sizes of weights. Throws `argument`
+ * for options out of range, `unsupported` for a model that no runner takes.
+ */
+export function planEngine(device: Device, checkpoint: Checkpoint, given: EngineOptions = {}): EnginePlan {
+  const { spec } = checkpoint
+  const options = checkEngineOptions('openEngine', given, spec.maxPositions)
+  const dtypes = defaultStepDTypes(device)
+  const format = options.cacheFormat ?? (dtypes.query === 'f16' ? 'f16' : 'f32')
+  const { pageSize, contextLength, maxSequences, chunkSize } = options
+  const maxPages = Math.ceil(contextLength / pageSize)
+  const cache: PageCacheSpec = {
+    layers: spec.layers.map(({ attention: { numKvHeads, headDim } }) => ({ numKvHeads, headDim })),
+    format,
+    // the last pages of sequences that share the rest are their own
+    pages: Math.max(maxPages, Math.ceil(options.cacheTokens / pageSize)) + maxSequences,
+    rows: maxSequences,
+    pageSize,
+    maxPages,
+    policy: options.cachePolicy ?? windowOfAll(spec),
+    share: options.sharePrefixes,
+    ...(dtypes.query === 'f16' && { recentDType: 'f16' as const }),
+  }
+  const decodeQueries = 1 + (options.promptLookup?.tokens ?? 0)
+  const limits: RunnerLimits = {
+    tokens: Math.max(chunkSize, maxSequences * decodeQueries),
+    rows: maxSequences * decodeQueries,
+    sequences: maxSequences,
+    decodeQueries,
+  }
+  const headDim = spec.layers[0]?.attention.headDim ?? 0
+  const plan = planRunner(
+    device,
+    spec,
+    { layout: { headDim, pageSize }, policy: policyOf(cache), maxTokens: maxPages * pageSize },
+    limits,
+    dtypes,
+  )
+  const weights = decoderBytes(device, checkpoint, contextLength)
+  const cacheBytes = pageCacheBytes(cache)
+  const workspace =
+    stepBufferBytes(spec, plan.stepLimits, dtypes) + tokenSamplerBytes(limits.rows, maxSequences, spec.vocabSize)
+  return {
+    options,
+    cache,
+    limits,
+    memory: {
+      weights,
+      cache: cacheBytes,
+      workspace,
+      total: weights + cacheBytes + workspace,
+      contextLength,
+      cacheTokens: cache.pages * pageSize,
+      cacheFormat: format,
+      maxSequences,
+      chunkSize,
+    },
+  }
+}
+
+/** The policy of a cache as a runner takes it. */
+export function policyOf({ policy }: PageCacheSpec): { readonly window: number; readonly sinks: number } | null {
+  return policy ? { window: policy.window, sinks: policy.sinks ?? 0 } : null
+}
+
+/** Where every layer has a window, what the widest one leaves behind is not kept. */
+function windowOfAll({ layers }: DecoderSpec): { window: number; sinks: number } | null {
+  const windows = layers.map(({ attention: { window } }) => window ?? Number.POSITIVE_INFINITY)
+  const widest = Math.max(...windows)
+  return Number.isFinite(widest) ? { window: widest, sinks: 0 } : null
+}

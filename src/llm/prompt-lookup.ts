@@ -1,0 +1,19 @@
+/**
+ * Draft tokens from the text itself (Saxena, Prompt lookup decoding, 2023; Yang et al., 2023, arXiv 2304.04487): what followed
+ * the latest earlier occurrence of the last `match` tokens, or of fewer when that many did not occur; at most `count`
+ * tokens, none when not even the last token occurred before.
+ */
+export function promptLookup(
+  tokens: readonly number[],
+  { count, match }: { readonly count: number; readonly match: number },
+): readonly number[] {
+  for (let size = Math.min(match, tokens.length - 1); size >= 1; size--) {
+    const tail = tokens.length - size
+    for (let at = tail - 1; at >= 0; at--) {
+      let same = 0
+      while (same < size && tokens[at + same] === tokens[tail + same]) same++
+      if (same === size) return tokens.slice(at + size, Math.min(at + size + count, tokens.length))
+    }
+  }
+  return []
+}

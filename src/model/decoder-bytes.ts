@@ -1,0 +1,50 @@
+import type { Device } from '../device/device.ts'
+import { linearBytes } from '../nn/place-linear.ts'
+import type { Checkpoint } from './checkpoint.ts'
+import type { LayerSpec, NormSpec } from './decoder-spec.ts'
+import { ropeBytes } from './place-rope.ts'
+import { qkvGroups, upParts } from './weight-groups.ts'
+
+/** Bytes of device memory that `loadDecoderWeights` takes, from the sizes and formats that the file states. */
+export function decoderBytes(device: Device, checkpoint: Checkpoint, maxPositions: number): number {
+  const { spec } = checkpoint
+  const maxBindingBytes = device.info.limits.maxStorageBufferBindingSize
+  const linear = (parts: readonly string[], bias: boolean) => {
+    const infos = parts.map((part) => checkpoint.matrixInfo(part))
+    const [first] = infos
+    if (!first) return 0
+    return linearBytes(
+      first.dtype,
+      infos.map(({ rows }) => rows),
+      first.cols,
+      device.kind,
+      { bias, ...(maxBindingBytes !== undefined && { maxBindingBytes }) },
+    )
+  }
+  const norm = (wanted: NormSpec | null) => (wanted ? 4 * spec.hiddenSize * (wanted.bias ? 2 : 1) : 0)
+  const layer = (layerSpec: LayerSpec, name: string) => {
+    const { attention, mlp, norms } = layerSpec
+    const { numHeads, numKvHeads, headDim, qkNorm } = attention
+    const qkNormWidth = qkNorm ? (qkNorm.over === 'head' ? 2 * headDim : (numHeads + numKvHeads) * headDim) : 0
+    return (
+      qkvGroups(checkpoint, name).reduce((sum, { parts }) => sum + linear(parts, attention.qkvBias), 0) +
+      linear([`${name}.attention.output`], attention.outputBias) +
+      linear(upParts(name, layerSpec), mlp.bias) +
+      linear([`${name}.mlp.down`], mlp.bias) +
+      Object.values(norms).reduce((sum, wanted: NormSpec | null) => sum + norm(wanted), 0) +
+      4 * qkNormWidth
+    )
+  }
+  const positions = spec.embedding.learnedPositions ? checkpoint.matrixInfo('positionEmbedding') : null
+  return (
+    linear(['tokenEmbedding'], false) +
+    (positions ? 4 * positions.rows * positions.cols : 0) +
+    spec.layers.reduce((sum, layerSpec, i) => sum + layer(layerSpec, `layers.${i}`), 0) +
+    norm(spec.finalNorm) +
+    (spec.logits.tied ? 0 : linear(['lmHead'], spec.logits.bias)) +
+    ropeBytes(
+      spec.layers.map(({ attention }) => attention.rope),
+      maxPositions,
+    )
+  )
+}
