@@ -3,7 +3,7 @@ import { FoveaError, type StorageDType } from '../tile/index.ts'
 import type { LinearWeight, WeightBlock } from './place-linear.ts'
 import type { WeightDType } from './weight-data.ts'
 import { embeddingKernel } from './weights/embedding-program.ts'
-import { type WeightLayout, weightFormats } from './weights/weight-format.ts'
+import { placedFormats, type WeightLayout } from './weights/placed-format.ts'
 
 export interface EmbedOptions {
   /** the placed weight of the output projection, where they are tied, or a plain table [V, C] */
@@ -30,7 +30,7 @@ export function embed(device: Device, options: EmbedOptions): void {
   const source = 'blocks' in options.table ? weightSource(device, options.table) : tensorSource(options.table)
   const { dtype, layout, width, blocks } = source
   check(options, width)
-  const { parts } = weightFormats[dtype]
+  const { parts } = placedFormats[dtype]
   const byPart = (tensor: Tensor) =>
     tensor.view({
       shape: [tensor.shape[0] as number, parts, width / parts],

@@ -1,9 +1,9 @@
 import type { Device, Tensor } from '../device/device.ts'
 import { FoveaError, type Program } from '../tile/index.ts'
 import { type MatrixData, rowBytes, type WeightDType } from './weight-data.ts'
+import { layoutOf, type PlaneName, panelWidth, placedFormats, type WeightLayout } from './weights/placed-format.ts'
 import { planBlocks } from './weights/plan-blocks.ts'
 import { ProgramStore } from './weights/program-store.ts'
-import { layoutOf, type PlaneName, panelWidth, type WeightLayout, weightFormats } from './weights/weight-format.ts'
 import { type PlacedRows, writePlanes } from './weights/write-planes.ts'
 
 export interface PlaceLinearOptions {
@@ -71,7 +71,7 @@ export function placeLinear(device: Device, options: PlaceLinearOptions): Linear
     if (biasTensor) owned.push(biasTensor)
     for (const { features, runs } of plan.buffers) {
       const planes: Partial<Record<PlaneName, Tensor>> = {}
-      for (const { name: plane, dtype: stored, length } of weightFormats[dtype].planes) {
+      for (const { name: plane, dtype: stored, length } of placedFormats[dtype].planes) {
         const shape = layout === 'panels' ? [features / panelWidth, length(cols), panelWidth] : [features, length(cols)]
         const tensor = device.empty(shape, stored)
         planes[plane] = tensor

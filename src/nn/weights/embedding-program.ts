@@ -13,14 +13,14 @@ import {
   type Value,
 } from '../../tile/index.ts'
 import type { WeightDType } from '../weight-data.ts'
-import { type PlaneName, panelWidth, type WeightLayout, weightFormats } from './weight-format.ts'
+import { type PlaneName, panelWidth, placedFormats, type WeightLayout } from './placed-format.ts'
 import { weightTile } from './weight-terms.ts'
 
 export interface EmbeddingSpec {
   readonly dtype: WeightDType
   readonly layout: WeightLayout
   readonly planes: Readonly<Partial<Record<PlaneName, TensorSpec>>>
-  /** [N, parts, inputs of a part], see WeightFormat */
+  /** [N, parts, inputs of a part], see PlacedFormat */
   readonly output: TensorSpec
   readonly positionTable: TensorSpec | null // [P, parts, inputs of a part]
   /**
@@ -36,7 +36,7 @@ const tile = { tokens: 4, inputs: 64 }
 /** A program gathers the rows of four tokens, 64 inputs at a time. Traffic: each token's row, output once. */
 export function embeddingKernel(spec: EmbeddingSpec): Kernel {
   const { dtype, layout, block, scale } = spec
-  const { parts, planes: formats } = weightFormats[dtype]
+  const { parts, planes: formats } = placedFormats[dtype]
   const program = defineProgram('embed', (p) => {
     const tensor = declare(p, spec)
     const ids = p.input('ids', 'i32', [null])
@@ -87,5 +87,5 @@ export function embeddingKernel(spec: EmbeddingSpec): Kernel {
 
 function declare(p: ProgramBuilder, { dtype }: EmbeddingSpec) {
   return (name: string, spec: TensorSpec) =>
-    p.input(name, spec.dtype, [null, weightFormats[dtype].parts, null], { alignment: alignmentOf(spec) })
+    p.input(name, spec.dtype, [null, placedFormats[dtype].parts, null], { alignment: alignmentOf(spec) })
 }

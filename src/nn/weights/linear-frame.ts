@@ -10,13 +10,13 @@ import {
 } from '../../tile/index.ts'
 import type { Activation } from '../activations.ts'
 import type { WeightDType } from '../weight-data.ts'
-import { type PlaneName, type WeightLayout, weightFormats } from './weight-format.ts'
+import { type PlaneName, placedFormats, type WeightLayout } from './placed-format.ts'
 
 /** What a program of a linear layer is made for; sizes and strides are run-time values. */
 export interface LinearSpec {
   readonly dtype: WeightDType
   readonly layout: WeightLayout
-  /** x as [N, parts, inputs of a part], see WeightFormat */
+  /** x as [N, parts, inputs of a part], see PlacedFormat */
   readonly x: TensorSpec
   readonly planes: Readonly<Partial<Record<PlaneName, TensorSpec>>>
   readonly bias: TensorSpec | null // [M], gated: [2 M]
@@ -43,7 +43,7 @@ export interface LinearFrame {
 
 /** Declares the parameters of a linear layer's program. */
 export function linearFrame(p: ProgramBuilder, spec: LinearSpec): LinearFrame {
-  const { parts, planes: formats } = weightFormats[spec.dtype]
+  const { parts, planes: formats } = placedFormats[spec.dtype]
   const xParam = p.input('x', spec.x.dtype, [null, parts, null], { alignment: alignmentOf(spec.x) })
   const planes = Object.fromEntries(
     formats.map(({ name, dtype }) => {

@@ -3,9 +3,9 @@ import { alignmentOf, type Kernel, type Program, type TensorSpec } from '../../t
 import { matmulTiles } from '../matmul-tiles.ts'
 import type { LinearSpec } from './linear-frame.ts'
 import { fewRowsPanelProgram, manyRowsPanelProgram, type PanelTiles } from './panel-programs.ts'
+import { panelWidth, placedFormats } from './placed-format.ts'
 import type { ProgramStore } from './program-store.ts'
 import { fewRowsProgram, gridWidth, manyRowsProgram, type RowTiles } from './row-programs.ts'
-import { panelWidth } from './weight-format.ts'
 
 /** How a weight is multiplied by so many rows; one program each for 1, 2 to 4, 5 to 16 and more rows. */
 type Method =
@@ -36,7 +36,7 @@ export function linearKernel(
 const form = (spec: TensorSpec) => `${spec.dtype}/${alignmentOf(spec)}`
 
 function methodFor(
-  { layout, x, gated }: LinearSpec,
+  { dtype, layout, x, gated }: LinearSpec,
   { kind, info }: { readonly kind: DeviceKind; readonly info: Pick<DeviceInfo, 'tier'> },
   rows: number,
 ): Method {
@@ -44,11 +44,13 @@ function methodFor(
     if (rows <= 16) return { kind: 'few panels', tileM: rows === 1 ? 1 : rows <= 4 ? 4 : 8 }
     return { kind: 'many panels', tiles: { tileM: 64, tileK: 128, panels: gated ? 2 : 4 } }
   }
-  if (rows <= 8)
+  if (rows <= 8) {
+    const tokens = rows === 1 ? 1 : rows <= 4 ? 4 : 8
     return {
       kind: 'few rows',
-      tiles: { outputs: 4, tokens: rows === 1 ? 1 : rows <= 4 ? 4 : 8, inputs: rows === 1 ? 1024 : 256 },
+      tiles: { outputs: 4, tokens, inputs: (rows === 1 ? 1024 : 256) / placedFormats[dtype].parts },
     }
+  }
   const operand = x.dtype === 'f16' ? 'f16' : 'f32'
   const tiles = matmulTiles({ kind, tier: info.tier, dtypes: [operand, operand], rows })
   return { kind: 'many rows', tiles: gated && tiles.tileN > 128 ? { ...tiles, tileN: 128 } : tiles }

@@ -1,6 +1,6 @@
 import type { DeviceKind } from '../../device/device-info.ts'
 import type { WeightDType } from '../weight-data.ts'
-import { paddedFeatures, panelWidth, planeBytes, rowMultiple, type WeightLayout } from './weight-format.ts'
+import { paddedFeatures, panelWidth, planeBytes, rowMultiple, type WeightLayout } from './placed-format.ts'
 
 /** Output features from … to−1 of the weight, at features `at` … of a buffer. */
 export interface BlockRun {
@@ -60,7 +60,7 @@ function panelRuns(partRows: readonly number[]): BlockRun[] {
 }
 
 function rowBuffers(outFeatures: number, most: number): { features: number; runs: BlockRun[] }[] {
-  const step = Math.max(rowMultiple, most - (most % rowMultiple))
+  const step = Math.max(rowMultiple, Math.floor(Math.min(most, outFeatures + rowMultiple) / rowMultiple) * rowMultiple)
   const buffers: { features: number; runs: BlockRun[] }[] = []
   for (let from = 0; from < outFeatures; from += step) {
     const to = Math.min(outFeatures, from + step)

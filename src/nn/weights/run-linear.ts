@@ -3,7 +3,7 @@ import { FoveaError, type StorageDType } from '../../tile/index.ts'
 import type { Activation } from '../activations.ts'
 import type { LinearWeight, WeightBlock } from '../place-linear.ts'
 import { linearKernel } from './linear-kernel.ts'
-import { panelWidth, weightFormats } from './weight-format.ts'
+import { panelWidth, placedFormats } from './placed-format.ts'
 
 /** A call of `linear` or `gatedLinear`. */
 export interface LinearCall {
@@ -41,7 +41,7 @@ export function runLinear(device: Device, call: LinearCall): void {
   for (const { dtype } of [x, output]) if (!floats.includes(dtype)) throw fail('dtype', 'takes f32, f16 and bf16')
   if (rows === 0) return
   const blocks = gated ? [gatedBlock(weight, fail)] : weight.blocks
-  const { parts } = weightFormats[weight.dtype]
+  const { parts } = placedFormats[weight.dtype]
   const depth = weight.inFeatures / parts
   const byPart = x.view({
     shape: [rows as number, parts, depth],

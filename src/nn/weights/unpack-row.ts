@@ -1,5 +1,5 @@
 import type { WeightDType } from '../weight-data.ts'
-import { type PlaneName, weightFormats } from './weight-format.ts'
+import { type PlaneName, placedFormats } from './placed-format.ts'
 
 /** The entries of one output feature, as bits. */
 export type RowEntries = Readonly<Partial<Record<PlaneName, Uint8Array | Uint16Array | Uint32Array>>>
@@ -7,7 +7,7 @@ export type RowEntries = Readonly<Partial<Record<PlaneName, Uint8Array | Uint16A
 /** Room for the entries of a row. */
 export function rowEntries(dtype: WeightDType, inFeatures: number): RowEntries {
   const entries: Partial<Record<PlaneName, Uint8Array | Uint16Array | Uint32Array>> = {}
-  for (const plane of weightFormats[dtype].planes) {
+  for (const plane of placedFormats[dtype].planes) {
     const length = plane.length(inFeatures)
     const narrow = plane.dtype === 'i8' || plane.dtype === 'u8'
     entries[plane.name] = narrow

@@ -1,6 +1,6 @@
 import type { Value } from '../../tile/index.ts'
 import type { WeightDType } from '../weight-data.ts'
-import { type PlaneName, weightFormats } from './weight-format.ts'
+import { type PlaneName, placedFormats } from './placed-format.ts'
 
 /** A tile of a weight: weight = quants · scale − offset; null: 1 and 0. */
 export interface WeightTerms {
@@ -78,5 +78,5 @@ export function weightTile(...args: Parameters<typeof weightTerms>): Value {
 
 /** How many inputs a weight's parts hold each. */
 export function partDepth(dtype: WeightDType, inFeatures: number): number {
-  return inFeatures / weightFormats[dtype].parts
+  return inFeatures / placedFormats[dtype].parts
 }

@@ -1,8 +1,8 @@
 import type { Tensor } from '../../device/device.ts'
 import { storageBytes } from '../../tile/index.ts'
 import { type MatrixData, rowBytes } from '../weight-data.ts'
+import { type PlaneName, panelWidth, placedFormats, rowMultiple, type WeightLayout } from './placed-format.ts'
 import { rowEntries, unpackRow } from './unpack-row.ts'
-import { type PlaneName, panelWidth, rowMultiple, type WeightLayout, weightFormats } from './weight-format.ts'
 
 /** bytes that are laid out on the host before they are written */
 const chunkBytes = 4 * 2 ** 20
@@ -27,7 +27,7 @@ export function writePlanes(
 ): void {
   const [{ matrix: first }] = rows as readonly [PlacedRows]
   const { dtype, cols } = first
-  const format = weightFormats[dtype]
+  const format = placedFormats[dtype]
   const bytes = rowBytes('placeLinear', dtype, cols)
   const entries = rowEntries(dtype, cols)
   const unit = layout === 'panels' ? panelWidth : rowMultiple

@@ -16,7 +16,7 @@ export type PlaneName = 'values' | 'quants' | 'high' | 'scales' | 'supers'
  * A weight in memory. Formats of less than 8 bits hold several inputs in a byte: input k of each of `parts` equal parts of the
  * row shares the byte k, so that kernels meet whole runs of one part.
  */
-export interface WeightFormat {
+export interface PlacedFormat {
   readonly parts: 1 | 2 | 4
   /** neighbouring inputs, from a multiple of it on within a part, that have one scale; 0: there are no scales */
   readonly group: number
@@ -28,10 +28,10 @@ const per = (name: PlaneName, dtype: StorageDType, inputs: number, times = 1): P
   dtype,
   length: (inFeatures) => (inFeatures / inputs) * times,
 })
-const plain = (dtype: StorageDType): WeightFormat => ({ parts: 1, group: 0, planes: [per('values', dtype, 1)] })
+const plain = (dtype: StorageDType): PlacedFormat => ({ parts: 1, group: 0, planes: [per('values', dtype, 1)] })
 
 /** How each dtype lies in memory: as many bits as in the file. */
-export const weightFormats: Readonly<Record<WeightDType, WeightFormat>> = {
+export const placedFormats: Readonly<Record<WeightDType, PlacedFormat>> = {
   f32: plain('f32'),
   f16: plain('f16'),
   bf16: plain('bf16'),
@@ -79,5 +79,5 @@ export function paddedFeatures(layout: WeightLayout, partRows: readonly number[]
 
 /** Bytes of one output feature in each plane. */
 export function planeBytes(dtype: WeightDType, inFeatures: number): number[] {
-  return weightFormats[dtype].planes.map((plane) => plane.length(inFeatures) * storageBytes[plane.dtype])
+  return placedFormats[dtype].planes.map((plane) => plane.length(inFeatures) * storageBytes[plane.dtype])
 }

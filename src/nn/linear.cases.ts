@@ -1,0 +1,78 @@
+import type { WeightDType } from './weight-data.ts'
+
+export interface LinearCase {
+  readonly name: string
+  readonly dtype: WeightDType
+  readonly N: number
+  readonly K: number
+  /** rows of the weight's parts; gated: two of one size */
+  readonly parts: readonly number[]
+  readonly bias: boolean
+  readonly activation: 'gelu' | 'silu' | null
+  readonly gated: boolean
+  readonly accumulate: boolean
+  readonly xDType: 'f32' | 'f16'
+  readonly outputDType: 'f32' | 'f16'
+  /** columns beside those of x and of the output in the tensors that they are views of */
+  readonly beside: number
+}
+
+const plain: LinearCase = {
+  name: '',
+  dtype: 'f32',
+  N: 1,
+  K: 40,
+  parts: [70],
+  bias: false,
+  activation: null,
+  gated: false,
+  accumulate: false,
+  xDType: 'f32',
+  outputDType: 'f32',
+  beside: 0,
+}
+const vary = (name: string, change: Partial<LinearCase>): LinearCase => ({ ...plain, ...change, name })
+
+/** Chosen to expose: each class of row counts, each format with tiles that end inside a block's part, padding between parts. */
+export const linearCases: readonly LinearCase[] = [
+  vary('f32, one row, bias', { bias: true }),
+  vary('f32, few rows, columns beside', { N: 3, K: 75, parts: [33], beside: 3 }),
+  vary('f32, many rows, bias, gelu', { N: 65, bias: true, activation: 'gelu' }),
+  vary('f32, gated, biases', { N: 20, parts: [40, 40], gated: true, bias: true, activation: 'silu' }),
+  vary('bf16, seven rows, accumulated', { dtype: 'bf16', N: 7, K: 72, accumulate: true }),
+  vary('f16 throughout, accumulated', {
+    dtype: 'f16',
+    N: 2,
+    K: 136,
+    accumulate: true,
+    xDType: 'f16',
+    outputDType: 'f16',
+  }),
+  vary('f16 x, many rows', { dtype: 'f16', N: 33, K: 64, parts: [100], xDType: 'f16', accumulate: true }),
+  vary('q8_0, one row, three parts, bias', { dtype: 'q8_0', K: 96, parts: [40, 24, 24], bias: true }),
+  vary('q8_0, gated', { dtype: 'q8_0', N: 65, K: 96, parts: [40, 40], gated: true, activation: 'silu' }),
+  vary('q4_0, one row, gated', { dtype: 'q4_0', K: 96, parts: [40, 40], gated: true, activation: 'silu' }),
+  vary('q4_0, many rows', { dtype: 'q4_0', N: 17, K: 160 }),
+  vary('q4_k, two rows', { dtype: 'q4_k', N: 2, K: 768 }),
+  vary('q4_k, many rows', { dtype: 'q4_k', N: 65, K: 256, parts: [32, 38] }),
+  vary('q6_k, one row, accumulated', { dtype: 'q6_k', K: 512, accumulate: true }),
+  vary('q6_k, many rows', { dtype: 'q6_k', N: 20, K: 256 }),
+]
+
+/** Numbers of a case in row-major order before they are stored; `random` gives numbers in −1 … 1. */
+export function linearInputs(of: LinearCase, random: () => number) {
+  const draw = (n: number) => Float64Array.from({ length: n }, () => Math.fround(random()))
+  const outputs = of.parts.reduce((sum, rows) => sum + rows, 0)
+  const M = of.gated ? outputs / 2 : outputs
+  return {
+    M,
+    x: draw(of.N * of.K),
+    weights: of.parts.map((rows) => draw(rows * of.K)),
+    bias: of.bias ? draw(outputs) : null,
+    before: draw(of.N * M),
+  }
+}
+
+export function linearFlops({ N, K, parts }: LinearCase): number {
+  return 2 * N * K * parts.reduce((sum, rows) => sum + rows, 0)
+}
