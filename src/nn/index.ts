@@ -12,6 +12,7 @@ export {
   softplus,
   tanh,
 } from './activations.ts'
+export { type CountedAs, type CountTokensOptions, countTokens, countTokensKernel } from './count-tokens.ts'
 export { type EmbedOptions, embed } from './embedding.ts'
 export { type GatedLinearOptions, gatedLinear } from './gated-mlp.ts'
 export { type GatherRowsOptions, gatherRows } from './gather-rows.ts'
