@@ -1,6 +1,7 @@
 import type { Engine, EngineStats } from '../../src/llm/engine.ts'
 import type { FinishReason, GenerateRequest, TokenLogprob } from '../../src/llm/generation.ts'
 import { GenerationStream } from '../../src/llm/generation-stream.ts'
+import { StopTexts } from '../../src/llm/stop-texts.ts'
 import type { Tokenizer } from '../../src/model/tokenizer.ts'
 import { FoveaError } from '../../src/tile/index.ts'
 
@@ -20,13 +21,14 @@ const tokenizer: Tokenizer = {
   },
   isSpecial: (token) => token >= 256,
   hasChatTemplate: true,
-  applyChatTemplate: (messages) => messages.map(({ role, content }) => `<${role}>${content}`).join('') + '<assistant>',
+  applyChatTemplate: (messages) => `${messages.map(({ role, content }) => `<${role}>${content}`).join('')}<assistant>`,
 }
 
 interface Running {
   readonly request: GenerateRequest & { readonly prompt: readonly number[] }
   readonly stream: GenerationStream
   readonly tokens: number[]
+  readonly stops: StopTexts
   text: string
   cancelled: boolean
 }
@@ -62,14 +64,13 @@ export function standInEngine(
     tokens.push(token)
     const top = (count: number): TokenLogprob[] =>
       Array.from({ length: count }, (_, i) => ({ token: 97 + i, logprob: -i }))
-    const text = String.fromCharCode(token)
-    const whole = one.text + text
-    const stop = request.stop?.find((each) => whole.endsWith(each))
-    one.text = stop === undefined ? whole : whole.slice(0, -stop.length)
+    const last = tokens.length >= (request.maxTokens ?? 256)
+    const text = one.stops.push(String.fromCharCode(token)) + (last && !one.stops.stopped ? one.stops.flush() : '')
+    one.text += text
     const logprob = request.logprobs === undefined ? null : { token, logprob: -0.5, top: top(request.logprobs) }
-    stream.push({ token, text: stop === undefined ? text : '', logprob })
-    if (stop !== undefined) finish(one, 'stop')
-    else if (tokens.length >= (request.maxTokens ?? 256)) finish(one, 'length')
+    stream.push({ token, text, logprob })
+    if (one.stops.stopped) finish(one, 'stop')
+    else if (last) finish(one, 'length')
   }
 
   async function tick(): Promise<void> {
@@ -99,7 +100,14 @@ export function standInEngine(
       const stream = new GenerationStream(ids++, () => {
         one.cancelled = true
       })
-      const one: Running = { request: { ...request, prompt }, stream, tokens: [], text: '', cancelled: false }
+      const one: Running = {
+        request: { ...request, prompt },
+        stream,
+        tokens: [],
+        stops: new StopTexts(request.stop ?? []),
+        text: '',
+        cancelled: false,
+      }
       request.signal?.addEventListener('abort', () => stream.cancel())
       if (request.signal?.aborted) stream.cancel()
       counts.promptTokens += prompt.length
@@ -111,7 +119,7 @@ export function standInEngine(
       const used = running.size
       const pages = { total: 64, used, cached: 0, free: 64 - used }
       const memory = { planned: 1000, allocated: 900, peak: 950 }
-      return { running: running.size, waiting: waiting.length, pages, finished, memory, ...counts }
+      return { running: running.size, waiting: waiting.length, pages, finished: { ...finished }, memory, ...counts }
     },
     async close() {
       closed = true

@@ -88,7 +88,7 @@ export async function createApp({ engine, options, limits, requests, metrics }: 
   })
   app.onError((error) => {
     const shown = toApiError(error)
-    if (shown.status >= 500 && shown !== error) onError(error)
+    if (shown.status === 500 && shown !== error) onError(error)
     return shown.response()
   })
   return app

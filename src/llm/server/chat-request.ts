@@ -19,7 +19,7 @@ const textPart: Reader<string> = (value, path) => {
   if (typeof type === 'string' && type !== 'text')
     throw invalidField(
       `${path}.type`,
-      `${path}: this model reads text, not ${type.slice(0, 40)}`,
+      `${path}.type: this model reads text, not ${type.slice(0, 40)}`,
       'unsupported_parameter',
     )
   return object({ type: oneOf('text'), text: text() })(value, path).text

@@ -38,7 +38,7 @@ export function encodePrompts(
 
 /**
  * Queues n generations of each prompt, prompts first: choice i is of prompt ⌊i / n⌋. All or none: when one is refused,
- * those before it are cancelled. With a seed, choice j of a prompt has the seed plus j.
+ * those before it are cancelled, as all are when the signal aborts. With a seed, choice j of a prompt has the seed plus j.
  */
 export function startChoices(
   engine: Engine,
@@ -48,6 +48,10 @@ export function startChoices(
 ): Generation[] {
   const { n, sampling, stop, ignoreEos, logprobs } = request
   const started: Generation[] = []
+  const cancel = () => {
+    for (const generation of started) generation.cancel()
+  }
+  signal.addEventListener('abort', cancel)
   try {
     for (const prompt of request.prompts) {
       const maxTokens = answerTokens(engine, prompt.length, request.maxTokens, promptParam)
@@ -60,7 +64,6 @@ export function startChoices(
           ignoreEos,
           sampling: { ...sampling, ...seed },
           ...(logprobs !== null && { logprobs }),
-          signal,
         })
         // awaited later, or never when its client goes
         generation.result.catch(() => {})
@@ -68,7 +71,7 @@ export function startChoices(
       }
     }
   } catch (error) {
-    for (const generation of started) generation.cancel()
+    cancel()
     throw error
   }
   return started

@@ -1,5 +1,5 @@
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { getRequestListener, RequestError } from '@hono/node-server'
 import { FoveaError } from '../../tile/index.ts'
 import type { Engine } from '../engine.ts'
@@ -59,6 +59,12 @@ export async function startServer(engine: Engine, options: ServerOptions = {}): 
   http.requestTimeout = limits.bodyMs
   http.maxConnections = limits.connections
   answerBrokenRequests(http)
+  const silent = new Set<Socket>()
+  http.on('connection', (socket) => {
+    silent.add(socket)
+    socket.once('close', () => silent.delete(socket))
+  })
+  http.on('request', ({ socket }) => silent.delete(socket))
   await new Promise<void>((resolve, reject) => {
     http.once('error', (error) =>
       reject(new FoveaError('io', where, `cannot listen on ${host}:${port}: ${error.message}`, { cause: error })),
@@ -81,6 +87,8 @@ export async function startServer(engine: Engine, options: ServerOptions = {}): 
     const ended = new Promise<void>((resolve) => http.close(() => resolve()))
     // a connection counts as busy until its last answer is written
     const sweep = setInterval(() => http.closeIdleConnections(), 10)
+    // a connection that has not asked for anything yet does not count as idle
+    for (const socket of silent) socket.destroy()
     await within(1000, ended)
     clearInterval(sweep)
     http.closeAllConnections()
