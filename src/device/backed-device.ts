@@ -105,7 +105,7 @@ export class BackedDevice<Block extends MemoryBlock> implements Device {
       return
     }
     for (const param of kernel.program.params)
-      if (param.kind === 'tensor' && param.access === 'write')
+      if (param.kind === 'tensor' && param.access !== 'read')
         markWritten((tensors[param.name] as BackedTensor<Block>).memory)
     this.#backend.run(where, call)
   }

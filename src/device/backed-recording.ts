@@ -14,7 +14,7 @@ export class Capture<Block extends MemoryBlock> {
     for (const param of call.program.params) {
       if (param.kind === 'scalar') continue
       const { memory } = (param.source ?? tensors[param.name]) as BackedTensor<Block>
-      if (param.access === 'write') this.written.add(memory)
+      if (param.access !== 'read') this.written.add(memory)
       if (this.#held.has(memory)) continue
       this.#held.add(memory)
       memory.holders++

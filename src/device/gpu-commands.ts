@@ -3,6 +3,8 @@ import { bufferUsage, type GpuBlock } from './gpu-memory.ts'
 
 /** dispatches in one command buffer: few enough that the GPU is not left waiting, many enough that submitting costs little */
 const dispatchesPerSubmit = 32
+/** a recording that would bring a command buffer beyond this begins another */
+const dispatchesPerBuffer = 256
 const argumentBytes = 64 * 1024
 const maxTimedPasses = 64
 
@@ -15,6 +17,19 @@ export interface Dispatch {
   readonly argsBinding: number
   readonly args: ArrayBuffer
   readonly grid: readonly [number, number, number]
+}
+
+/** A kernel with everything bound, ready for a pass. */
+export interface BoundDispatch {
+  readonly pipeline: GPUComputePipeline
+  readonly group: GPUBindGroup
+  readonly grid: readonly [number, number, number]
+}
+
+/** Kernels that are enqueued together, again and again. */
+export interface Replay {
+  readonly names: ReadonlySet<string>
+  readonly blocks: ReadonlySet<GpuBlock>
 }
 
 /** Records kernels into few command buffers, keeping the order of everything enqueued. */
@@ -30,6 +45,7 @@ export class GpuCommands {
   #dispatches = 0
   readonly #names = new Set<string>()
   readonly #used = new Set<GpuBlock>()
+  readonly #replayed = new Set<Replay>()
   #whenSubmitted: (() => void)[] = []
   #timing: { readonly queries: GPUQuerySet; passes: number } | null = null
 
@@ -66,6 +82,27 @@ export class GpuCommands {
     this.#dispatches++
   }
 
+  /** Records kernels that are bound already; they are submitted at once unless they are few. */
+  replay(work: Replay, dispatches: readonly BoundDispatch[]): void {
+    if (!this.#timing && this.#dispatches + dispatches.length > dispatchesPerBuffer) this.submit()
+    const pass = this.#openPass()
+    let last: GPUComputePipeline | null = null
+    for (const { pipeline, group, grid } of dispatches) {
+      if (pipeline !== last) pass.setPipeline(pipeline)
+      last = pipeline
+      pass.setBindGroup(0, group)
+      pass.dispatchWorkgroups(grid[0], grid[1], grid[2])
+    }
+    this.#dispatches += dispatches.length
+    this.#replayed.add(work)
+    if (!this.#timing && this.#dispatches >= dispatchesPerSubmit) this.submit()
+  }
+
+  /** Is it used by commands that are not yet submitted? */
+  replays(work: Replay): boolean {
+    return this.#replayed.has(work)
+  }
+
   clear(block: GpuBlock): void {
     this.#openEncoder().clearBuffer(block.buffer)
     this.#used.add(block)
@@ -77,7 +114,9 @@ export class GpuCommands {
 
   /** Is a block used by commands that are not yet submitted? */
   uses(block: GpuBlock): boolean {
-    return this.#used.has(block)
+    if (this.#used.has(block)) return true
+    for (const { blocks } of this.#replayed) if (blocks.has(block)) return true
+    return false
   }
 
   /** Calls back when what has been recorded is on the queue. */
@@ -89,6 +128,7 @@ export class GpuCommands {
     const encoder = this.#encoder
     if (!encoder) return
     this.#pass?.end()
+    for (const { names } of this.#replayed) for (const name of names) this.#names.add(name)
     const names = [...this.#names].join(', ')
     this.#faults.watch(
       ['validation', 'out-of-memory', 'internal'],
@@ -108,6 +148,7 @@ export class GpuCommands {
     this.#dispatches = 0
     this.#names.clear()
     this.#used.clear()
+    this.#replayed.clear()
     const callbacks = this.#whenSubmitted
     this.#whenSubmitted = []
     for (const callback of callbacks) callback()

@@ -19,7 +19,10 @@ export class GpuPipelines {
   readonly #capabilities: WgslCapabilities
   readonly #faults: GpuFaults
   readonly #compiled = new ProgramCache<CompiledKernel>()
+  readonly #lowered = new ProgramCache<WgslKernel>()
   readonly #pending = new ProgramCache<Promise<CompiledKernel>>()
+
+  #failures = 0
 
   constructor(device: GPUDevice, capabilities: WgslCapabilities, faults: GpuFaults) {
     this.#device = device
@@ -27,11 +30,26 @@ export class GpuPipelines {
     this.#faults = faults
   }
 
+  /** pipelines of `get` that turned out not to compile: one that was got before may be among them */
+  get failures(): number {
+    return this.#failures
+  }
+
+  /** The program in WGSL. Throws what `lowerProgram` throws. */
+  lower(where: string, program: Program): WgslKernel {
+    const known = this.#compiled.get(program)?.kernel ?? this.#lowered.get(program)
+    if (known) return known
+    return this.#lowered.set(
+      program,
+      underName(where, program.name, () => lowerProgram(program, this.#capabilities)),
+    )
+  }
+
   /** The pipeline, compiled now when it has not been; what the compiler finds wrong is reported later. */
   get(where: string, program: Program): CompiledKernel {
     const known = this.#compiled.get(program)
     if (known) return known
-    const kernel = this.#lower(where, program)
+    const kernel = this.lower(where, program)
     const made = this.#faults.watch(
       ['validation', 'internal'],
       () => {
@@ -40,6 +58,7 @@ export class GpuPipelines {
       },
       (message) => {
         this.#compiled.delete(program)
+        this.#failures++
         return { code: 'compile', message: `${program.name}: ${message}` }
       },
     )
@@ -61,7 +80,7 @@ export class GpuPipelines {
   }
 
   async #compile(where: string, program: Program): Promise<CompiledKernel> {
-    const kernel = this.#lower(where, program)
+    const kernel = this.lower(where, program)
     const pending = this.#faults.watch(
       ['validation'],
       () => {
@@ -71,10 +90,6 @@ export class GpuPipelines {
       (message) => ({ code: 'compile', message: `${program.name}: ${message}` }),
     )
     return { kernel, layout: pending.layout, pipeline: await pending.pipeline }
-  }
-
-  #lower(where: string, program: Program): WgslKernel {
-    return underName(where, program.name, () => lowerProgram(program, this.#capabilities))
   }
 
   #describe(kernel: WgslKernel): { layout: GPUBindGroupLayout; descriptor: GPUComputePipelineDescriptor } {

@@ -1,32 +1,62 @@
 import { FoveaError } from '../ir/error.ts'
 import { type Fault, restate } from './fault.ts'
 
-/** Work in the order in which it was enqueued: done at once while nothing is pending, else one after the other. */
+/** Hands kernels over to where they run; `done` is called once, later, in the order of the calls. */
+export type StartKernels = (done: (error: unknown) => void) => void
+
+type Job = { readonly kernels: StartKernels } | { readonly host: () => void }
+
+/**
+ * Kernels and work of the host, in the order in which they were enqueued. Kernels are handed over at once, however many
+ * still run; only behind work of the host that waits for kernels do they wait themselves.
+ */
 export class JobQueue {
-  /** settles when everything enqueued is done; null while nothing is pending */
-  #tail: Promise<void> | null = null
+  readonly #poll: () => void
+  readonly #waiting: Job[] = []
+  readonly #later: { readonly after: number; readonly work: () => void }[] = []
+  #enqueued = 0
+  #finished = 0
+  /** kernels handed over and not done */
+  #running = 0
+  #advancing = false
   #fault: unknown = null
   #ended: Fault | null = null
 
+  /** `poll` calls `done` of kernels that are done already. */
+  constructor(poll: () => void) {
+    this.#poll = poll
+  }
+
   get idle(): boolean {
-    return this.#tail === null
+    this.#poll()
+    return this.#enqueued === this.#finished
   }
 
-  /** A job that is done at once throws to the caller; the error of a later one rejects the next `wait`. */
-  enqueue(job: () => void | Promise<void>): void {
-    if (this.#tail) {
-      this.#follow(this.#tail.then(() => (this.#ended ? undefined : job())))
-      return
+  /** Throws what `start` throws when it is called at once; the error of a later one rejects the next `wait`. */
+  run(start: StartKernels): void {
+    if (this.#waiting.length > 0) this.#waiting.push({ kernels: start })
+    else this.#start(start)
+    this.#enqueued++
+  }
+
+  /** Work of the host: now when nothing is pending, else when everything before it is done; kernels enqueued later wait for it. */
+  host(work: () => void): void {
+    if (this.idle) work()
+    else {
+      this.#waiting.push({ host: work })
+      this.#enqueued++
     }
-    const pending = job()
-    if (pending) this.#follow(pending)
   }
 
-  /** Resolves when everything enqueued so far is done. */
+  /** Work of the host for which nothing waits, once everything enqueued so far is done. */
+  after(work: () => void): void {
+    if (this.idle) work()
+    else this.#later.push({ after: this.#enqueued, work })
+  }
+
+  /** Resolves when everything enqueued so far is done; rejects with the first error since the last wait. */
   async wait(where: string): Promise<void> {
-    // what is enqueued meanwhile is not waited for
-    const tail = this.#tail
-    if (tail) await tail
+    if (!this.idle && !this.#ended) await new Promise<void>((resolve) => this.after(resolve))
     if (this.#ended) throw new FoveaError(this.#ended.code, where, this.#ended.message)
     const fault = this.#fault
     if (fault === null) return
@@ -36,17 +66,44 @@ export class JobQueue {
 
   /** Skips what has not begun; every `wait` rejects. */
   end(fault: Fault): void {
-    this.#ended ??= fault
+    if (this.#ended) return
+    this.#ended = fault
+    this.#waiting.length = 0
+    this.#finished = this.#enqueued
+    for (const { work } of this.#later.splice(0)) work()
   }
 
-  #follow(job: Promise<void>): void {
-    const tail: Promise<void> = job
-      .catch((cause: unknown) => {
-        this.#fault ??= cause
-      })
-      .then(() => {
-        if (this.#tail === tail) this.#tail = null
-      })
-    this.#tail = tail
+  #start(start: StartKernels): void {
+    start((error) => {
+      this.#running--
+      this.#finished++
+      if (error) this.#fault ??= error
+      this.#advance()
+    })
+    this.#running++
+  }
+
+  #advance(): void {
+    // starting a kernel may find that others are done
+    if (this.#ended || this.#advancing) return
+    this.#advancing = true
+    for (let job = this.#waiting[0]; job; job = this.#waiting[0]) {
+      if ('host' in job && this.#running > 0) break
+      this.#waiting.shift()
+      try {
+        if ('kernels' in job) this.#start(job.kernels)
+        else job.host()
+      } catch (cause) {
+        // in its turn, so that what is finished is counted in order
+        const note = () => {
+          this.#fault ??= cause
+        }
+        if ('kernels' in job) this.#waiting.unshift({ host: note })
+        else note()
+      }
+      if ('host' in job) this.#finished++
+    }
+    this.#advancing = false
+    while (this.#later[0] && this.#later[0].after <= this.#finished) this.#later.shift()?.work()
   }
 }

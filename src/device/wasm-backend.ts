@@ -1,7 +1,7 @@
 import { FoveaError } from '../ir/error.ts'
 import type { Program } from '../ir/schedule.ts'
 import { compileProgram, type WasmKernel } from '../wasm/compile-program.ts'
-import { type KernelArgument, openPool, type WasmPool } from '../wasm/pool.ts'
+import { type KernelArgument, openPool, type PoolCall, type WasmPool } from '../wasm/pool.ts'
 import type { Backend, BackendCall, BoundArgument, MemoryBlock, Recorded } from './backend.ts'
 import type { DeviceTime } from './device.ts'
 import type { DeviceInfo } from './device-info.ts'
@@ -36,11 +36,13 @@ export class WasmBackend implements Backend<WasmBlock> {
   readonly spareBytes = 0
   readonly #pool: WasmPool
   readonly #maxBytes: number
-  readonly #kernels = new ProgramCache<WasmKernel>()
-  readonly #queue = new JobQueue()
+  readonly #kernels: ProgramCache<WasmKernel>
+  readonly #queue: JobQueue
 
   constructor(pool: WasmPool, maxBytes: number) {
     this.#pool = pool
+    this.#kernels = new ProgramCache((kernel) => pool.forget(kernel))
+    this.#queue = new JobQueue(() => pool.poll())
     this.#maxBytes = maxBytes
     const shared = typeof SharedArrayBuffer === 'function' && pool.memory.buffer instanceof SharedArrayBuffer
     this.info = {
@@ -65,19 +67,19 @@ export class WasmBackend implements Backend<WasmBlock> {
   }
 
   free({ pointer }: WasmBlock): void {
-    this.#queue.enqueue(() => this.#pool.free(pointer))
+    this.#queue.after(() => this.#pool.free(pointer))
   }
 
   write(_where: string, { pointer }: WasmBlock, byteOffset: number, bytes: Uint8Array): void {
     // the caller may change its array before our turn comes
     const kept = this.#queue.idle ? bytes : bytes.slice()
-    this.#queue.enqueue(() => this.#bytes(pointer + byteOffset, kept.byteLength).set(kept))
+    this.#queue.host(() => this.#bytes(pointer + byteOffset, kept.byteLength).set(kept))
   }
 
   async read(where: string, { pointer }: WasmBlock, byteOffset: number, byteLength: number): Promise<Uint8Array> {
     // its own memory: no text decoder or socket takes views of shared memory
     const copy = new Uint8Array(byteLength)
-    this.#queue.enqueue(() => copy.set(this.#bytes(pointer + byteOffset, byteLength)))
+    this.#queue.host(() => copy.set(this.#bytes(pointer + byteOffset, byteLength)))
     await this.#queue.wait(where)
     return copy
   }
@@ -86,19 +88,19 @@ export class WasmBackend implements Backend<WasmBlock> {
     this.#compile(where, program)
   }
 
-  run(where: string, { program, grid, args }: BackendCall<WasmBlock>): void {
-    const kernel = this.#compile(where, program)
-    const bound = args.map(toKernelArgument)
-    this.#queue.enqueue(() => this.#pool.run(kernel, bound, grid))
+  run(where: string, call: BackendCall<WasmBlock>): void {
+    const bound = this.#bind(where, call)
+    underName(where, null, () => this.#queue.run((done) => this.#pool.enqueue(bound, done)))
   }
 
-  record(_where: string, calls: readonly BackendCall<WasmBlock>[]): Recorded {
+  record(where: string, calls: readonly BackendCall<WasmBlock>[]): Recorded {
+    const bound = calls.map((call) => this.#bind(where, call))
+    const recording = underName(where, null, () => this.#pool.record(bound))
     return {
-      run: (where) => {
-        for (const call of calls) this.run(where, call)
-      },
+      run: (name) => underName(name, null, () => this.#queue.run((done) => recording.enqueue(done))),
       prepare: async () => {},
-      dispose: () => {},
+      // runs that wait behind work of the host have not reached the pool
+      dispose: () => this.#queue.after(() => recording.dispose()),
     }
   }
 
@@ -129,6 +131,10 @@ export class WasmBackend implements Backend<WasmBlock> {
     const { relaxed, wide } = this.#pool
     const kernel = underName(where, program.name, () => compileProgram(program, { relaxed, wide }))
     return this.#kernels.set(program, kernel)
+  }
+
+  #bind(where: string, { program, grid, args }: BackendCall<WasmBlock>): PoolCall {
+    return { kernel: this.#compile(where, program), args: args.map(toKernelArgument), grid }
   }
 
   /** A view of the memory, made anew each time because growth replaces its buffer. */

@@ -7,8 +7,13 @@ import { GpuCommands } from './gpu-commands.ts'
 import { GpuFaults } from './gpu-faults.ts'
 import { bufferUsage, type GpuBlock, GpuMemory } from './gpu-memory.ts'
 import { GpuPipelines } from './gpu-pipelines.ts'
+import { GpuRecording, packCall } from './gpu-recording.ts'
+import { GpuStaging } from './gpu-staging.ts'
 import { lastIndex } from './tensor-layout.ts'
 import type { OpenedGpu } from './webgpu-adapter.ts'
+
+/** writes up to this long are not watched: that costs more than they do */
+const unwatchedBytes = 65536
 
 /** A GPU as a device: one command encoder that is submitted when somebody waits, or when it holds enough. */
 export class WebgpuBackend implements Backend<GpuBlock> {
@@ -20,6 +25,7 @@ export class WebgpuBackend implements Backend<GpuBlock> {
   readonly #memory: GpuMemory
   readonly #commands: GpuCommands
   readonly #pipelines: GpuPipelines
+  readonly #staging: GpuStaging
 
   constructor(gpu: OpenedGpu) {
     this.info = gpu.info
@@ -29,10 +35,11 @@ export class WebgpuBackend implements Backend<GpuBlock> {
     this.#memory = new GpuMemory(gpu.device, this.#faults)
     this.#commands = new GpuCommands(gpu.device, this.#faults)
     this.#pipelines = new GpuPipelines(gpu.device, gpu.capabilities, this.#faults)
+    this.#staging = new GpuStaging(gpu.device, this.#faults)
   }
 
   get spareBytes(): number {
-    return this.#memory.spareBytes
+    return this.#memory.spareBytes + this.#staging.spareBytes
   }
 
   assertUsable(where: string): void {
@@ -81,14 +88,16 @@ export class WebgpuBackend implements Backend<GpuBlock> {
       words = new Uint8Array(whole)
       words.set(bytes)
     }
-    this.#faults.watch(
-      ['validation', 'out-of-memory'],
-      () => this.#device.queue.writeBuffer(block.buffer, byteOffset, words as Uint8Array<ArrayBuffer>),
-      (filter, message) => ({
-        code: filter === 'out-of-memory' ? 'memory' : 'device',
-        message: `a write of ${whole} bytes failed: ${message}`,
-      }),
-    )
+    const send = () => this.#device.queue.writeBuffer(block.buffer, byteOffset, words as Uint8Array<ArrayBuffer>)
+    // a small write to a buffer of ours can fail in no way that is not the loss of the device
+    if (whole <= unwatchedBytes && !block.adopted) {
+      send()
+      return
+    }
+    this.#faults.watch(['validation', 'out-of-memory'], send, (filter, message) => ({
+      code: filter === 'out-of-memory' ? 'memory' : 'device',
+      message: `a write of ${whole} bytes failed: ${message}`,
+    }))
   }
 
   async read(where: string, block: GpuBlock, byteOffset: number, byteLength: number): Promise<Uint8Array> {
@@ -122,6 +131,7 @@ export class WebgpuBackend implements Backend<GpuBlock> {
           `${program.name}: the buffer of ${param.name} must be a multiple of 16 bytes long, got ${block.byteLength}`,
         )
     }
+    this.#pipelines.lower(where, program)
   }
 
   run(where: string, call: BackendCall<GpuBlock>): void {
@@ -129,7 +139,6 @@ export class WebgpuBackend implements Backend<GpuBlock> {
     const { program, grid, args } = call
     const tensors = args.filter((argument) => argument.kind === 'tensor')
     const { kernel, layout, pipeline } = this.#pipelines.get(where, program)
-    const scalars = args.filter((argument) => argument.kind === 'scalar').map(({ value }) => value)
     const blocks = new Map(tensors.map(({ param, block }) => [param.name, block]))
     this.#commands.dispatch({
       name: program.name,
@@ -137,26 +146,16 @@ export class WebgpuBackend implements Backend<GpuBlock> {
       layout,
       buffers: kernel.bindings.map(({ param, binding }) => ({ binding, block: blocks.get(param.name) as GpuBlock })),
       argsBinding: kernel.argsBinding,
-      args: kernel.packArguments(
-        tensors.map(({ spec }) => spec),
-        scalars,
-      ),
+      args: packCall(this.#pipelines, where, call),
       grid,
     })
     // the caller may use its buffer on the queue next, and expects our work to be there before
     if (tensors.some(({ block }) => block.adopted)) this.#commands.submit()
   }
 
-  record(_where: string, calls: readonly BackendCall<GpuBlock>[]): Recorded {
-    return {
-      run: (where) => {
-        for (const call of calls) this.run(where, call)
-      },
-      prepare: async (where) => {
-        for (const { program } of calls) await this.prepare(where, program)
-      },
-      dispose: () => {},
-    }
+  record(where: string, calls: readonly BackendCall<GpuBlock>[]): Recorded {
+    const [device, commands, pipelines, faults] = [this.#device, this.#commands, this.#pipelines, this.#faults]
+    return new GpuRecording(where, calls, { device, commands, pipelines, faults })
   }
 
   prepare(where: string, program: Program): Promise<void> {
@@ -203,31 +202,26 @@ export class WebgpuBackend implements Backend<GpuBlock> {
     this.#faults.end({ code: 'disposed', message: 'the webgpu device was disposed' })
     this.#commands.destroy()
     this.#memory.destroy()
+    this.#staging.destroy()
     if (this.#gpu.owned) this.#device.destroy()
   }
 
   /** Records a copy into a buffer that can be mapped, submits, and gives its bytes. */
   async #copyOut(where: string, record: (staging: GPUBuffer) => void, size: number): Promise<Uint8Array> {
-    const staging = this.#faults.watch(
-      ['validation', 'out-of-memory'],
-      () => this.#device.createBuffer({ size, usage: bufferUsage.mapRead | bufferUsage.copyTarget }),
-      (message, filter) => ({
-        code: filter === 'out-of-memory' ? 'memory' : 'device',
-        message: `reading ${size} bytes failed: ${message}`,
-      }),
-    )
+    const staging = this.#staging.take(size)
     record(staging)
     this.#commands.submit()
-    // the number of GPUMapMode.READ, which Node has no global for
-    const mapped = staging.mapAsync(1)
     try {
-      await this.#faults.wait(where, mapped)
-      return new Uint8Array(staging.getMappedRange().slice(0))
+      // the number of GPUMapMode.READ, which Node has no global for
+      await this.#faults.wait(where, staging.mapAsync(1, 0, size))
+      const bytes = new Uint8Array(staging.getMappedRange(0, size).slice(0))
+      staging.unmap()
+      this.#staging.give(staging)
+      return bytes
     } catch (cause) {
+      staging.destroy()
       if (cause instanceof FoveaError) throw cause
       throw new FoveaError('device', where, `reading ${size} bytes failed: ${messageOf(cause)}`, { cause })
-    } finally {
-      staging.destroy()
     }
   }
 }

@@ -1,4 +1,5 @@
 import { FoveaError } from '../ir/error.ts'
+import { maxThreads } from './pool/control-block.ts'
 import { joinVectors } from './pool/join-vectors.ts'
 import { probeFeatures } from './pool/probe-features.ts'
 import { SharedPool } from './pool/shared-pool.ts'
@@ -8,7 +9,7 @@ import type { WasmPool } from './wasm-pool.ts'
 
 export type { KernelArgument } from './emit/kernel-frame.ts'
 export { probeFeatures, type WasmFeatures } from './pool/probe-features.ts'
-export type { WasmBuild, WasmPool } from './wasm-pool.ts'
+export type { PoolCall, PoolRecording, WasmBuild, WasmPool } from './wasm-pool.ts'
 
 export interface PoolOptions {
   /** workers; default one for each core, 1 where memory cannot be shared */
@@ -38,6 +39,8 @@ export async function openPool(options: PoolOptions = {}): Promise<WasmPool> {
   const threads = options.threads ?? (features.threads ? cores() : 1)
   if (!Number.isInteger(threads) || threads < 1)
     throw new FoveaError('argument', 'wasm.pool', `threads must be a whole number ≥ 1, got ${threads}`)
+  if (threads > maxThreads)
+    throw new FoveaError('limit', 'wasm.pool', `${threads} threads; a pool has at most ${maxThreads}`)
   if (threads > 1 && !features.threads)
     throw new FoveaError(
       'unsupported',

@@ -1,3 +1,4 @@
+import type { FoveaError } from '../ir/error.ts'
 import type { WasmKernel } from './compile-program.ts'
 import type { KernelArgument } from './emit/kernel-frame.ts'
 
@@ -7,9 +8,27 @@ export interface WasmBuild {
   readonly wide: boolean
 }
 
-/** Workers over one memory, in which tensors, scratch and arguments lie. */
+/** A kernel with its arguments and grid. */
+export interface PoolCall {
+  readonly kernel: WasmKernel
+  readonly args: readonly KernelArgument[]
+  readonly grid: readonly [number, number, number]
+}
+
+/** Calls packed for the workers, to be enqueued together, again and again. */
+export interface PoolRecording {
+  /** Enqueues the calls, as `WasmPool.enqueue` does; what follows a kernel that failed is left out. */
+  enqueue(done: Done): void
+  /** Frees what it holds once the runs enqueued are done. */
+  dispose(): void
+}
+
+/** Called once when the work is done or has failed, in the order in which it was enqueued, and not inside `enqueue`. */
+export type Done = (error: FoveaError | null) => void
+
+/** Workers over one memory, in which tensors, scratch and arguments lie. Kernels run one after the other, each on all workers. */
 export interface WasmPool {
-  /** its buffer is replaced when the memory grows: do not keep views across `allocate` and `run` */
+  /** its buffer is replaced when the memory grows: do not keep views across `allocate`, `record` and `enqueue` */
   readonly memory: WebAssembly.Memory
   readonly threads: number
   /** compile kernels with this and `wide` */
@@ -19,10 +38,19 @@ export interface WasmPool {
   allocate(bytes: number): number
   free(pointer: number): void
   /**
-   * Runs a kernel over a grid once those before it are done. Rejects with `argument` and `shape` where the arguments do not
-   * fit the kernel, `device` when it trapped or a worker was lost, `disposed`.
+   * Runs a kernel once those before it are done; a grid with a zero does nothing. Throws `argument`, `shape` and `limit`
+   * where the arguments do not fit the kernel, `memory`, `disposed`; `done` gets `device` when the kernel trapped or a worker was
+   * lost, and `disposed`.
    */
+  enqueue(call: PoolCall, done: Done): void
+  /** Packs calls, leaving out those with an empty grid. Throws what `enqueue` throws. */
+  record(calls: readonly PoolCall[]): PoolRecording
+  /** As `enqueue`, as a promise. */
   run(kernel: WasmKernel, args: readonly KernelArgument[], grid: readonly [number, number, number]): Promise<void>
-  /** Ends the workers; twice is harmless. Kernels not done are rejected. */
+  /** Calls `done` for what is done already, without waiting to be told. */
+  poll(): void
+  /** Gives up what is kept for a kernel, unless it is in use. */
+  forget(kernel: WasmKernel): void
+  /** Ends the workers; twice is harmless. Kernels not done fail. */
   dispose(): void
 }

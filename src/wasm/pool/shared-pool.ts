@@ -1,26 +1,29 @@
 import { FoveaError } from '../../ir/error.ts'
 import type { WasmKernel } from '../compile-program.ts'
 import type { KernelArgument } from '../emit/kernel-frame.ts'
-import type { WasmBuild, WasmPool } from '../wasm-pool.ts'
-import { control, controlAddress, failureAddress, frameAddress, heapAddress } from './control-block.ts'
-import { type KernelRun, packArguments } from './kernel-run.ts'
+import type { Done, PoolCall, PoolRecording, WasmBuild, WasmPool } from '../wasm-pool.ts'
+import { heapAddress } from './control-block.ts'
+import { HeapView } from './heap-view.ts'
+import { KernelTable } from './kernel-table.ts'
 import { MemoryAllocator } from './memory-allocator.ts'
+import { packArguments } from './pack-arguments.ts'
+import { packRecords } from './pack-records.ts'
+import { ownFrameBytes, type PackedKernel, RunRing } from './run-ring.ts'
+import { ScratchSpace } from './scratch-space.ts'
 import { type PoolWorker, startWorker } from './start-worker.ts'
 
-/** A pool of workers on one shared memory: kernels run one after the other, each on all workers. */
+/** A pool of workers on one shared memory, who go from kernel to kernel by themselves. */
 export class SharedPool implements WasmPool {
   readonly memory: WebAssembly.Memory
   readonly threads: number
   readonly relaxed: boolean
   readonly wide: boolean
   readonly #allocator: MemoryAllocator
-  readonly #words: Int32Array<ArrayBufferLike>
+  readonly #heap: HeapView
+  readonly #kernels: KernelTable
+  readonly #scratch: ScratchSpace
+  readonly #ring: RunRing
   readonly #workers: PoolWorker[] = []
-  readonly #kernels = new Map<WasmKernel, number>()
-  readonly #queue: KernelRun[] = []
-  #lastKernel = 0
-  #running: { run: KernelRun; module: number } | null = null
-  #scratch = { pointer: 0, stride: 0 }
   #ended: FoveaError | null = null
 
   private constructor(memory: WebAssembly.Memory, threads: number, build: WasmBuild, maxBytes: number) {
@@ -29,7 +32,13 @@ export class SharedPool implements WasmPool {
     this.relaxed = build.relaxed
     this.wide = build.wide
     this.#allocator = new MemoryAllocator(memory, heapAddress, maxBytes)
-    this.#words = new Int32Array(memory.buffer, controlAddress, 32)
+    this.#heap = new HeapView(memory)
+    this.#kernels = new KernelTable(this.#heap, this.#allocator, threads)
+    this.#scratch = new ScratchSpace(this.#allocator, threads)
+    this.#ring = new RunRing(this.#heap, (busy) => {
+      this.#workers[0]?.hold(busy)
+      if (!busy) this.#kernels.collect()
+    })
   }
 
   /** Starts the workers and waits until all of them serve. */
@@ -46,7 +55,7 @@ export class SharedPool implements WasmPool {
         for (let index = 0; index < threads; index++) {
           const worker = startWorker(memory, index, {
             message: (value) => {
-              if (value !== 'ready') pool.#finish()
+              if (value !== 'ready') pool.#ring.told()
               else if (--waiting === 0) resolve()
             },
             lost: (cause) => {
@@ -75,25 +84,96 @@ export class SharedPool implements WasmPool {
     this.#allocator.free(pointer)
   }
 
+  enqueue(call: PoolCall, done: Done): void {
+    this.#assertOpen('wasm.run')
+    const { frame, total } = packArguments(call)
+    if (total === 0) {
+      queueMicrotask(() => done(null))
+      return
+    }
+    const { kernel, grid } = call
+    const slot = this.#kernels.pin(kernel)
+    let at: number | null = null
+    const release = () => {
+      this.#kernels.unpin(slot)
+      if (at !== null) this.#allocator.free(at)
+    }
+    try {
+      if (frame.length > ownFrameBytes) {
+        at = this.#allocator.allocate(frame.length)
+        this.#heap.bytes.set(frame, at)
+      }
+      this.#push([kernel], { slot, grid, total, frame: at ?? frame }, kernel.scratchBytes, (error) => {
+        release()
+        done(error)
+      })
+    } catch (error) {
+      release()
+      throw error
+    }
+  }
+
+  record(calls: readonly PoolCall[]): PoolRecording {
+    this.#assertOpen('wasm.run')
+    const { kernels, records, release } = packRecords(calls, this.#kernels, this.#allocator, this.#heap)
+    const scratchBytes = Math.max(0, ...kernels.map((kernel) => kernel.scratchBytes))
+    let queued = 0
+    let disposed = false
+    return {
+      enqueue: (done) => {
+        this.#assertOpen('wasm.run')
+        if (kernels.length === 0) {
+          queueMicrotask(() => done(null))
+          return
+        }
+        this.#push(kernels, records, scratchBytes, (error) => {
+          queued--
+          if (disposed && queued === 0) release()
+          done(error)
+        })
+        queued++
+      },
+      dispose: () => {
+        if (!disposed && queued === 0) release()
+        disposed = true
+      },
+    }
+  }
+
   async run(
     kernel: WasmKernel,
     args: readonly KernelArgument[],
     grid: readonly [number, number, number],
   ): Promise<void> {
-    this.#assertOpen('wasm.run')
-    const { frame, total } = packArguments(kernel, args, grid)
     await new Promise<void>((resolve, reject) => {
-      this.#queue.push({ kernel, frame, grid, total, resolve, reject })
-      this.#startNext()
+      this.enqueue({ kernel, args, grid }, (error) => (error ? reject(error) : resolve()))
     })
+  }
+
+  poll(): void {
+    this.#ring.poll()
+  }
+
+  forget(kernel: WasmKernel): void {
+    this.#kernels.forget(kernel)
   }
 
   dispose(): void {
     this.#end(new FoveaError('disposed', 'wasm.pool', 'the pool was disposed'))
-    Atomics.store(this.#words, control.stop, 1)
-    Atomics.add(this.#words, control.generation, 1)
-    Atomics.notify(this.#words, control.generation)
     for (const worker of this.#workers.splice(0)) worker.terminate()
+  }
+
+  #push(kernels: readonly WasmKernel[], records: number | PackedKernel, scratchBytes: number, done: Done): void {
+    const scratch = this.#scratch.acquire(scratchBytes)
+    this.#ring.push({
+      kernels,
+      records,
+      scratch,
+      done: (error) => {
+        this.#scratch.release(scratch)
+        done(error)
+      },
+    })
   }
 
   #assertOpen(where: string): void {
@@ -103,80 +183,6 @@ export class SharedPool implements WasmPool {
   /** Fails what is running and waiting; what comes later is refused. */
   #end(error: FoveaError): void {
     this.#ended ??= error
-    const running = this.#running
-    this.#running = null
-    running?.run.reject(this.#ended)
-    for (const run of this.#queue.splice(0)) run.reject(this.#ended)
-  }
-
-  #startNext(): void {
-    while (!this.#running && !this.#ended) {
-      const run = this.#queue.shift()
-      if (!run) return
-      try {
-        if (run.total === 0) run.resolve()
-        else this.#start(run)
-      } catch (error) {
-        run.reject(error)
-      }
-    }
-  }
-
-  #start(run: KernelRun): void {
-    const { kernel } = run
-    this.#prepareScratch(kernel.scratchBytes)
-    const known = this.#kernels.get(kernel)
-    const words = this.#words
-    let module = 0
-    if (known === undefined) {
-      module = this.#allocator.allocate(kernel.bytes.length)
-      new Uint8Array(this.memory.buffer, module, kernel.bytes.length).set(kernel.bytes)
-    }
-    const id = known ?? ++this.#lastKernel
-    this.#kernels.set(kernel, id)
-    new Uint8Array(this.memory.buffer, frameAddress, run.frame.length).set(run.frame)
-    words[control.kernel] = id
-    words[control.modulePointer] = module
-    words[control.moduleBytes] = kernel.bytes.length
-    words[control.frame] = frameAddress
-    words[control.gridX] = run.grid[0]
-    words[control.gridY] = run.grid[1]
-    words[control.total] = run.total
-    words[control.scratch] = this.#scratch.pointer
-    words[control.scratchStride] = this.#scratch.stride
-    words[control.failure] = 0
-    words[control.next] = 0
-    Atomics.store(words, control.pending, this.threads)
-    this.#running = { run, module }
-    this.#workers[0]?.hold(true)
-    Atomics.add(words, control.generation, 1)
-    Atomics.notify(words, control.generation)
-  }
-
-  /** The last worker has finished the kernel. */
-  #finish(): void {
-    const running = this.#running
-    if (!running) return
-    this.#running = null
-    this.#workers[0]?.hold(false)
-    // every worker has compiled the module by now
-    if (running.module !== 0) this.#allocator.free(running.module)
-    const length = this.#words[control.failure] as number
-    if (length === 0) running.run.resolve()
-    else {
-      const text = new TextDecoder().decode(new Uint8Array(this.memory.buffer, failureAddress, length).slice())
-      this.#kernels.delete(running.run.kernel)
-      running.run.reject(new FoveaError('device', 'wasm.run', `${running.run.kernel.name} failed: ${text}`))
-    }
-    this.#startNext()
-  }
-
-  #prepareScratch(bytes: number): void {
-    // workers' pieces start on lines of their own, and not on the same sets of their caches
-    const stride = Math.ceil(bytes / 4096) * 4096 + 320
-    if (this.#scratch.stride >= stride) return
-    if (this.#scratch.pointer !== 0) this.#allocator.free(this.#scratch.pointer)
-    this.#scratch = { pointer: 0, stride: 0 }
-    this.#scratch = { pointer: this.#allocator.allocate(stride * this.threads), stride }
+    this.#ring.end(this.#ended)
   }
 }

@@ -1,24 +1,10 @@
 import { FoveaError } from '../../ir/error.ts'
-import type { WasmKernel } from '../compile-program.ts'
-import { type KernelArgument, writeFrame } from '../emit/kernel-frame.ts'
+import { writeFrame } from '../emit/kernel-frame.ts'
+import type { PoolCall } from '../wasm-pool.ts'
 import { maxFrameBytes } from './control-block.ts'
 
-/** A kernel waiting for its turn, with its arguments as the kernel reads them. */
-export interface KernelRun {
-  readonly kernel: WasmKernel
-  readonly frame: Uint8Array
-  readonly grid: readonly [number, number, number]
-  readonly total: number
-  resolve(): void
-  reject(error: unknown): void
-}
-
-/** Checks the grid and packs the arguments; throws `argument`, `shape` and `limit`. */
-export function packArguments(
-  kernel: WasmKernel,
-  args: readonly KernelArgument[],
-  grid: readonly [number, number, number],
-): { frame: Uint8Array; total: number } {
+/** Checks the grid and packs the arguments as the kernel reads them; throws `argument`, `shape` and `limit`. */
+export function packArguments({ kernel, args, grid }: PoolCall): { frame: Uint8Array; total: number } {
   const total = grid[0] * grid[1] * grid[2]
   if (!grid.every((count) => Number.isInteger(count) && count >= 0) || total > 0x7fffffff - 65536)
     throw new FoveaError('argument', 'wasm.run', `${kernel.name}: a grid of [${grid.join(', ')}]`)
