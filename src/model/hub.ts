@@ -81,8 +81,17 @@ async function knownFiles(access: HubAccess, folder: string): Promise<readonly H
   } catch (cause) {
     // only without a network: what the Hub refuses is refused
     const known = isUnreachable(cause) ? await readFile(path, 'utf8').catch(() => null) : null
-    if (known === null) return failed(access, cause)
-    return JSON.parse(known) as readonly HubFile[]
+    const files = known === null ? null : parsedListing(known)
+    return files ?? failed(access, cause)
+  }
+}
+
+/** null for a list that was not written to its end */
+function parsedListing(text: string): readonly HubFile[] | null {
+  try {
+    return JSON.parse(text) as readonly HubFile[]
+  } catch {
+    return null
   }
 }
 

@@ -31,7 +31,7 @@ const turnsNeighbours: ReadonlySet<string> = new Set(['llama', 'mistral', 'smoll
  * The names of a GGUF file: queries, keys and values in one tensor, and gate and up in another, where it has them so; the
  * reordered rows of queries and keys are put back into Hugging Face's order when they are read, whole rows at a time.
  */
-export function ggufNames(table: TensorTable, spec: DecoderSpec): FileNames {
+export function ggufNames(table: Pick<TensorTable, 'has'>, spec: DecoderSpec): FileNames {
   const fusedMlp = spec.layers[0]?.mlp.gated && !table.has('blk.0.ffn_gate.weight')
   const reordered = turnsNeighbours.has(spec.architecture)
   const names: WeightNames = {

@@ -23,11 +23,13 @@ export const gpt2: Architecture = {
     if (hiddenSize % numHeads !== 0)
       throw config.fault('n_head', `${numHeads} does not divide the hidden size ${hiddenSize}`)
     const heads = { numHeads, numKvHeads: numHeads, headDim: hiddenSize / numHeads }
+    const maxPositions = config.size('n_positions', 1024)
     const sizes = {
       vocabSize: config.size('vocab_size'),
       hiddenSize,
       numLayers: config.size('n_layer'),
-      maxPositions: config.size('n_positions', 1024),
+      maxPositions,
+      reachedPositions: maxPositions,
       bosToken: config.token('bos_token_id'),
       eosTokens: tokenList(config, 'eos_token_id'),
     }

@@ -46,31 +46,52 @@ export function fileNamesOf(table: TensorTable, { weights }: Architecture): File
   return { names: weights.names, prefix: prefix ?? '', head: head ?? '' }
 }
 
-function locate(
-  table: TensorTable,
+/** What a file calls one of our weights, and how it lies there. */
+export interface WeightPlace {
+  /** name of the tensor, `.weight` or `.bias` included */
+  readonly tensor: string
+  /** shape of the tensor */
+  readonly stored: readonly number[]
+  readonly part: RowsOfTensor | null
+  readonly transposed: boolean
+}
+
+/** Where a weight of this name and shape lies in a file of these names; undefined where the architecture has none. */
+export function weightPlace(
   spec: DecoderSpec,
   { names, prefix, head }: FileNames,
   name: string,
   shape: readonly number[],
-): WeightLocation {
+): WeightPlace | undefined {
   const base = name.replace(/\.bias$/, '')
   const suffix = base === name ? '.weight' : '.bias'
   const index = /^layers\.(\d+)/.exec(base)?.[1]
   const known = names[base.replace(/^layers\.\d+/, 'layers.N')]
-  const fault = (message: string) => new FoveaError('format', 'openCheckpoint', `${table.source}: ${message}`)
-  if (known === undefined && base !== 'lmHead') throw fault(`${spec.architecture} has no tensor for ${name}`)
+  if (known === undefined && base !== 'lmHead') return undefined
   const inFile = known === undefined ? head : `${prefix}${tensorName(known).replace('N', index ?? '')}`
 
   const layer = index === undefined ? undefined : spec.layers[Number(index)]
   const part = (typeof known === 'object' && layer && known.part?.(layer)) || null
   const transposed = typeof known === 'object' && known.transposed === true && shape.length === 2
-  const stored = part ? [part.rows, ...shape.slice(1)] : shape
-  const expected = transposed ? stored.toReversed() : stored
+  const rows = part ? [part.rows, ...shape.slice(1)] : shape
+  return { tensor: `${inFile}${suffix}`, stored: transposed ? rows.toReversed() : rows, part, transposed }
+}
 
-  if (!table.has(`${inFile}${suffix}`)) throw fault(`the tensor ${inFile}${suffix} is missing`)
-  const entry = table.get(`${inFile}${suffix}`)
-  if (entry.shape.length !== expected.length || entry.shape.some((size, axis) => size !== expected[axis]))
-    throw fault(`${entry.name} must be [${expected.join(', ')}], got [${entry.shape.join(', ')}]`)
+function locate(
+  table: TensorTable,
+  spec: DecoderSpec,
+  names: FileNames,
+  name: string,
+  shape: readonly number[],
+): WeightLocation {
+  const fault = (message: string) => new FoveaError('format', 'openCheckpoint', `${table.source}: ${message}`)
+  const place = weightPlace(spec, names, name, shape)
+  if (!place) throw fault(`${spec.architecture} has no tensor for ${name}`)
+  const { tensor, stored, part, transposed } = place
+  if (!table.has(tensor)) throw fault(`the tensor ${tensor} is missing`)
+  const entry = table.get(tensor)
+  if (entry.shape.length !== stored.length || entry.shape.some((size, axis) => size !== stored[axis]))
+    throw fault(`${entry.name} must be [${stored.join(', ')}], got [${entry.shape.join(', ')}]`)
   if (!isWeightDType(entry.dtype)) throw fault(`${entry.name} is ${entry.dtype}, which is no dtype of a weight`)
   return { entry, shape, part, transposed }
 }

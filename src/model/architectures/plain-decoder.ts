@@ -8,7 +8,10 @@ export interface DecoderSizes {
   readonly vocabSize: number
   readonly hiddenSize: number
   readonly numLayers: number
+  /** as the configuration says */
   readonly maxPositions: number
+  /** with those that dynamic scaling reaches beyond them */
+  readonly reachedPositions: number
   readonly bosToken: number | null
   readonly eosTokens: readonly number[]
 }
@@ -24,7 +27,8 @@ export function readSizes(
     vocabSize: config.size('vocab_size', defaults.vocabSize),
     hiddenSize: config.size('hidden_size'),
     numLayers: config.size('num_hidden_layers'),
-    maxPositions: reachedPositions(config, stated, options),
+    maxPositions: stated,
+    reachedPositions: reachedPositions(config, stated, options),
     bosToken: config.token('bos_token_id'),
     eosTokens: tokenList(config, 'eos_token_id'),
   }
@@ -118,10 +122,11 @@ export function plainDecoder(
     readonly logitsSoftCap?: number | null
   },
 ): DecoderSpec {
-  const { numLayers, ...rest } = sizes
+  const { numLayers, reachedPositions: maxPositions, ...rest } = sizes
   return {
     architecture,
     ...rest,
+    maxPositions,
     embedding: { scale: differs.embeddingScale ?? 1, learnedPositions: differs.learnedPositions ?? false },
     layers: Array.from({ length: numLayers }, (_, index) => layer(index)),
     finalNorm,
