@@ -1,6 +1,5 @@
 import type { PageCache } from '../cache/page-cache.ts'
 import type { Checkpoint } from '../model/checkpoint.ts'
-import type { DecoderRunner } from '../model/decoder-runner.ts'
 import type { Tokenizer } from '../model/tokenizer.ts'
 import { FoveaError } from '../tile/index.ts'
 import { ActiveSequence } from './active-sequence.ts'
@@ -9,20 +8,10 @@ import type { Engine, EngineStats } from './engine.ts'
 import { EngineLoop } from './engine-loop.ts'
 import type { GenerateRequest, Generation } from './generation.ts'
 import { GenerationStream } from './generation-stream.ts'
-import type { EnginePlan, MemoryPlan } from './plan-engine.ts'
+import type { ModelParts } from './open-parts.ts'
+import type { MemoryPlan } from './plan-engine.ts'
 import { promptLookup } from './prompt-lookup.ts'
 import { isPenalised, type TokenSampler } from './token-sampler.ts'
-
-/** What a `LocalEngine` is made of; `release` frees it all. */
-export interface LocalEngineParts {
-  readonly name: string
-  readonly checkpoint: Checkpoint
-  readonly plan: EnginePlan
-  readonly cache: PageCache
-  readonly runner: DecoderRunner
-  readonly sampler: TokenSampler
-  release(): void
-}
 
 /** An engine on a device of this process. Made by `openEngine`. */
 export class LocalEngine implements Engine {
@@ -34,17 +23,19 @@ export class LocalEngine implements Engine {
   /** for saving and restoring prefixes */
   readonly cache: PageCache
   readonly checkpoint: Checkpoint
-  readonly #parts: LocalEngineParts
+  readonly #parts: ModelParts
+  readonly #sampler: TokenSampler
   readonly #loop: EngineLoop
   #generations = 0
   #closing: Promise<void> | null = null
 
-  constructor(parts: LocalEngineParts) {
-    const { checkpoint, plan, cache, runner, sampler } = parts
+  constructor(name: string, parts: ModelParts, sampler: TokenSampler) {
+    const { checkpoint, plan, cache, runner } = parts
     const { options } = plan
     const lookup = options.promptLookup
     this.#parts = parts
-    this.name = parts.name
+    this.#sampler = sampler
+    this.name = name
     this.tokenizer = checkpoint.tokenizer
     this.contextLength = options.contextLength
     this.memory = plan.memory
@@ -120,7 +111,7 @@ export class LocalEngine implements Engine {
   async #close(drain: boolean): Promise<void> {
     if (!drain) this.#loop.cancelAll()
     await this.#loop.idle()
-    this.#parts.release()
-    await this.checkpoint.close()
+    this.#sampler.dispose()
+    await this.#parts.release()
   }
 }

@@ -33,11 +33,22 @@ export interface EnginePlan {
   readonly memory: MemoryPlan
 }
 
+/** What steps are for: drawing the next tokens, or scoring all tokens of a text. */
+export type Purpose = 'generate' | 'score'
+
+/** logits of a scoring step take at most about this many bytes */
+const scoredLogitBytes = 64 * 1024 * 1024
+
 /**
  * What `openEngine` will allocate for a checkpoint on a device. Nothing is read but the sizes of weights. Throws `argument`
  * for options out of range, `unsupported` for a model that no runner takes.
  */
-export function planEngine(device: Device, checkpoint: Checkpoint, given: EngineOptions = {}): EnginePlan {
+export function planEngine(
+  device: Device,
+  checkpoint: Checkpoint,
+  given: EngineOptions = {},
+  purpose: Purpose = 'generate',
+): EnginePlan {
   const { spec } = checkpoint
   const options = checkEngineOptions('openEngine', given, spec.maxPositions)
   const dtypes = defaultStepDTypes(device)
@@ -57,12 +68,16 @@ export function planEngine(device: Device, checkpoint: Checkpoint, given: Engine
     ...(dtypes.query === 'f16' && { recentDType: 'f16' as const }),
   }
   const decodeQueries = 1 + (options.promptLookup?.tokens ?? 0)
-  const limits: RunnerLimits = {
-    tokens: Math.max(chunkSize, maxSequences * decodeQueries),
-    rows: maxSequences * decodeQueries,
-    sequences: maxSequences,
-    decodeQueries,
-  }
+  const scored = Math.max(1, Math.min(chunkSize, Math.floor(scoredLogitBytes / (4 * spec.vocabSize))))
+  const limits: RunnerLimits =
+    purpose === 'score'
+      ? { tokens: scored, rows: scored, sequences: 1, decodeQueries: 1 }
+      : {
+          tokens: Math.max(chunkSize, maxSequences * decodeQueries),
+          rows: maxSequences * decodeQueries,
+          sequences: maxSequences,
+          decodeQueries,
+        }
   const headDim = spec.layers[0]?.attention.headDim ?? 0
   const plan = planRunner(
     device,
@@ -73,8 +88,8 @@ export function planEngine(device: Device, checkpoint: Checkpoint, given: Engine
   )
   const weights = decoderBytes(device, checkpoint, contextLength)
   const cacheBytes = pageCacheBytes(cache)
-  const workspace =
-    stepBufferBytes(spec, plan.stepLimits, dtypes) + tokenSamplerBytes(limits.rows, maxSequences, spec.vocabSize)
+  const tail = purpose === 'score' ? 8 * limits.rows : tokenSamplerBytes(limits.rows, maxSequences, spec.vocabSize)
+  const workspace = stepBufferBytes(spec, plan.stepLimits, dtypes) + tail
   return {
     options,
     cache,

@@ -1,0 +1,56 @@
+import { PageCache } from '../cache/page-cache.ts'
+import { type Device, openDevice } from '../device/index.ts'
+import type { Checkpoint } from '../model/checkpoint.ts'
+import { DecoderRunner } from '../model/decoder-runner.ts'
+import { loadDecoderWeights } from '../model/decoder-weights.ts'
+import { openCheckpoint } from '../model/open-checkpoint.ts'
+import type { EngineOptions } from './engine-options.ts'
+import { type EnginePlan, type Purpose, planEngine, policyOf } from './plan-engine.ts'
+
+/** A model on a device with its cache, ready to run steps; `release` frees what was made for it. */
+export interface ModelParts {
+  readonly device: Device
+  readonly checkpoint: Checkpoint
+  readonly plan: EnginePlan
+  readonly cache: PageCache
+  readonly runner: DecoderRunner
+  release(): Promise<void>
+}
+
+/**
+ * Opens a model (a Hugging Face folder, a .gguf file, or a `Checkpoint`, which is then closed by `release`), puts its weights
+ * on the device, and allocates what `planEngine` says. Rejects with what `openCheckpoint`, `planEngine` and the device
+ * throw; then nothing stays allocated or open.
+ */
+export async function openParts(
+  model: string | Checkpoint,
+  options: EngineOptions,
+  purpose: Purpose,
+): Promise<ModelParts> {
+  const { contextLength } = options
+  const given = contextLength === undefined ? {} : { contextLength }
+  const checkpoint = typeof model === 'string' ? await openCheckpoint(model, given) : model
+  const owned: { dispose(): void }[] = []
+  const own = <T extends { dispose(): void }>(thing: T): T => {
+    owned.unshift(thing)
+    return thing
+  }
+  const release = async () => {
+    for (const thing of owned.splice(0)) thing.dispose()
+    await checkpoint.close()
+  }
+  try {
+    const wanted = options.device
+    const device = typeof wanted === 'object' ? wanted : own(await openDevice(wanted, options.deviceOptions))
+    const plan = planEngine(device, checkpoint, options, purpose)
+    const weights = own(await loadDecoderWeights(device, checkpoint, { maxPositions: plan.options.contextLength }))
+    const cache = own(new PageCache(device, plan.cache))
+    const { pools, pageTable, maxTokens } = cache
+    const policy = policyOf(plan.cache)
+    const runner = own(new DecoderRunner(device, weights, { pools, pageTable, policy, maxTokens }, plan.limits))
+    return { device, checkpoint, plan, cache, runner, release }
+  } catch (error) {
+    await release()
+    throw error
+  }
+}
