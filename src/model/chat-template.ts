@@ -9,7 +9,11 @@ export interface ChatVariables {
   readonly addGenerationPrompt: boolean
 }
 
-export type ChatTemplate = (messages: readonly ChatMessage[], variables: ChatVariables) => string
+/** Renders a conversation; `source` is the template's text. */
+export interface ChatTemplate {
+  (messages: readonly ChatMessage[], variables: ChatVariables): string
+  readonly source: string
+}
 
 /**
  * A chat template (Jinja, as models bring it), parsed when first used.
@@ -19,7 +23,8 @@ export type ChatTemplate = (messages: readonly ChatMessage[], variables: ChatVar
  */
 export function chatTemplate(file: string, source: string): ChatTemplate {
   let parsed: Template | undefined
-  return (messages, { bosToken, eosToken, addGenerationPrompt }) => {
+  const render = (messages: readonly ChatMessage[], variables: ChatVariables) => {
+    const { bosToken, eosToken, addGenerationPrompt } = variables
     parsed ??= parse(file, source)
     try {
       return parsed.render({
@@ -32,6 +37,7 @@ export function chatTemplate(file: string, source: string): ChatTemplate {
       throw new FoveaError('argument', 'applyChatTemplate', `${file}: ${(cause as Error).message}`, { cause })
     }
   }
+  return Object.assign(render, { source })
 }
 
 function parse(file: string, source: string): Template {

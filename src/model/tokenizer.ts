@@ -20,6 +20,8 @@ export interface Tokenizer {
   isSpecial(token: number): boolean
   /** Can `applyChatTemplate` be called? */
   readonly hasChatTemplate: boolean
+  /** the chat template's text (Jinja), for export; absent where there is none */
+  readonly chatTemplate?: string
   /** The prompt of a conversation, special tokens written out; encode it with `special: false`. Throws `argument` without a template. */
   applyChatTemplate(messages: readonly ChatMessage[], options?: { readonly addGenerationPrompt?: boolean }): string
 }

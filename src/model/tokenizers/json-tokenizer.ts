@@ -73,6 +73,7 @@ export function jsonTokenizer(definition: TokenizerDefinition, settings: Tokeniz
     },
     isSpecial: (token) => special.has(token),
     hasChatTemplate: settings.chatTemplate !== null,
+    ...(settings.chatTemplate && { chatTemplate: settings.chatTemplate.source }),
     applyChatTemplate(messages, options) {
       if (!settings.chatTemplate)
         throw new FoveaError('argument', 'applyChatTemplate', `${file}: the model has no chat template`)
