@@ -1,0 +1,72 @@
+import { type WeightDType, weightBlock } from '../../nn/weight-data.ts'
+import { ggufNames } from '../architectures/gguf-names.ts'
+import type { Checkpoint } from '../checkpoint.ts'
+import type { ArchitectureName } from '../decoder-spec.ts'
+import { writeGguf } from '../files/write-gguf.ts'
+import { fileTensors, type MatrixToStore } from './file-tensors.ts'
+import { checkGgufLimits } from './gguf-limits.ts'
+import { ggufMetadata } from './gguf-metadata.ts'
+import { tokenizerMetadata } from './tokenizer-metadata.ts'
+
+export interface GgufExportOptions {
+  /** of matrices; as they are stored in the checkpoint when absent */
+  readonly dtype?: WeightDType
+  /** changes what a matrix is stored as, given its tensor's name in the file and what would be chosen */
+  readonly tensorDType?: (tensor: string, chosen: WeightDType) => WeightDType
+  /** `general.name`; the last part of the checkpoint's source when absent */
+  readonly name?: string
+  readonly onProgress?: (tensorsDone: number, tensors: number) => void
+}
+
+/** Architectures whose files keep queries, keys and values in one tensor, and gate and up in another. */
+const fusedAttention: ReadonlySet<ArchitectureName> = new Set(['gpt2', 'gpt_neox', 'phi3'])
+const fusedMlp: ReadonlySet<ArchitectureName> = new Set(['phi3'])
+
+/**
+ * Writes a checkpoint as a GGUF file that fovea and llama.cpp read: llama.cpp's names, keys and order of rows, Gemma's 1
+ * added to the weights of norms, vectors and learned positions in f32. With `q4_0` the matrix that gives the logits is
+ * Q8_0; a matrix whose rows are no whole number of blocks is f16. The file is written aside and renamed.
+ *
+ * Mistral is written as llama with its window noted; llama.cpp sees all keys. Throws `unsupported` for what llama.cpp
+ * would compute otherwise, or a tokenizer that has no form in GGUF; `argument` for a weight that the dtype cannot hold;
+ * `io` naming the path.
+ */
+export async function exportGguf(checkpoint: Checkpoint, path: string, options: GgufExportOptions = {}): Promise<void> {
+  const { spec } = checkpoint
+  checkGgufLimits(spec)
+  const has = (tensor: string) =>
+    tensor === 'blk.0.attn_qkv.weight' ? fusedAttention.has(spec.architecture) : !fusedMlp.has(spec.architecture)
+  const tensors = fileTensors(checkpoint, ggufNames({ has }, spec), {
+    vector: 'f32',
+    normOffset: spec.finalNorm.offset,
+    matrix(matrix) {
+      const chosen = fittingDType(matrix, matrixDType(matrix, options.dtype))
+      return options.tensorDType?.(matrix.tensor, chosen) ?? chosen
+    },
+  })
+  const name = options.name ?? checkpoint.source.replace(/[/\\]+$/, '').replace(/^.*[/\\]/, '')
+  const mostly = options.dtype ?? checkpoint.matrixInfo('layers.0.attention.query').dtype
+  const described = ggufMetadata(spec, name, mostly)
+  const metadata = new Map([...described.metadata, ...tokenizerMetadata(checkpoint.tokenizer, spec)])
+  const all = [...tensors, ...described.tensors]
+  let done = 0
+  const reported = all.map((tensor) => ({
+    ...tensor,
+    async read() {
+      const bytes = await tensor.read()
+      options.onProgress?.(++done, all.length)
+      return bytes
+    },
+  }))
+  await writeGguf(path, metadata, reported)
+}
+
+function matrixDType({ stored, givesLogits, givesPositions }: MatrixToStore, dtype: WeightDType | undefined) {
+  if (givesPositions) return 'f32'
+  if (dtype === 'q4_0' && givesLogits) return 'q8_0'
+  return dtype ?? stored
+}
+
+function fittingDType({ shape }: MatrixToStore, dtype: WeightDType): WeightDType {
+  return (shape.at(-1) ?? 0) % weightBlock[dtype].elements === 0 ? dtype : 'f16'
+}
