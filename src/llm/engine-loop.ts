@@ -2,9 +2,10 @@ import type { PageCache } from '../cache/page-cache.ts'
 import type { DecoderRunner } from '../model/decoder-runner.ts'
 import { FoveaError } from '../tile/index.ts'
 import type { ActiveSequence } from './active-sequence.ts'
+import type { Drafter } from './drafts/drafter.ts'
 import type { FinishReason } from './generation.ts'
 import { entryTokens, type Schedule, type StepEntry, scheduleStep, stepInput } from './schedule-step.ts'
-import type { TokenSampler } from './token-sampler.ts'
+import { isPenalised, type TokenSampler } from './token-sampler.ts'
 
 /** What the loop works with. */
 export interface EngineParts {
@@ -13,7 +14,7 @@ export interface EngineParts {
   readonly sampler: TokenSampler
   readonly endTokens: ReadonlySet<number>
   readonly maxSequences: number
-  draftOf(sequence: ActiveSequence): readonly number[]
+  readonly drafter: Drafter | null
 }
 
 /** Counts since the engine opened. */
@@ -126,7 +127,7 @@ export class EngineLoop {
     for (const { pages, tokens, remaining } of this.#running)
       if (pages && remaining > 1) pages.adopt(tokens.slice(pages.length))
     const schedule = this.#reserve(
-      scheduleStep(this.#running, (sequence) => this.#parts.draftOf(sequence), {
+      scheduleStep(this.#running, await this.#drafts(), {
         tokens: runner.limits.tokens,
         decodeQueries: runner.limits.decodeQueries,
       }),
@@ -149,6 +150,20 @@ export class EngineLoop {
       this.#take(entry, sampled.slice(at, at + entry.rows))
       at += entry.rows
     }
+  }
+
+  /** Proposals for the sequences that decode, none longer than what may still follow the token after it. */
+  async #drafts(): Promise<ReadonlyMap<ActiveSequence, readonly number[]>> {
+    const { drafter } = this.#parts
+    if (!drafter) return new Map()
+    const asked = this.#running.flatMap((sequence) => {
+      const { request, tokens, remaining } = sequence
+      // penalties change from token to token of a draft
+      if (remaining !== 1 || isPenalised(request.sampling)) return []
+      return [{ sequence, room: request.prompt.length + request.maxTokens - tokens.length - 1 }]
+    })
+    const drafts = await drafter.propose(asked)
+    return new Map(asked.map(({ sequence }, i) => [sequence, drafts[i] ?? []]))
   }
 
   /** Takes the pages that a step writes, the oldest sequences first; leaves out what finds none. */
@@ -225,6 +240,7 @@ export class EngineLoop {
   #release(sequence: ActiveSequence): void {
     this.#running = this.#running.filter((other) => other !== sequence)
     if (!sequence.pages) return
+    this.#parts.drafter?.forget(sequence)
     sequence.pages.close()
     sequence.pages = null
   }

@@ -29,6 +29,8 @@ export interface EngineOptions {
   readonly chunkSize?: number
   /** propose the tokens that followed the same words earlier in the text, and verify them together (none) */
   readonly promptLookup?: { readonly tokens: number; readonly match?: number } | null
+  /** a smaller model (folder or file) with the same vocabulary proposes so many tokens at a time instead (none) */
+  readonly draftModel?: { readonly model: string; readonly tokens: number } | null
 }
 
 /** Options with every default filled in, but those that the device decides. */
@@ -45,6 +47,9 @@ export function checkEngineOptions(where: string, options: EngineOptions, maxPos
   const contextLength = whole('contextLength', options.contextLength ?? maxPositions, 2, maxPositions)
   const pageSize = whole('pageSize', options.pageSize ?? 64, 16, 256)
   const lookup = options.promptLookup ?? null
+  const draft = options.draftModel ?? null
+  if (lookup && draft)
+    throw new FoveaError('argument', where, 'promptLookup and draftModel propose the same tokens: choose one')
   const policy = options.cachePolicy ?? null
   if (policy) {
     whole('cachePolicy.window', policy.window, 1, 2 ** 31 - 1)
@@ -63,6 +68,7 @@ export function checkEngineOptions(where: string, options: EngineOptions, maxPos
       tokens: whole('promptLookup.tokens', lookup.tokens, 1, 15),
       match: whole('promptLookup.match', lookup.match ?? 3, 1, 16),
     },
+    draftModel: draft && { model: draft.model, tokens: whole('draftModel.tokens', draft.tokens, 1, 15) },
     ...(options.cacheFormat && { cacheFormat: options.cacheFormat }),
   }
 }

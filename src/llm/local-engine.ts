@@ -4,14 +4,14 @@ import type { Tokenizer } from '../model/tokenizer.ts'
 import { FoveaError } from '../tile/index.ts'
 import { ActiveSequence } from './active-sequence.ts'
 import { checkRequest } from './check-request.ts'
+import type { Drafter } from './drafts/drafter.ts'
 import type { Engine, EngineStats } from './engine.ts'
 import { EngineLoop } from './engine-loop.ts'
 import type { GenerateRequest, Generation } from './generation.ts'
 import { GenerationStream } from './generation-stream.ts'
 import type { ModelParts } from './open-parts.ts'
 import type { MemoryPlan } from './plan-engine.ts'
-import { promptLookup } from './prompt-lookup.ts'
-import { isPenalised, type TokenSampler } from './token-sampler.ts'
+import type { TokenSampler } from './token-sampler.ts'
 
 /** An engine on a device of this process. Made by `openEngine`. */
 export class LocalEngine implements Engine {
@@ -25,20 +25,22 @@ export class LocalEngine implements Engine {
   readonly checkpoint: Checkpoint
   readonly #parts: ModelParts
   readonly #sampler: TokenSampler
+  readonly #drafter: Drafter | null
   readonly #loop: EngineLoop
   #generations = 0
   #closing: Promise<void> | null = null
 
-  constructor(name: string, parts: ModelParts, sampler: TokenSampler) {
+  constructor(name: string, parts: ModelParts, sampler: TokenSampler, drafter: Drafter | null) {
     const { checkpoint, plan, cache, runner } = parts
     const { options } = plan
-    const lookup = options.promptLookup
     this.#parts = parts
     this.#sampler = sampler
+    this.#drafter = drafter
     this.name = name
     this.tokenizer = checkpoint.tokenizer
     this.contextLength = options.contextLength
-    this.memory = plan.memory
+    const draft = drafter?.bytes ?? 0
+    this.memory = { ...plan.memory, draft, total: plan.memory.total + draft }
     this.cache = cache
     this.checkpoint = checkpoint
     this.#loop = new EngineLoop({
@@ -47,12 +49,7 @@ export class LocalEngine implements Engine {
       sampler,
       endTokens: new Set([...checkpoint.spec.eosTokens, ...checkpoint.tokenizer.eosTokens]),
       maxSequences: options.maxSequences,
-      draftOf: ({ tokens, request }) => {
-        if (!lookup || isPenalised(request.sampling)) return []
-        // a draft is no longer than what may still be generated after the next token
-        const room = request.prompt.length + request.maxTokens - tokens.length - 1
-        return room < 1 ? [] : promptLookup(tokens, { count: Math.min(lookup.tokens, room), match: lookup.match ?? 3 })
-      },
+      drafter,
     })
   }
 
@@ -111,6 +108,7 @@ export class LocalEngine implements Engine {
   async #close(drain: boolean): Promise<void> {
     if (!drain) this.#loop.cancelAll()
     await this.#loop.idle()
+    await this.#drafter?.release()
     this.#sampler.dispose()
     await this.#parts.release()
   }

@@ -1,7 +1,10 @@
 import type { Checkpoint } from '../model/checkpoint.ts'
+import type { Drafter } from './drafts/drafter.ts'
+import { openModelDrafter } from './drafts/model-drafter.ts'
+import { promptLookupDrafter } from './drafts/prompt-lookup.ts'
 import type { EngineOptions } from './engine-options.ts'
 import { LocalEngine } from './local-engine.ts'
-import { openParts } from './open-parts.ts'
+import { type ModelParts, openParts } from './open-parts.ts'
 import { TokenSampler } from './token-sampler.ts'
 
 /**
@@ -15,11 +18,24 @@ export async function openEngine(model: string | Checkpoint, options: EngineOpti
   const parts = await openParts(model, options, 'generate')
   try {
     const sampler = new TokenSampler(parts.device, parts.runner, parts.plan.options.maxSequences)
-    return new LocalEngine(options.name ?? lastPart(parts.checkpoint.source), parts, sampler)
+    const drafter = await drafterOf(parts, options)
+    return new LocalEngine(options.name ?? lastPart(parts.checkpoint.source), parts, sampler, drafter)
   } catch (error) {
     await parts.release()
     throw error
   }
+}
+
+async function drafterOf({ plan, device, checkpoint }: ModelParts, options: EngineOptions): Promise<Drafter | null> {
+  const { promptLookup, draftModel, contextLength } = plan.options
+  if (promptLookup) return promptLookupDrafter({ match: 3, ...promptLookup })
+  if (!draftModel) return null
+  const { tokens, model } = draftModel
+  return openModelDrafter(
+    model,
+    { tokens, vocabSize: checkpoint.spec.vocabSize },
+    { ...options, device, contextLength },
+  )
 }
 
 /** "books-16m" of "models/books-16m.gguf" */

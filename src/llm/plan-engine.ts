@@ -17,6 +17,8 @@ export interface MemoryPlan {
   readonly cache: number
   /** buffers of the largest step, and the sampler's */
   readonly workspace: number
+  /** weights, cache and buffers of a draft model */
+  readonly draft: number
   readonly total: number
   readonly contextLength: number
   readonly cacheTokens: number
@@ -67,7 +69,7 @@ export function planEngine(
     share: options.sharePrefixes,
     ...(dtypes.query === 'f16' && { recentDType: 'f16' as const }),
   }
-  const decodeQueries = 1 + (options.promptLookup?.tokens ?? 0)
+  const decodeQueries = 1 + (options.promptLookup ?? options.draftModel ?? { tokens: 0 }).tokens
   const scored = Math.max(1, Math.min(chunkSize, Math.floor(scoredLogitBytes / (4 * spec.vocabSize))))
   const limits: RunnerLimits =
     purpose === 'score'
@@ -98,6 +100,7 @@ export function planEngine(
       weights,
       cache: cacheBytes,
       workspace,
+      draft: 0,
       total: weights + cacheBytes + workspace,
       contextLength,
       cacheTokens: cache.pages * pageSize,

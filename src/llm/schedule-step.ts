@@ -32,7 +32,7 @@ export interface Schedule {
  */
 export function scheduleStep(
   sequences: readonly ActiveSequence[],
-  draftOf: (sequence: ActiveSequence) => readonly number[],
+  drafts: ReadonlyMap<ActiveSequence, readonly number[]>,
   limits: ScheduleLimits,
 ): Schedule {
   let left = limits.tokens
@@ -40,7 +40,7 @@ export function scheduleStep(
   const prefill: StepEntry[] = []
   for (const sequence of sequences) {
     if (sequence.remaining !== 1 || left === 0) continue
-    const draft = draftOf(sequence).slice(0, Math.min(limits.decodeQueries, left) - 1)
+    const draft = (drafts.get(sequence) ?? []).slice(0, Math.min(limits.decodeQueries, left) - 1)
     decode.push(entryOf(sequence, 1 + draft.length, draft))
     left -= 1 + draft.length
   }
