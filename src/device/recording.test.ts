@@ -213,6 +213,23 @@ describe.each(devices)('record on %s', (_name, kind, options) => {
     recording.dispose()
   })
 
+  it('updates in place, and counts that as a write', async () => {
+    const program = defineProgram('in-place', (p) => {
+      const x = p.update('x', 'f32', [null])
+      const at = colRange(p.programId(0).mul(8), 8)
+      p.emit(store(x, [at], load(x, [at]).add(1)))
+    })
+    const x = device.zeros([30])
+    const recording = device.record(() => {
+      for (let i = 0; i < 5; i++) device.run({ program, grid: [4, 1, 1], scalars: {} }, { x })
+    })
+    const version = x.version as number
+    for (let i = 0; i < 10; i++) recording.run()
+    expect(x.version).toBeGreaterThan(version)
+    expect(await read(x)).toEqual(range(30, () => 50))
+    recording.dispose()
+  })
+
   it('leaves empty grids out; a recording of nothing runs nothing', async () => {
     const [x, y] = [device.zeros([8]), device.tensor([5], [1])]
     const recording = device.record(() => device.run({ ...affineOf(8, 1), grid: [4, 0, 1] }, { x, y }))

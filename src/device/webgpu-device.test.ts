@@ -115,6 +115,14 @@ describe("the user's own device and buffers", () => {
     expect(device.memory.allocated).toBe(before)
     const again = device.fromBuffer(buffer, { shape: [2, 2], strides: [1, 1] })
     expect([...(await again.read())]).toEqual([0, 1, 1, 2])
+    // a recorded run is on the queue before what the user does next
+    const recording = device.record(() =>
+      device.run(double, { x: device.fromBuffer(buffer, { shape: [4] }), y: first }),
+    )
+    recording.run()
+    gpu.queue.writeBuffer(buffer, 0, new Float32Array(8).fill(9))
+    expect([...(await first.read())]).toEqual([0, 2, 4, 6])
+    recording.dispose()
   })
 
   it.each<[string, () => unknown, string, RegExp]>([
@@ -250,6 +258,27 @@ describe('faults that a GPU reports later', () => {
     gpu.destroy()
   })
 
+  it('a shader of a recording that does not compile: on prepare, or on the next wait after run; then it is compiled anew', async () => {
+    const gpu = await ownDevice()
+    const make = gpu.createShaderModule.bind(gpu)
+    const device = await openDevice('webgpu', { webgpu: { device: gpu } })
+    const [x, y] = [device.tensor([1, 2], [2]), device.zeros([2])]
+    const recording = device.record(() => device.run(double, { x, y }))
+    gpu.createShaderModule = (descriptor) =>
+      make({ ...descriptor, code: `${descriptor.code}\nfn broken() { return 1; }` })
+    await expect(recording.prepare()).rejects.toThrow(fault('compile', /^recording.prepare: double: [\s\S]*broken/))
+    for (let round = 0; round < 2; round++) {
+      recording.run()
+      await expect(y.read()).rejects.toThrow(fault('compile', /^tensor.read: double: /))
+    }
+    gpu.createShaderModule = make
+    await recording.prepare()
+    recording.run()
+    expect([...(await y.read())]).toEqual([2, 4])
+    device.dispose()
+    gpu.destroy()
+  })
+
   it('out of memory rejects the next wait', async () => {
     const gpu = await ownDevice()
     const device = await openDevice('webgpu', { webgpu: { device: gpu } })
@@ -306,6 +335,34 @@ describe('memory and time', () => {
     for (const [round, y] of outputs.entries()) expect([...(await y.read())]).toEqual([2 * round, -2 * round - 2])
     expect(device.memory.reserved).toBeLessThan(100 * 1024)
     device.dispose()
+  })
+
+  it('takes readback buffers again, however many reads wait', async () => {
+    const gpu = await ownDevice()
+    const made: number[] = []
+    const create = gpu.createBuffer.bind(gpu)
+    gpu.createBuffer = (descriptor) => {
+      if (descriptor.usage & 1) made.push(descriptor.size)
+      return create(descriptor)
+    }
+    const device = await openDevice('webgpu', { webgpu: { device: gpu } })
+    const tensors = [3, 1000, 5000].map((n) =>
+      device.tensor(
+        new Float32Array(n).map((_, i) => i * n),
+        [n],
+      ),
+    )
+    const readAll = async () => {
+      for (const [i, data] of (await Promise.all(tensors.map((tensor) => tensor.read()))).entries())
+        expect([data.length, data[1], data.at(-1)]).toEqual(
+          [3, 1000, 5000].map((n) => [n, n, n * (n - 1)])[i] as number[],
+        )
+    }
+    for (let round = 0; round < 5; round++) await readAll()
+    expect(made.toSorted((a, b) => a - b)).toEqual([4096, 4096, 32768])
+    expect(device.memory.reserved).toBeGreaterThanOrEqual(device.memory.allocated + 2 * 4096 + 32768)
+    device.dispose()
+    gpu.destroy()
   })
 
   it('times kernels on the clock of the GPU where there is one', async () => {
