@@ -41,7 +41,7 @@ export function standInEngine(
   const running = new Set<Running>()
   const waiting: Running[] = []
   const finished = { stop: 0, length: 0, cancelled: 0, failed: 0 }
-  const counts = { promptTokens: 0, cachedTokens: 0, completionTokens: 0, steps: 0 }
+  const counts = { promptTokens: 0, cachedTokens: 0, completionTokens: 0, steps: 0, draftTokens: 0, acceptedTokens: 0 }
   let closed = false
   let ticking = false
   let ids = 0

@@ -60,6 +60,8 @@ export class Metrics {
         one(totals.cachedTokens),
       ),
       metric('completion_tokens_total', 'counter', 'generated tokens', one(totals.completionTokens)),
+      metric('draft_tokens_total', 'counter', 'tokens proposed ahead', one(totals.draftTokens)),
+      metric('accepted_tokens_total', 'counter', 'tokens proposed ahead that were right', one(totals.acceptedTokens)),
       metric('steps_total', 'counter', 'runs of the model', one(totals.steps)),
       metric('cache_pages', 'gauge', 'pages of the cache, by state', labelled('state', states)),
       metric('cache_page_capacity', 'gauge', 'pages of the cache', one(total)),
