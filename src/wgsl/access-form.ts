@@ -10,8 +10,20 @@ export interface AccessForm {
   readonly quartered: boolean
   /** and at addresses that are */
   readonly aligned: boolean
+  /**
+   * per dimension: (base + column) >> shift where four neighbouring columns have one value, else null; `stepped` when that is
+   * how every index that runs along the columns does
+   */
+  readonly steps: readonly (StepForm | null)[]
+  readonly stepped: boolean
   /** the last size is a multiple of four, so that aligned chunks are inside or outside as a whole */
   readonly whole: boolean
+}
+
+/** An index that is the same for four neighbouring columns: scales of blocks of a row are read so. */
+export interface StepForm {
+  readonly base: Node
+  readonly shift: number
 }
 
 export function accessForm(tensor: TensorParam, indices: readonly Node[]): AccessForm {
@@ -23,10 +35,13 @@ export function accessForm(tensor: TensorParam, indices: readonly Node[]): Acces
     last.kind === 'range' &&
     last.axis === 'cols' &&
     indices.slice(0, -1).every((i) => i.cols === 1)
+  const steps = indices.map(stepForm)
   const baseAligned = contiguous && last.kind === 'range' && isMultipleOfFour(last.base)
   return {
     forms,
     contiguous,
+    steps,
+    stepped: steps.some((step) => step !== null) && indices.every((index, dim) => index.cols === 1 || steps[dim]),
     quartered: baseAligned,
     aligned: baseAligned && tensor.alignment >= 4,
     whole: baseAligned && typeof size === 'number' && size % 4 === 0,
@@ -38,6 +53,16 @@ export function provablyInside(form: IndexForm, size: number | null, rowEnd: num
   if (size === null || form.kind === 'general' || form.base.op !== 'const') return false
   const extent = form.kind === 'uniform' ? 1 : form.axis === 'rows' ? rowEnd : colEnd
   return form.base.value >= 0 && form.base.value + extent <= size
+}
+
+function stepForm(index: Node): StepForm | null {
+  if (index.op === 'broadcast') return stepForm(index.x)
+  if (index.op !== 'binary' || index.fn !== 'shr' || index.b.op !== 'const' || index.dtype !== 'i32') return null
+  const form = indexForm(index.a)
+  const shift = index.b.value
+  if (form.kind !== 'range' || form.axis !== 'cols' || shift < 2 || shift > 31 || !isMultipleOfFour(form.base))
+    return null
+  return { base: form.base, shift }
 }
 
 function isMultipleOfFour(node: Node): boolean {

@@ -31,8 +31,9 @@ export function renderAccess(
   render: RenderOperand,
 ): Access {
   const { tensor, indices } = node
-  const { forms, contiguous: runs, quartered, aligned, whole } = accessForm(tensor, indices)
-  const width: Width = node.cols === 1 ? 1 : place.width
+  const { forms, contiguous: runs, quartered, aligned, whole, steps, stepped } = accessForm(tensor, indices)
+  const once = stepped && node.op === 'load' && (node.where?.cols ?? 1) === 1
+  const width: Width = node.cols === 1 || once ? 1 : place.width
   const contiguous = runs && width === 4
   const last = indices.length - 1
   const conditions: string[] = []
@@ -42,11 +43,16 @@ export function renderAccess(
   let byColumn = ''
   indices.forEach((index, dim) => {
     const form = forms[dim] as (typeof forms)[number]
-    const own: Width = index.cols === 1 ? 1 : place.width
+    const own: Width = index.cols === 1 || once ? 1 : place.width
+    const step = once ? steps[dim] : null
     const first = contiguous && dim === last
     // of neighbours only the first index is needed
     const value = w.share(
-      first && form.kind === 'range' ? `${render(l, w, form.base, place)} + ${place.col}` : render(l, w, index, place),
+      step
+        ? `(${render(l, w, step.base, place)} + ${place.col}) >> ${step.shift}u`
+        : first && form.kind === 'range'
+          ? `${render(l, w, form.base, place)} + ${place.col}`
+          : render(l, w, index, place),
       'i',
     )
     const term = dim === last ? value : `${value} * ${widen(l.args.stride(tensor, dim), 'i32', 1, first ? 1 : own)}`
@@ -102,7 +108,8 @@ export function renderLoad(l: Lowering, w: TextWriter, node: LoadNode, place: Pl
   if (width === 1) {
     const ok = [condition, mask].filter((part) => part !== null).join(' & ') || null
     const value = format.loadElement(w, buffer, guarded(access.address, ok))
-    return ok ? `select(${zero}, ${value}, ${ok})` : value
+    const element = ok ? `select(${zero}, ${value}, ${ok})` : value
+    return widen(element, node.dtype, 1, node.cols === 1 ? 1 : place.width)
   }
   const all = mask && condition ? `(${mask} & vec4<bool>(${condition}))` : (mask ?? condition)
   const ok = all && w.share(all, 'ok')

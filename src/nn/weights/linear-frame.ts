@@ -44,11 +44,16 @@ export interface LinearFrame {
 /** Declares the parameters of a linear layer's program. */
 export function linearFrame(p: ProgramBuilder, spec: LinearSpec): LinearFrame {
   const { parts, planes: formats } = placedFormats[spec.dtype]
-  const xParam = p.input('x', spec.x.dtype, [null, parts, null], { alignment: alignmentOf(spec.x) })
+  // invocations that read four neighbours at once do so without asking for each where the depth is known to be whole fours
+  const depth = spec.x.shape[2] as number
+  const known = spec.layout === 'rows' && depth % 4 === 0 ? depth : null
+  const xParam = p.input('x', spec.x.dtype, [null, parts, known], { alignment: alignmentOf(spec.x) })
   const planes = Object.fromEntries(
     formats.map(({ name, dtype }) => {
       const plane = spec.planes[name] as TensorSpec
-      const sizes = plane.shape.map((size, dim) => (spec.layout === 'panels' && dim === 2 ? size : null))
+      const sizes = plane.shape.map((size, dim) =>
+        (spec.layout === 'panels' ? dim === 2 : dim === 1 && known !== null) ? size : null,
+      )
       return [name, p.input(name, dtype, sizes, { alignment: alignmentOf(plane) })]
     }),
   ) as Record<PlaneName, TensorParam>
