@@ -59,7 +59,7 @@ export function checkEngineOptions(where: string, options: EngineOptions, maxPos
     contextLength,
     maxSequences: whole('maxSequences', options.maxSequences ?? 8, 1, 256),
     maxQueue: whole('maxQueue', options.maxQueue ?? 64, 0, 1_000_000),
-    cacheTokens: whole('cacheTokens', options.cacheTokens ?? contextLength, pageSize, 2 ** 31 - 1),
+    cacheTokens: whole('cacheTokens', options.cacheTokens ?? contextLength, 1, 2 ** 31 - 1),
     pageSize,
     cachePolicy: policy,
     sharePrefixes: options.sharePrefixes ?? true,
