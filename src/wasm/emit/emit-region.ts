@@ -8,6 +8,7 @@ import { emitPass } from './emit-pass.ts'
 import { scalarValue } from './emit-scalar.ts'
 import { emitScan } from './emit-scan.ts'
 import { type EmitScope, localType } from './emit-scope.ts'
+import { emitStreamedDot } from './emit-streamed-dot.ts'
 import { emitTranspose } from './emit-transpose.ts'
 
 /** Emits operations in order. */
@@ -24,7 +25,8 @@ export function emitOperations(scope: EmitScope, operations: readonly Operation[
         emitScalar(scope, operation.node)
         break
       case 'dot':
-        emitDot(scope, operation)
+        if (scope.plan.streamed.has(operation.node.b)) emitStreamedDot(scope, operation)
+        else emitDot(scope, operation)
         break
       case 'scan':
         emitScan(scope, operation.node)

@@ -59,7 +59,7 @@ export function assignSlots(plan: Plan, base: number): Slots {
         else reads.set(slot, [operation])
       }
       for (const node of readsOf(operation, plan)) if (isBuffer(node)) read(node, slotOf(node))
-      if (operation.kind === 'dot' && operation.node.transposeB)
+      if (operation.kind === 'dot' && operation.node.transposeB && !plan.streamed.has(operation.node.b))
         read(operation.node.b, slotOf(operation.node.b, transposed))
       for (const node of writesOf(operation))
         if (isBuffer(node) || (operation.kind === 'dot' && node === operation.out)) write(slotOf(node))
@@ -139,7 +139,7 @@ export function assignSlots(plan: Plan, base: number): Slots {
         if (!maker || settled.has(slot) || operation.node.results.includes(arg)) return
         const at = (spans.get(maker) as Span).start
         const safe = (reads.get(carried) ?? []).every((reader) =>
-          reader === maker ? overwritesInPlace(maker, result, arg) : (spans.get(reader) as Span).end < at,
+          reader === maker ? overwritesInPlace(maker, result, arg, plan) : (spans.get(reader) as Span).end < at,
         )
         if (!safe) return
         shareStorage(slot, carried)
@@ -173,7 +173,7 @@ export function assignSlots(plan: Plan, base: number): Slots {
             free &&
             other.rows === slot.rows &&
             other.cols === slot.cols &&
-            overwritesInPlace(operation, node, candidate)
+            overwritesInPlace(operation, node, candidate, plan)
           )
         })
         if (!source) continue
@@ -190,7 +190,7 @@ export function assignSlots(plan: Plan, base: number): Slots {
 }
 
 /** Does this operation read each element of `old` no later than it writes that element of `fresh`? */
-function overwritesInPlace(operation: Operation, fresh: Node, old: Node): boolean {
+function overwritesInPlace(operation: Operation, fresh: Node, old: Node, plan: Plan): boolean {
   if (operation.kind === 'pass')
     return (
       operation.roots.some((root) => root.node === fresh && root.kind === 'value') &&
@@ -198,7 +198,9 @@ function overwritesInPlace(operation: Operation, fresh: Node, old: Node): boolea
       operation.cols === old.cols
     )
   if (operation.kind !== 'dot' || operation.start?.base !== old) return false
-  return operation.node.a !== old && operation.node.b !== old && operation.start.factor !== old
+  const { a, b } = operation.node
+  const right = plan.streamed.has(b) ? plan.sourcesOf([b]) : new Set([b])
+  return a !== old && !right.has(old) && operation.start.factor !== old
 }
 
 function numberOperations(operations: readonly Operation[]): Map<Operation, Span> {
@@ -234,7 +236,7 @@ export function readsOf(operation: Operation, plan: Plan): Node[] {
       const { node, start } = operation
       return [
         node.a,
-        ...(node.transposeB ? [] : [node.b]),
+        ...(plan.streamed.has(node.b) ? plan.sourcesOf([node.b]) : node.transposeB ? [] : [node.b]),
         ...(start ? [start.base, ...(start.factor ? [start.factor] : [])] : []),
       ]
     }

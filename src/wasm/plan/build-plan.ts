@@ -1,9 +1,10 @@
-import { isScalar, type LoopNode, type Node, type StoreNode, type TensorParam } from '../../ir/node.ts'
+import { type DotNode, isScalar, type LoopNode, type Node, type StoreNode, type TensorParam } from '../../ir/node.ts'
 import type { Program, Region } from '../../ir/schedule.ts'
 import { AccessTable } from './access.ts'
 import { type FusedDots, findFusedDots } from './fused-dots.ts'
 import { isElementwise, isImmediate, valueInputs, walkedShape } from './node-class.ts'
 import type { Operation, PassOperation, PassRoot } from './operation.ts'
+import { findStreamedDots } from './streamed-dots.ts'
 import { collectUses, needsBuffer, type ProgramUses } from './uses.ts'
 
 /** A program as operations in order, with the values that live in buffers. */
@@ -12,6 +13,8 @@ export interface Plan {
   readonly accesses: AccessTable
   readonly uses: ProgramUses
   readonly fused: FusedDots
+  /** right operands of products that are computed as they are used, without a buffer */
+  readonly streamed: ReadonlyMap<Node, DotNode>
   /** does this value live in a buffer? */
   buffered(node: Node): boolean
   /** the nodes that a node is computed from; ranges of indices count as their scalar base */
@@ -35,18 +38,21 @@ export function buildPlan(program: Program): Plan {
   const accesses = new AccessTable()
   const facts = collectUses(program, accesses)
   const fused = findFusedDots(program, facts)
+  const streamed = findStreamedDots(facts, fused, accesses)
   // several roots of one pass may use a value: then it is a local of that pass after all
   const localOnly = new Set<Node>()
   const buffered = (node: Node) =>
     !localOnly.has(node) &&
     !fused.absorbed.has(node) &&
+    !streamed.has(node) &&
     (fused.sums.has(node) || needsBuffer(node, facts) || spilledScalar(node))
   const spilledScalar = (node: Node) =>
     isScalar(node) &&
     (facts.uses.get(node) ?? []).some(({ by, kind }) => kind !== 'lanes' && (by.op === 'dot' || by.op === 'scan'))
   const computedAlone = (node: Node) => !isElementwise(node) || fused.sums.has(node)
   const isSource = (node: Node) => computedAlone(node) || buffered(node) || (isScalar(node) && facts.home.has(node))
-  const transposedUse = (node: Node) => (facts.uses.get(node) ?? []).some((use) => use.kind === 'transposed')
+  const transposedUse = (node: Node) =>
+    !streamed.has(node) && (facts.uses.get(node) ?? []).some((use) => use.kind === 'transposed')
 
   // the computed values that the lanes of `node` are made from
   const gather = (nodes: readonly Node[], into: Set<Node>) => {
@@ -145,7 +151,7 @@ export function buildPlan(program: Program): Plan {
       if (dot) {
         const reads = new Set([
           dot.a,
-          dot.b,
+          ...(streamed.has(dot.b) ? sourcesOf([dot.b]) : [dot.b]),
           ...(sum ? [sum.base] : []),
           ...(sum?.factor ? sourcesOf([sum.factor]) : []),
         ])
@@ -247,6 +253,7 @@ export function buildPlan(program: Program): Plan {
     accesses,
     uses: facts,
     fused,
+    streamed,
     buffered,
     sourcesOf,
     inputsOf: (node) => valueInputs(node, accesses),
