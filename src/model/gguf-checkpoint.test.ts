@@ -215,7 +215,8 @@ describe('GGUF files', () => {
   refused({ block_count: 4 }, /the tensor blk\.3\.attn_q\.weight is missing/)
   refused({ feed_forward_length: 96 }, /blk\.0\.ffn_gate\.weight must be \[96, 64\], got \[112, 64\]/)
   refused({ embedding_length: 0 }, /llama\.embedding_length must be a whole number from 1, got 0/)
-  refused({ 'rope.dimension_count': 5 }, /llama\.rope\.partial_rotary_factor/)
+  refused({ 'rope.dimension_count': 5 }, /llama\.rope\.dimension_count .* 5 elements/)
+  refused({ 'rope.freq_base': 0 }, /llama\.rope\.freq_base must be a number above 0, got 0/)
 })
 
 function offsets(spec: DecoderSpec): Set<number> {

@@ -32,7 +32,7 @@ export function findArchitecture(file: string, field: 'model_type' | 'general.ar
   const namesOf = ({ modelTypes, ggufName }: Architecture) => (field === 'model_type' ? modelTypes : [ggufName])
   const found = architectures.find((architecture) => namesOf(architecture).includes(name))
   if (found) return found
-  const known = architectures.flatMap(namesOf).join(', ')
+  const known = [...new Set(architectures.flatMap(namesOf))].join(', ')
   throw new FoveaError(
     'format',
     'openCheckpoint',

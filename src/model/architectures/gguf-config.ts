@@ -71,9 +71,20 @@ export function ggufConfig(table: GgufTable, architecture: Architecture, factors
   return configFields(table.source, values, (name) => labelOf(ggufName, name))
 }
 
+/** Keys of rotary positions by the last part of their name in a configuration. */
+const ropeKeys: Readonly<Record<string, string>> = {
+  rope_theta: 'rope.freq_base',
+  partial_rotary_factor: 'rope.dimension_count',
+  rope_type: 'rope.scaling.type',
+  factor: 'rope.scaling.factor',
+  attention_factor: 'rope.scaling.attn_factor',
+  original_max_position_embeddings: 'rope.scaling.original_context_length',
+}
+
 function labelOf(ggufName: string, name: string): string {
   if (name === 'bos_token_id' || name === 'eos_token_id') return `tokenizer.ggml.${name}`
-  return `${ggufName}.${ggufFields[name] ?? name.replace('rope_parameters', 'rope')}`
+  const last = name.split('.').at(-1) ?? name
+  return `${ggufName}.${ggufFields[name] ?? ropeKeys[last] ?? name}`
 }
 
 /** A number per layer where all are the same; else as it is, to be refused. */
