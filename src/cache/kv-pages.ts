@@ -1,6 +1,6 @@
 import { isQuantised, type PageFormat, type PagePool, pageDType, pageWidth } from '../attention/paged/page-pool.ts'
 import type { Device, Tensor } from '../device/index.ts'
-import { FoveaError, storageBytes } from '../tile/index.ts'
+import { FoveaError, type StorageDType, storageBytes } from '../tile/index.ts'
 
 /** What the pools of one layer are made of. */
 export interface KvPagesSpec {
@@ -54,21 +54,27 @@ export function createKvPages(device: Device, spec: KvPagesSpec, options: { maxB
   const dispose = () => {
     for (const tensor of made) tensor.dispose()
   }
-  const zeros = (shape: readonly number[], dtype: Parameters<Device['zeros']>[1]) => {
+  const zeros = (shape: readonly number[], dtype: StorageDType) => {
     const tensor = device.zeros(shape, dtype)
     made.push(tensor)
     return tensor
   }
   const inSegment = (s: number) => Math.min(pagesPerSegment, pages - s * pagesPerSegment)
   const each = (make: (pages: number) => Tensor) => Array.from({ length: segments }, (_, s) => make(inSegment(s)))
-  const pool = () => each((count) => zeros([count, pageSize, numKvHeads, pageWidth(spec)], pageDType(format)))
+  // the tokens of one head lie side by side: that is how they are read
+  const byHead = (shape: readonly number[], dtype: StorageDType) => {
+    const tensor = zeros(shape, dtype)
+    made.push(tensor.transpose(shape.length - 3, shape.length - 2))
+    return made.at(-1) as Tensor
+  }
+  const pool = () => each((count) => byHead([count, numKvHeads, pageSize, pageWidth(spec)], pageDType(format)))
   try {
     return {
       ...{ format, pages, pageSize, numKvHeads, headDim, segments, pagesPerSegment, recentTokens, recentDType },
       keys: pool(),
       values: pool(),
       scales: isQuantised(format) ? each((count) => zeros([count, 2, pageSize, numKvHeads], 'f32')) : [],
-      recent: rows > 0 ? zeros([rows, 2, recentTokens, numKvHeads, headDim], recentDType) : null,
+      recent: rows > 0 ? byHead([rows, 2, numKvHeads, recentTokens, headDim], recentDType) : null,
       bytes: plan.bytes,
       dispose,
     }
