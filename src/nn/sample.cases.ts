@@ -1,3 +1,4 @@
+import type { SampleTiles } from './sampling/sample-program.ts'
 import type { SamplingSettings } from './sampling/sampling-settings.ts'
 
 export interface SampleCase {
@@ -13,6 +14,8 @@ export interface SampleCase {
   readonly step: number
   /** all but this many logits of a row are −∞; null for none */
   readonly possible: number | null
+  /** the device's own when null */
+  readonly tiles: SampleTiles | null
 }
 
 const all: readonly SamplingSettings[] = [
@@ -40,7 +43,9 @@ const plain: SampleCase = {
   scale: 5,
   step: 0,
   possible: null,
+  tiles: null,
 }
+const steps: SampleTiles = { tileV: 64, drawV: 128, whole: false, probes: 3 }
 const vary = (name: string, change: Partial<SampleCase>): SampleCase => ({ ...plain, ...change, name })
 
 /** Chosen to expose: vocabularies that are no tile or several, equal scores, scores of one sign or far apart, tokens that cannot be. */
@@ -48,10 +53,12 @@ export const sampleCases: readonly SampleCase[] = [
   vary('plain', {}),
   vary('one token', { V: 1 }),
   vary('three tokens', { V: 3 }),
-  vary('several tiles', { V: 2501 }),
-  vary('equal scores', { V: 333, step: 1, scale: 4 }),
+  vary('several tiles', { V: 1301 }),
+  vary('in steps', { V: 301, tiles: steps }),
+  vary('in steps, penalised', { V: 301, tiles: steps, seen: true, settings: penalised, S: 5, step: 1 }),
+  vary('equal scores', { V: 133, step: 1, scale: 4 }),
   vary('all equal', { V: 97, scale: 0 }),
-  vary('penalties', { seen: true, settings: penalised, S: 10 }),
+  vary('penalties', { seen: true, settings: penalised, S: 10, V: 150 }),
   vary('a soft cap', { softCap: 5, scale: 20 }),
   vary('huge scores', { scale: 1e6, settings: [{ topK: 9 }, { temperature: 1e6, topP: 0.5 }, { minP: 0.3 }], S: 3 }),
   vary('tiny scores', { scale: 1e-6, settings: [{ topK: 9 }, { topP: 0.5 }, { temperature: 1e-6, topP: 0.5 }], S: 3 }),

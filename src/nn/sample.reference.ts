@@ -40,10 +40,12 @@ export function sampleReference(row: SampleRow, round: (x: number) => number = (
     kept = kept.filter((token) => score(token) >= last)
   }
   if (topP < 1) {
-    const all = total(kept)
-    kept = kept.filter((token) => {
-      const higher = total(kept.filter((other) => score(other) > score(token)))
-      return higher < topP * all || score(token) === highest
+    const target = topP * total(kept)
+    let [higher, mass] = [0, 0]
+    kept = kept.filter((token, i) => {
+      if (i > 0 && score(token) < score(kept[i - 1] as number)) higher = mass
+      mass += weight(token)
+      return higher < target || score(token) === highest
     })
   }
   kept = kept.filter((token) => weight(token) >= minP)

@@ -1,6 +1,6 @@
 import type { Device, Tensor } from '../device/device.ts'
 import { FoveaError, type Kernel, type TensorSpec } from '../tile/index.ts'
-import { sampleProgram } from './sampling/sample-program.ts'
+import { type SampleTiles, sampleProgram } from './sampling/sample-program.ts'
 import { settingsWidth } from './sampling/sampling-settings.ts'
 
 export interface SampleOptions {
@@ -14,6 +14,8 @@ export interface SampleOptions {
   /** logits count as c · tanh(logit / c) (none); an epilogue of the product that made them costs less */
   readonly softCap?: number | null
   readonly output: { readonly ids: Tensor; readonly logprobs: Tensor } // i32 [S], f32 [S]
+  /** how rows are read; what suits the device by default */
+  readonly tiles?: SampleTiles
 }
 
 /**
@@ -55,6 +57,7 @@ export interface SampleSpec {
   readonly seen?: { readonly counts: TensorSpec; readonly slots: TensorSpec }
   readonly softCap?: number | null
   readonly output: { readonly ids: TensorSpec; readonly logprobs: TensorSpec }
+  readonly tiles?: SampleTiles
 }
 
 /** The kernel of `sample`. Throws `shape`, `dtype` and `argument`. */
@@ -81,7 +84,8 @@ export function sampleKernel(kind: Device['kind'], spec: SampleSpec): Kernel {
     throw fail('dtype', 'ids, counts and slots must be i32')
   const cap = spec.softCap ?? null
   if (cap !== null && !(cap > 0)) throw new FoveaError('argument', 'sample', `softCap must be above 0, got ${cap}`)
-  const program = sampleProgram({ logits, seen: seen?.counts ?? null, softCap: cap, ...sampleTiles(kind, V) })
+  const tiles = spec.tiles ?? sampleTiles(kind, V)
+  const program = sampleProgram({ logits, seen: seen?.counts ?? null, softCap: cap, ...tiles })
   return { program, grid: [S, 1, 1], scalars: {} }
 }
 
@@ -89,7 +93,7 @@ export function sampleKernel(kind: Device['kind'], spec: SampleSpec): Kernel {
  * How a row of V is read. In the memory of a worker there is place for a whole row of scores and weights, which are then
  * computed once for all passes; in registers of a workgroup for 8,192.
  */
-function sampleTiles(kind: Device['kind'], V: number) {
+function sampleTiles(kind: Device['kind'], V: number): SampleTiles {
   const gpu = kind === 'webgpu'
   const whole = V <= (gpu ? 8192 : 2 ** 18)
   const drawV = whole ? Math.ceil(V / 4) * 4 : 2048

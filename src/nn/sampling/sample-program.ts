@@ -20,12 +20,8 @@ import { drawKey, exponentialDraws } from './exponential-draws.ts'
 import { findThreshold, type OverRow, type RowPart } from './find-threshold.ts'
 import { settingsFields, settingsWidth } from './sampling-settings.ts'
 
-/** What specialises a sampling program. */
-export interface SampleProgramSpec {
-  readonly logits: TensorSpec // [S, V]
-  /** occurrences are given: i32 [slots, V] */
-  readonly seen: TensorSpec | null
-  readonly softCap: number | null
+/** How a row is read. */
+export interface SampleTiles {
   /** columns read at once in the pass that all rows take */
   readonly tileV: number
   /** columns held at once in the passes that draw; `whole`: all of them, for this V */
@@ -33,6 +29,14 @@ export interface SampleProgramSpec {
   readonly whole: boolean
   /** guesses of a pass that looks for a threshold; odd */
   readonly probes: number
+}
+
+/** What specialises a sampling program. */
+export interface SampleProgramSpec extends SampleTiles {
+  readonly logits: TensorSpec // [S, V]
+  /** occurrences are given: i32 [slots, V] */
+  readonly seen: TensorSpec | null
+  readonly softCap: number | null
 }
 
 const largest = 3.4028234663852886e38
