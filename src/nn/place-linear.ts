@@ -15,6 +15,8 @@ export interface PlaceLinearOptions {
   readonly name: string
   /** how it lies in memory; the device's own by default */
   readonly layout?: WeightLayout
+  /** most bytes of one buffer, where it lies in rows; what the device binds by default */
+  readonly maxBindingBytes?: number
 }
 
 /** A run of a weight's output features that one kernel multiplies by. */
@@ -61,7 +63,13 @@ export function placeLinear(device: Device, options: PlaceLinearOptions): Linear
   const [{ dtype, cols }] = parts as readonly [MatrixData]
   const layout = options.layout ?? layoutOf(device.kind)
   const partRows = parts.map(({ rows }) => rows)
-  const plan = planBlocks(layout, dtype, partRows, cols, device.info.limits.maxStorageBufferBindingSize)
+  const plan = planBlocks(
+    layout,
+    dtype,
+    partRows,
+    cols,
+    options.maxBindingBytes ?? device.info.limits.maxStorageBufferBindingSize,
+  )
   const owned: Tensor[] = []
   const views: Tensor[] = []
   const blocks: WeightBlock[] = []

@@ -3,7 +3,7 @@ import { alignmentOf, type Kernel, type Program, type TensorSpec } from '../../t
 import { matmulTiles } from '../matmul-tiles.ts'
 import type { LinearSpec } from './linear-frame.ts'
 import { fewRowsPanelProgram, manyRowsPanelProgram, type PanelTiles } from './panel-programs.ts'
-import { panelWidth, placedFormats } from './placed-format.ts'
+import { panelWidth, placedFormats, scaleRun } from './placed-format.ts'
 import type { ProgramStore } from './program-store.ts'
 import { fewRowsProgram, gridWidth, manyRowsProgram, type RowTiles } from './row-programs.ts'
 
@@ -24,7 +24,11 @@ export function linearKernel(
   const [rows, outputs] = spec.output.shape as readonly [number, number]
   const method = methodFor(spec, device, rows)
   const { x, output, bias, gated, accumulate, activation, planes } = spec
-  const key = [method.kind, 'tileM' in method ? method.tileM : 'tokens' in method.tiles ? method.tiles.tokens : 0]
+  const key = [
+    method.kind,
+    scaleRun(spec.dtype, x.shape[2] as number),
+    'tileM' in method ? method.tileM : 'tokens' in method.tiles ? method.tiles.tokens : 0,
+  ]
   const layouts = [x, output, ...Object.values(planes)].map(form)
   const program = programs.get([...key, ...layouts, bias !== null, gated, accumulate, activation], () =>
     build(spec, method),

@@ -10,7 +10,7 @@ import {
   zeros,
 } from '../../tile/index.ts'
 import { type LinearFrame, type LinearSpec, linearFrame } from './linear-frame.ts'
-import { panelWidth, placedFormats } from './placed-format.ts'
+import { panelWidth, scaleRun } from './placed-format.ts'
 import { weightTerms, weightTile } from './weight-terms.ts'
 
 /**
@@ -18,7 +18,7 @@ import { weightTerms, weightTile } from './weight-terms.ts'
  * time. Quants are multiplied as they are: scales meet the sums. Traffic: the weight, once for every tileM rows.
  */
 export function fewRowsPanelProgram(spec: LinearSpec, tileM: number): Program {
-  const group = placedFormats[spec.dtype].group || 64
+  const group = scaleRun(spec.dtype, spec.x.shape[2] as number) || 64
   return defineProgram('linear', (p) => {
     const frame = linearFrame(p, spec)
     const rows = rowRange(p.programId(1).mul(tileM), tileM)

@@ -18,7 +18,7 @@ export type PlaneName = 'values' | 'quants' | 'high' | 'scales' | 'supers'
  */
 export interface PlacedFormat {
   readonly parts: 1 | 2 | 4
-  /** neighbouring inputs, from a multiple of it on within a part, that have one scale; 0: there are no scales */
+  /** neighbouring inputs that have one scale; 0: there are no scales */
   readonly group: number
   readonly planes: readonly PlaneFormat[]
 }
@@ -36,7 +36,7 @@ export const placedFormats: Readonly<Record<WeightDType, PlacedFormat>> = {
   f16: plain('f16'),
   bf16: plain('bf16'),
   q8_0: { parts: 1, group: 32, planes: [per('quants', 'i8', 1), per('scales', 'f16', 32)] },
-  q4_0: { parts: 2, group: 16, planes: [per('quants', 'u8', 2), per('scales', 'f16', 32)] },
+  q4_0: { parts: 2, group: 32, planes: [per('quants', 'u8', 2), per('scales', 'f16', 32)] },
   // scales, then minima; their factors, likewise
   q4_k: {
     parts: 2,
@@ -75,6 +75,13 @@ export function paddedFeatures(layout: WeightLayout, partRows: readonly number[]
         partRows.reduce((sum, rows) => sum + rows, 0),
         rowMultiple,
       )
+}
+
+/** Neighbouring inputs, from a multiple of it on within a part of `depth` inputs, that have one scale; 0: there are no scales. */
+export function scaleRun(dtype: WeightDType, depth: number): number {
+  const { group } = placedFormats[dtype]
+  // a part of Q4_0 may begin in the middle of a block
+  return group > 0 && depth % group !== 0 ? group / 2 : group
 }
 
 /** Bytes of one output feature in each plane. */
