@@ -14,7 +14,7 @@ export interface DeviceInfo {
   readonly threads: number | null
   /** WebAssembly: which instructions kernels use */
   readonly simd: 'simd' | 'relaxed-simd' | null
-  /** names and values as the platform gives them; sizes in bytes */
+  /** names and values as the platform gives them, sizes in bytes: WebGPU's own (maxStorageBufferBindingSize bounds a tensor), `maxBytes` of WebAssembly; one that is missing is no limit */
   readonly limits: Readonly<Record<string, number>>
   readonly features: readonly string[]
 }

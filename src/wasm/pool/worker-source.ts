@@ -20,6 +20,8 @@ const epochBits = Math.log2(gate.epoch)
 
 /** how long a worker asks for the next kernel before it sleeps, in milliseconds: waking it takes about as long */
 const spinMilliseconds = 0.06
+/** the same where the next kernel is for the calling thread to bring, which may need the processor for it */
+const idleSpinMilliseconds = 0.02
 
 /**
  * The program of a worker, as plain JavaScript: sources, builds and bundles all start it from this text.
@@ -132,7 +134,7 @@ const serve = (memory, index, post) => {
   }
   // until the gate is another
   const wait = (now) => {
-    const end = performance.now() + ${spinMilliseconds}
+    const end = performance.now() + (now & ${gate.idle} ? ${idleSpinMilliseconds} : ${spinMilliseconds})
     do {
       for (let spin = 0; spin < 64; spin++) {
         if (Atomics.load(words, ${control.gate}) !== now) return
