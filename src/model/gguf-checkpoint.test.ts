@@ -13,7 +13,7 @@ import { llama3Rope } from './rope/llama3-rope.ts'
 
 const parity = '../shared/golden/hf'
 
-type Values = Record<string, number | boolean>
+type Values = Record<string, number | boolean | string>
 type Tensors = Map<string, { shape: readonly number[]; data: Float32Array }>
 
 /** What llama.cpp's converter would write of a parity folder: its names, its keys, its order of rows. */
@@ -24,6 +24,8 @@ interface Conversion {
   /** weights of a norm have 1 added */
   readonly addsOne?: boolean
   readonly reorders?: boolean
+  /** divisors of rotary frequencies, by the names of their tensors */
+  readonly divisors?: Readonly<Record<string, readonly number[]>>
 }
 
 const heads = (folder: Conversion['folder'], architecture: string, keys: Values, rest: Partial<Conversion> = {}) => ({
@@ -94,7 +96,14 @@ const renames: readonly (readonly [RegExp, string])[] = [
   [/post_feedforward_layernorm/, 'post_ffw_norm'],
 ]
 
-async function convert({ folder, architecture, keys, addsOne, reorders }: Conversion): Promise<Uint8Array> {
+async function convert({
+  folder,
+  architecture,
+  keys,
+  addsOne,
+  reorders,
+  divisors: given,
+}: Conversion): Promise<Uint8Array> {
   const tensors: Tensors = new Map()
   const table = await openSafetensors(await openFile(`${parity}/${folder}/model.safetensors`))
   const sandwich = table.has('model.layers.0.post_feedforward_layernorm.weight')
@@ -127,6 +136,8 @@ async function convert({ folder, architecture, keys, addsOne, reorders }: Conver
     const divisors = defaultRope(base).inverseFrequencies.map((f, i) => f / (scaled[i] ?? 1))
     tensors.set('rope_freqs.weight', { shape: [4], data: Float32Array.from(divisors) })
   }
+  for (const [name, divisors] of Object.entries(given ?? {}))
+    tensors.set(name, { shape: [divisors.length], data: Float32Array.from(divisors) })
   return bytesOf(architecture, keys, tensors)
 }
 
@@ -146,7 +157,8 @@ function swapped(data: Float32Array, [a, b, c, d]: [number, number, number, numb
 
 async function bytesOf(architecture: string, keys: Values, tensors: Tensors): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
-  const typed = (value: number | boolean): GgufTypedValue => {
+  const typed = (value: number | boolean | string): GgufTypedValue => {
+    if (typeof value === 'string') return { type: 'string', value }
     const type: Exclude<GgufValueType, 'array'> =
       typeof value === 'boolean' ? 'bool' : Number.isInteger(value) && value < 1e6 ? 'u32' : 'f32'
     return { type, value }
@@ -201,6 +213,35 @@ describe('GGUF files', () => {
       await expectSameWeights(opened, original, conversion.addsOne ? 1 : 0)
       await Promise.all([opened.close(), original.close()])
     })
+
+  it('rotary scalings: divisors for short and long contexts, linear, yarn', async (context) => {
+    if (!existsSync(parity)) return context.skip('hardware: ../shared/golden is not beside the project')
+    const ropeOf = async (folder: string, differs: Partial<Conversion>, contextLength?: number) => {
+      const plain = conversions.find((conversion) => conversion.folder === folder) as Conversion
+      const bytes = await convert({ ...plain, ...differs, keys: { ...plain.keys, ...differs.keys } })
+      const options = contextLength === undefined ? {} : { contextLength }
+      const { spec, close } = await openCheckpointFromSources(bytesSource('model.gguf', bytes), options)
+      await close()
+      return spec.layers[0]?.attention.rope
+    }
+    const long = {
+      keys: { 'rope.scaling.original_context_length': 64, 'rope.scaling.attn_factor': 1.25 },
+      divisors: { 'rope_factors_short.weight': Array(8).fill(2), 'rope_factors_long.weight': Array(8).fill(4) },
+    }
+    expect(await ropeOf('phi3-fused', long, 64)).toMatchObject({ attentionFactor: 1.25, rotaryDim: 16 })
+    expect((await ropeOf('phi3-fused', long, 64))?.inverseFrequencies[0]).toBe(0.5)
+    expect((await ropeOf('phi3-fused', long, 65))?.inverseFrequencies[0]).toBe(0.25)
+    expect((await ropeOf('phi3-fused', long))?.inverseFrequencies[0]).toBe(0.25)
+    const scaled = (type: string) => ({ keys: { 'rope.scaling.type': type, 'rope.scaling.factor': 4 } })
+    const linear = await ropeOf('qwen3-qknorm', scaled('linear'))
+    expect(linear?.inverseFrequencies[0]).toBe(0.25)
+    expect((await ropeOf('qwen3-qknorm', { keys: { 'rope.scale_linear': 8 } }))?.inverseFrequencies[0]).toBe(1 / 8)
+    const yarn = await ropeOf('qwen3-qknorm', scaled('yarn'))
+    expect(yarn?.inverseFrequencies[0]).toBe(1)
+    expect(yarn?.inverseFrequencies[11]).toBeCloseTo(linear?.inverseFrequencies[11] ?? 0, 12)
+    expect(yarn?.attentionFactor).toBeCloseTo(0.1 * Math.log(4) + 1, 6)
+    await expect(ropeOf('qwen3-qknorm', scaled('spiral'))).rejects.toThrow(/qwen3\.rope\.scaling\.type .*"spiral"/)
+  })
 
   const llama = conversions[0] as Conversion
   const refused = (changed: Values, message: RegExp, architecture = 'llama') =>
