@@ -1,0 +1,144 @@
+import { existsSync } from 'node:fs'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest'
+import type { Checkpoint } from '../../src/model/checkpoint.ts'
+import { exportGguf } from '../../src/model/export/export-gguf.ts'
+import { openFile } from '../../src/model/files/byte-source.ts'
+import { openSafetensors } from '../../src/model/files/safetensors.ts'
+import { openCheckpoint } from '../../src/model/open-checkpoint.ts'
+import type { Tokenizer } from '../../src/model/tokenizer.ts'
+import { jsonTokenizer } from '../../src/model/tokenizers/json-tokenizer.ts'
+import { askLlamaCpp, hasLlamaCpp, type JudgeJob } from './llama-cpp.ts'
+
+const shared = fileURLToPath(new URL('../../../shared', import.meta.url))
+const books = join(shared, 'models/books-16m')
+const parity = join(shared, 'golden/hf')
+
+let folder = ''
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'fovea-llama-cpp-'))
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+function needs(context: TestContext, path: string): void {
+  if (!hasLlamaCpp())
+    context.skip('node-llama-cpp is not installed: npm --prefix test/peers ci --ignore-scripts --omit=optional')
+  if (!existsSync(path)) context.skip(`not there: ../shared${path.slice(shared.length)}`)
+}
+
+/** The positions at which llama.cpp's most likely token is another one. */
+const differences = (ours: readonly number[], theirs: readonly number[]) =>
+  ours.flatMap((token, i) => (token === theirs[i] ? [] : [i]))
+
+describe('books-16m', () => {
+  interface Golden {
+    readonly prompt: string
+    readonly ids: readonly number[]
+    readonly argmax: readonly number[]
+    readonly greedy: readonly number[]
+  }
+
+  it('in F16 gives the recorded tokens, and cuts text as its tokenizer.json does', {
+    timeout: 300_000,
+  }, async (context) => {
+    needs(context, books)
+    const golden = JSON.parse(await readFile(join(books, 'golden.json'), 'utf8')) as Golden
+    const checkpoint = await openCheckpoint(books)
+    const text = `${golden.prompt}\nIn 1851, said he: "It's 3 o'clock!" <|user|>  ümläut\t—\u3000日本 🐋 12345`
+    const path = join(folder, 'books-f16.gguf')
+    await exportGguf(checkpoint, path, { dtype: 'f16' })
+    const [judged] = await askLlamaCpp([{ path, ids: golden.ids, count: golden.greedy.length, text }])
+    expect(judged?.greedy).toEqual(golden.greedy)
+    expect(differences(golden.argmax, judged?.argmax ?? [])).toEqual([])
+    expect(judged?.textIds.length).toBeGreaterThan(golden.ids.length)
+    // without special tokens: "<|user|>" is text to llama.cpp here
+    const plain = text.split('<|user|>').map((part) => checkpoint.tokenizer.encode(part, { special: false }))
+    expect(judged?.textIds.slice(0, plain[0]?.length)).toEqual(plain[0])
+    expect(judged?.textIds.slice(-(plain[1]?.length ?? 0))).toEqual(plain[1])
+    await checkpoint.close()
+  })
+
+  it('in Q8_0 is what its blocks say, but for the rounding of activations', { timeout: 300_000 }, async (context) => {
+    needs(context, books)
+    const golden = JSON.parse(await readFile(join(books, 'golden.json'), 'utf8')) as Golden
+    const paths = { q8: join(folder, 'books-q8_0.gguf'), widened: join(folder, 'books-widened.gguf') }
+    const stored = await openCheckpoint(books)
+    await exportGguf(stored, paths.q8, { dtype: 'q8_0' })
+    await stored.close()
+    // the same weights as fovea reads them from the blocks
+    const quantised = await openCheckpoint(paths.q8)
+    await exportGguf(quantised, paths.widened, { dtype: 'f32' })
+    await quantised.close()
+    const job = { ids: golden.ids, count: 1 }
+    const [q8, widened] = await askLlamaCpp([
+      { ...job, path: paths.q8 },
+      { ...job, path: paths.widened },
+    ])
+    // llama.cpp rounds activations to 8 bits where weights are Q8_0: tokens change only where two are nearly as likely
+    const changed = differences(q8?.argmax ?? [], widened?.argmax ?? [])
+    expect(changed.length).toBeLessThanOrEqual(0.03 * golden.ids.length)
+    for (const i of changed) expect(widened?.margins[i]).toBeLessThan(0.3)
+    expect(differences(golden.argmax, widened?.argmax ?? []).length).toBeLessThanOrEqual(0.02 * golden.ids.length)
+  })
+})
+
+describe('an architecture of each kind', () => {
+  // llama.cpp reads Mistral as Llama and sees beyond the window
+  const windowed = 'mistral-window'
+
+  it('gives the recorded tokens', { timeout: 300_000 }, async (context) => {
+    needs(context, parity)
+    const names = (await readdir(parity)).filter((name) => name !== windowed)
+    const recorded = await Promise.all(names.map((name) => readGolden(join(parity, name))))
+    const jobs: JudgeJob[] = []
+    for (const [i, name] of names.entries()) {
+      const checkpoint = await openCheckpoint(join(parity, name))
+      const path = join(folder, `${i}.gguf`)
+      // llama.cpp looks for Phi's own tokens where the name says that it is Phi
+      await exportGguf({ ...checkpoint, tokenizer: letters(checkpoint) }, path, { dtype: 'f32', name: 'parity' })
+      await checkpoint.close()
+      jobs.push({ path, ids: recorded[i]?.ids ?? [], count: 24 })
+    }
+    const judged = await askLlamaCpp(jobs)
+    expect(names.length).toBeGreaterThanOrEqual(11)
+    for (const [i, name] of names.entries()) {
+      expect(judged[i]?.greedy, name).toEqual(recorded[i]?.greedy)
+      const changed = differences(recorded[i]?.argmax ?? [], judged[i]?.argmax ?? [])
+      // one of Gemma 2's is a tie: 0.0009 apart in logits from −2.6 to 2.6
+      for (const position of changed) expect(judged[i]?.margins[position], `${name}, ${position}`).toBeLessThan(2e-3)
+    }
+  })
+})
+
+/** llama.cpp opens no model without tokens: the parity models get one letter for each. */
+function letters({ spec }: Checkpoint): Tokenizer {
+  const vocab = Object.fromEntries(Array.from({ length: spec.vocabSize }, (_, i) => [String.fromCodePoint(33 + i), i]))
+  const definition = {
+    pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, use_regex: true },
+    decoder: { type: 'ByteLevel' },
+    model: { type: 'BPE', vocab, merges: [] },
+  }
+  const ends = { bosToken: spec.bosToken, eosTokens: spec.eosTokens, addBos: false, addEos: false }
+  return jsonTokenizer(definition, { file: 'letters', chatTemplate: null, ...ends })
+}
+
+async function readGolden(where: string) {
+  const table = await openSafetensors(await openFile(join(where, 'golden.safetensors')))
+  const words = async (name: string) => {
+    const { dtype } = table.get(name)
+    const { buffer } = (await table.get(name).read()).slice()
+    return Array.from(dtype === 'i64' ? new BigInt64Array(buffer) : new Int32Array(buffer), Number)
+  }
+  const logits = new Float32Array((await table.get('logits').read()).slice().buffer)
+  const [tokens = 0, vocab = 0] = table.get('logits').shape
+  const argmax = Array.from({ length: tokens }, (_, i) => {
+    const row = logits.subarray(i * vocab, (i + 1) * vocab)
+    return row.indexOf(Math.max(...row))
+  })
+  const golden = { ids: await words('input_ids'), greedy: await words('greedy'), argmax }
+  await table.close()
+  return golden
+}

@@ -1,0 +1,43 @@
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+
+/** A file, what it is given, and how far it is to go on. */
+export interface JudgeJob {
+  readonly path: string
+  readonly ids: readonly number[]
+  /** greedy tokens */
+  readonly count: number
+  readonly text?: string
+}
+
+/** What llama.cpp makes of it. */
+export interface Judgement {
+  /** the most likely token after each of the ids, and by how many nats it is ahead of the second */
+  readonly argmax: readonly number[]
+  readonly margins: readonly number[]
+  readonly greedy: readonly number[]
+  readonly textIds: readonly number[]
+}
+
+/** Is llama.cpp there? */
+export function hasLlamaCpp(): boolean {
+  return existsSync(fileURLToPath(new URL('node_modules/node-llama-cpp/package.json', import.meta.url)))
+}
+
+/** Runs the jobs in a process of its own: native code that aborts takes only that one with it. */
+export async function askLlamaCpp(jobs: readonly JudgeJob[]): Promise<readonly Judgement[]> {
+  const script = fileURLToPath(new URL('llama-cpp-judge.mjs', import.meta.url))
+  const child = spawn(process.execPath, [script], { stdio: ['pipe', 'pipe', 'pipe'] })
+  child.stdin.end(JSON.stringify(jobs))
+  const exit = new Promise<number | null>((resolve) => {
+    child.once('close', resolve)
+  })
+  const [output, complaint, code] = await Promise.all([text(child.stdout), text(child.stderr), exit])
+  if (code !== 0) throw new Error(`llama.cpp ended with ${code}: ${complaint}`)
+  const results = JSON.parse(output) as (Judgement & { error?: string })[]
+  for (const [i, { error }] of results.entries())
+    if (error !== undefined) throw new Error(`llama.cpp, ${jobs[i]?.path}: ${error}\n${complaint}`)
+  return results
+}
