@@ -9,6 +9,7 @@ import { denseRows } from './gpu/dense-rows.ts'
 import type { GpuRow } from './gpu/gpu-row.ts'
 import { fullSizes, quickSizes } from './gpu/gpu-sizes.ts'
 import { lengthChangeRow } from './gpu/length-change-row.ts'
+import { linearRows } from './gpu/linear-rows.ts'
 import { matmulRow } from './gpu/matmul-row.ts'
 import { torchRows } from './gpu/torch-peer.ts'
 import { windowRow } from './gpu/window-row.ts'
@@ -35,6 +36,7 @@ await measure('dense', () => denseRows(best, sizes.dense, 'f16', { system: 'fove
 await measure('window', () => windowRow(best, sizes.window))
 await measure('decode', () => decodeRows(best, counting.device(), sizes.decode))
 await measure('matmul', () => matmulRow(best, sizes.matmul))
+await measure('linear', () => linearRows(best, sizes.linear))
 await measure('lengths', () => lengthChangeRow(best, counting.compiled, sizes.lengthChange))
 await measure('map', () => blockMapRow(sizes.blockMapTokens))
 best.dispose()

@@ -1,3 +1,4 @@
+import type { WeightDType } from '../../src/nn/weight-data.ts'
 import type { CaseShape } from './attention-case.ts'
 
 type DenseSize = Pick<CaseShape, 'batch' | 'numHeads' | 'headDim'> & { readonly tokens: number }
@@ -13,6 +14,13 @@ export interface GpuSizes {
     readonly copyBytes: number
   }
   readonly matmul: number
+  readonly linear: {
+    readonly shapes: readonly { readonly K: number; readonly M: number }[]
+    readonly dtypes: readonly WeightDType[]
+    readonly rows: readonly number[]
+    /** bytes of weights that a round reads, more than caches hold */
+    readonly poolBytes: number
+  }
   readonly blockMapTokens: number
   readonly lengthChange: readonly number[]
 }
@@ -26,6 +34,17 @@ export const fullSizes: GpuSizes = {
   window: { batch: 1, numHeads: 16, tokens: 32_768, headDim: 128, window: 1024 },
   decode: { keys: 131_072, numHeads: 32, numKvHeads: 8, headDim: 128, copyBytes: 2 ** 29 },
   matmul: 4096,
+  linear: {
+    shapes: [
+      { K: 2048, M: 2048 },
+      { K: 2048, M: 8192 },
+      { K: 8192, M: 2048 },
+      { K: 2048, M: 128_256 },
+    ],
+    dtypes: ['f16', 'q8_0', 'q4_0'],
+    rows: [1, 8, 512],
+    poolBytes: 2 ** 28,
+  },
   blockMapTokens: 131_072,
   lengthChange: [1024, 1337, 2048, 3000, 64],
 }
@@ -39,6 +58,7 @@ export const quickSizes: GpuSizes = {
   window: { batch: 1, numHeads: 2, tokens: 320, headDim: 128, window: 64 },
   decode: { keys: 1024, numHeads: 8, numKvHeads: 2, headDim: 128, copyBytes: 2 ** 20 },
   matmul: 128,
+  linear: { shapes: [{ K: 256, M: 192 }], dtypes: ['f16', 'q8_0'], rows: [1, 8, 40], poolBytes: 2 ** 17 },
   blockMapTokens: 131_072,
   lengthChange: [128, 100, 65],
 }
