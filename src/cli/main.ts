@@ -4,6 +4,22 @@ import type { Command } from './command.ts'
 
 /** Each command is loaded when it is asked for. */
 const commands: Readonly<Record<string, { readonly summary: string; readonly load: () => Promise<Command> }>> = {
+  generate: {
+    summary: 'continues a text with a language model',
+    load: async () => (await import('./generate.ts')).generateCommand,
+  },
+  chat: {
+    summary: 'a conversation with a language model',
+    load: async () => (await import('./chat.ts')).chatCommand,
+  },
+  evaluate: {
+    summary: 'how well a model foretells a text, or finds facts in one',
+    load: async () => (await import('./evaluate.ts')).evaluateCommand,
+  },
+  export: {
+    summary: 'writes a model as a GGUF file',
+    load: async () => (await import('./export.ts')).exportCommand,
+  },
   devices: {
     summary: 'the adapters and back ends of this machine: tiers, limits, features, threads, SIMD',
     load: async () => (await import('./devices.ts')).devicesCommand,
@@ -13,7 +29,7 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
     load: async () => (await import('./show.ts')).showCommand,
   },
   plan: {
-    summary: 'bytes that a call reads, writes and allocates',
+    summary: 'bytes that a call, or a model, reads, writes and allocates',
     load: async () => (await import('./plan.ts')).planCommand,
   },
   bench: {

@@ -6,6 +6,7 @@ import { algorithmCall, algorithmNames } from './algorithm-calls.ts'
 import { floatDTypes, parseShape } from './call-shape.ts'
 import { type Command, oneOf, parseCommand } from './command.ts'
 import { maskForms, parseMask } from './mask-argument.ts'
+import { planModel } from './plan-model.ts'
 import { type RecordedCall, recordCall } from './recorded-call.ts'
 import { type RecordedAs, recordedAs, recordingDevice } from './recording-device.ts'
 import { textTable } from './text-table.ts'
@@ -16,6 +17,7 @@ const kinds: readonly DeviceKind[] = ['webgpu', 'wasm']
 export const planCommand: Command = {
   help: [
     'usage: fovea plan <algorithm> <shape> [options]',
+    '       fovea plan --model M [--context N] [options of fovea generate]',
     '',
     'Makes the call on a device that only counts: `fovea plan flash B1 H8 T16384 D64 --mask causal`. Shapes are those of',
     'query [B, T, H, D], key [B, S, Hkv, D] and value [B, S, Hkv, Dv]; S defaults to T, Hkv to H, Dv to D.',
@@ -25,8 +27,11 @@ export const planCommand: Command = {
     `  --mask MASK       ${maskForms}; + is and, / is or, ! is not`,
     '  --device KIND     webgpu or wasm: tile sizes differ (wasm)',
     '  --json            one JSON object',
+    '',
+    'With --model: the memory that running a model takes, weights, cache and workspace, before anything is allocated.',
   ].join('\n'),
   async run(args) {
+    if (args.some((word) => word === '-m' || word === '--model' || word.startsWith('--model='))) return planModel(args)
     const { values, positionals } = parseCommand(
       'plan',
       args,
