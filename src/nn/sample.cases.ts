@@ -45,23 +45,20 @@ const plain: SampleCase = {
   possible: null,
   tiles: null,
 }
-const steps: SampleTiles = { tileV: 64, drawV: 128, whole: false, probes: 3 }
 const vary = (name: string, change: Partial<SampleCase>): SampleCase => ({ ...plain, ...change, name })
 
 /** Chosen to expose: vocabularies that are no tile or several, equal scores, scores of one sign or far apart, tokens that cannot be. */
 export const sampleCases: readonly SampleCase[] = [
   vary('plain', {}),
   vary('one token', { V: 1 }),
-  vary('three tokens', { V: 3 }),
-  vary('several tiles', { V: 1301 }),
-  vary('in steps', { V: 301, tiles: steps }),
-  vary('in steps, penalised', { V: 301, tiles: steps, seen: true, settings: penalised, S: 5, step: 1 }),
-  vary('equal scores', { V: 133, step: 1, scale: 4 }),
-  vary('all equal', { V: 97, scale: 0 }),
-  vary('penalties', { seen: true, settings: penalised, S: 10, V: 150 }),
+  vary('several tiles', { V: 301, tiles: { tileV: 128, drawV: 304, whole: true, probes: 1 } }),
+  vary('in steps', { V: 301, tiles: { tileV: 64, drawV: 128, whole: false, probes: 3 } }),
+  vary('equal scores', { step: 1, scale: 4 }),
+  vary('all equal', { scale: 0 }),
+  vary('penalties', { seen: true, settings: penalised, S: 10 }),
   vary('a soft cap', { softCap: 5, scale: 20 }),
-  vary('huge scores', { scale: 1e6, settings: [{ topK: 9 }, { temperature: 1e6, topP: 0.5 }, { minP: 0.3 }], S: 3 }),
-  vary('tiny scores', { scale: 1e-6, settings: [{ topK: 9 }, { topP: 0.5 }, { temperature: 1e-6, topP: 0.5 }], S: 3 }),
+  vary('huge scores', { scale: 1e6, settings: [{ topK: 9 }, { temperature: 1e6, topP: 0.5 }, { minP: 0.3 }] }),
+  vary('tiny scores', { scale: 1e-6, settings: [{ topK: 9 }, { topP: 0.5 }, { temperature: 1e-6, topP: 0.5 }] }),
   vary('one that can be', { possible: 1 }),
   vary('few that can be', { possible: 5 }),
 ]

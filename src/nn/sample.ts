@@ -91,11 +91,12 @@ export function sampleKernel(kind: Device['kind'], spec: SampleSpec): Kernel {
 
 /**
  * How a row of V is read. In the memory of a worker there is place for a whole row of scores and weights, which are then
- * computed once for all passes; in registers of a workgroup for 8,192.
+ * computed once for all passes; in registers of a workgroup for 8,192, where passes are short and need few guesses.
  */
 function sampleTiles(kind: Device['kind'], V: number): SampleTiles {
-  const gpu = kind === 'webgpu'
-  const whole = V <= (gpu ? 8192 : 2 ** 18)
-  const drawV = whole ? Math.ceil(V / 4) * 4 : 2048
-  return { tileV: Math.min(gpu ? 2048 : 512, Math.ceil(V / 4) * 4), drawV, whole, probes: gpu ? 7 : 1 }
+  const row = Math.ceil(V / 4) * 4
+  if (kind !== 'webgpu')
+    return { tileV: Math.min(512, row), drawV: Math.min(2 ** 18, row), whole: V <= 2 ** 18, probes: 1 }
+  const whole = V <= 8192
+  return { tileV: Math.min(2048, row), drawV: whole ? row : 2048, whole, probes: whole ? 3 : 7 }
 }
