@@ -16,9 +16,9 @@ import { openTestEngine } from './test-engine.ts'
 let engine: Engine
 let model: string
 beforeAll(async () => {
-  engine = await openTestEngine({ batch: 2, queue: 3 })
+  engine = await openTestEngine({ maxSequences: 2, maxQueue: 3 })
   model = engine.name
-})
+}, 60_000)
 afterAll(() => engine.close())
 
 /** The error that a promise is rejected with. */
@@ -197,9 +197,9 @@ describe('404 and 405', () => {
 
 describe('413', () => {
   it('refuses a body over the limit, and takes one at it', async () => {
-    const { client } = await serveEngine(engine, { limits: { bodyBytes: 1000 } })
+    const { client } = await serveEngine(engine, { limits: { bodyBytes: 300 } })
     const body = { model, prompt: '', max_tokens: 1 }
-    const room = 1000 - Buffer.byteLength(JSON.stringify(body))
+    const room = 300 - Buffer.byteLength(JSON.stringify(body))
     const at = await client.completions.create({ ...body, prompt: 'a'.repeat(room) })
     expect(at.choices).toHaveLength(1)
     const error = await errorOf(client.completions.create({ ...body, prompt: 'a'.repeat(room + 1) }))

@@ -57,10 +57,10 @@ function held(): Record<string, number> {
   return { ...handles, promises: queryObjects(Promise, { format: 'count' }) as unknown as number }
 }
 
-it(`stands ${count} random requests, and keeps nothing of them`, { timeout: 120_000 }, async () => {
+it(`stands ${count} random requests, and keeps nothing of them`, { timeout: 300_000 }, async () => {
   const seed = Number(process.hrtime.bigint() % 2n ** 31n)
   console.log(`fuzz seed ${seed}`)
-  const engine = await openTestEngine({ contextLength: 256, queue: 64 })
+  const engine = await openTestEngine({ contextLength: 256 })
   const faults: unknown[] = []
   const limits = { bodyBytes: 65_536, requests: 64 }
   const server = await startServer(engine, { port: 0, limits, onError: (error) => faults.push(error) })

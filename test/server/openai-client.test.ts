@@ -10,7 +10,7 @@ let model: string
 beforeAll(async () => {
   engine = await openTestEngine()
   model = engine.name
-})
+}, 60_000)
 afterAll(() => engine.close())
 
 const messages = [

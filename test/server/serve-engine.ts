@@ -17,9 +17,9 @@ export async function serveEngine(engine: Engine, options: ServerOptions = {}): 
   return { server, engine, client }
 }
 
-/** Waits until so many generations are running or waiting; throws after five seconds. */
+/** Waits until so many generations are running or waiting; throws after 30 seconds. */
 export async function engineBusy(engine: Engine, count: number): Promise<void> {
-  const deadline = performance.now() + 5000
+  const deadline = performance.now() + 30_000
   for (;;) {
     const { running, waiting } = engine.stats()
     if (running + waiting === count) return
@@ -28,7 +28,7 @@ export async function engineBusy(engine: Engine, count: number): Promise<void> {
   }
 }
 
-/** Waits until the engine has nothing to do; throws after five seconds. */
+/** Waits until the engine has nothing to do; throws after 30 seconds. */
 export function engineIdle(engine: Engine): Promise<void> {
   return engineBusy(engine, 0)
 }

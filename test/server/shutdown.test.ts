@@ -1,16 +1,22 @@
 import { networkInterfaces } from 'node:os'
 import OpenAI from 'openai'
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Engine } from '../../src/llm/engine.ts'
 import { type Server, startServer } from '../../src/llm/server/index.ts'
 import { post, rawConnection, readAnswer } from './raw-request.ts'
 import { engineBusy, engineIdle, serveEngine } from './serve-engine.ts'
 import { openTestEngine } from './test-engine.ts'
 
-const endless = { prompt: 'a', max_tokens: 3000, ignore_eos: true }
+let engine: Engine
+beforeAll(async () => {
+  engine = await openTestEngine()
+}, 60_000)
+afterAll(() => engine.close())
+
+const endless = { prompt: 'a', max_tokens: 3000, ignore_eos: true, temperature: 0 }
 
 /** A server for a test that closes it. */
-async function open(engine: Engine): Promise<{ server: Server; client: OpenAI }> {
+async function open(): Promise<{ server: Server; client: OpenAI }> {
   const server = await startServer(engine, { port: 0 })
   return { server, client: new OpenAI({ baseURL: `${server.url}/v1`, apiKey: 'none', maxRetries: 0 }) }
 }
@@ -23,8 +29,7 @@ async function duration(work: Promise<unknown>): Promise<number> {
 
 describe('close', () => {
   it('finishes what runs, refuses what is new, and says so in /health', async () => {
-    const engine = await openTestEngine()
-    const { server, client } = await open(engine)
+    const { server, client } = await open()
     const running = client.completions.create({ ...endless, model: engine.name, max_tokens: 60 })
     const stream = await client.completions.create({ ...endless, model: engine.name, max_tokens: 60, stream: true })
     await engineBusy(engine, 2)
@@ -40,15 +45,13 @@ describe('close', () => {
     expect((await running).choices[0]).toMatchObject({ finish_reason: 'length', text })
     await closed
     await expect(fetch(`${server.url}/health`)).rejects.toThrow()
-    await engine.close()
   })
 
   it.each([
     ['at once when it is not to drain', { drain: false }, 0],
     ['when the time is over', { timeoutMs: 200 }, 200],
   ])('ends what runs %s', async (_, options, least) => {
-    const engine = await openTestEngine()
-    const { server, client } = await open(engine)
+    const { server, client } = await open()
     const whole = client.completions.create({ ...endless, model: engine.name }).catch((error: unknown) => error)
     const stream = await client.completions.create({ ...endless, model: engine.name, stream: true })
     const streamed = (async () => {
@@ -61,23 +64,19 @@ describe('close', () => {
     expect(await whole).toMatchObject({ status: 503, code: 'shutting_down' })
     expect(await streamed).toMatchObject({ code: 'shutting_down' })
     await engineIdle(engine)
-    await engine.close()
   })
 
   it('ends at once when it is told a second time', async () => {
-    const engine = await openTestEngine()
-    const { server, client } = await open(engine)
+    const { server, client } = await open()
     const whole = client.completions.create({ ...endless, model: engine.name }).catch((error: unknown) => error)
     await engineBusy(engine, 1)
     const first = server.close()
     expect(await duration(Promise.all([server.close({ drain: false }), first]))).toBeLessThan(1500)
     expect(await whole).toMatchObject({ status: 503 })
-    await engine.close()
   })
 
   it('does not wait for clients that say nothing, send nothing or read nothing', async () => {
-    const engine = await openTestEngine()
-    const { server } = await open(engine)
+    const { server } = await open()
     const sockets = await Promise.all([0, 1, 2, 3].map(() => rawConnection(server.port)))
     const [, half, body, unread] = sockets
     half?.write('POST /v1/completions HTTP/1.1\r\nHost')
@@ -88,16 +87,13 @@ describe('close', () => {
     expect(await duration(server.close({ timeoutMs: 100 }))).toBeLessThan(2500)
     await Promise.all(ends)
     await engineIdle(engine)
-    await engine.close()
   })
 
   it('can be called again, and when nothing runs takes no time', async () => {
-    const engine = await openTestEngine()
-    const { server } = await open(engine)
+    const { server } = await open()
     await fetch(`${server.url}/health`)
     expect(await duration(Promise.all([server.close(), server.close()]))).toBeLessThan(500)
     await server.close({ drain: false })
-    await engine.close()
   })
 })
 
@@ -111,36 +107,28 @@ describe('startServer', () => {
     [{ limits: { bodyMs: Number.NaN } }, 'startServer: limits.bodyMs must be a whole number above 0, got NaN'],
     [{ limits: { byteBodies: 1 } as object }, "startServer: there is no limit 'byteBodies'"],
   ])('%j is refused', async (options, message) => {
-    const engine = await openTestEngine()
     await expect(startServer(engine, options)).rejects.toMatchObject({ code: 'argument', message })
-    await engine.close()
   })
 
   it('says when an address is taken', async () => {
-    const engine = await openTestEngine()
     const { server } = await serveEngine(engine)
     const again = startServer(engine, { port: server.port })
     await expect(again).rejects.toMatchObject({
       code: 'io',
       message: expect.stringContaining(`127.0.0.1:${server.port}`),
     })
-    await engine.close()
   })
 
   it('binds to loopback when not told otherwise', async () => {
-    const engine = await openTestEngine()
     const { server } = await serveEngine(engine)
     expect(server.url).toBe(`http://127.0.0.1:${server.port}`)
-    await engine.close()
   })
 
   it('writes an IPv6 address as a URL does', async (context) => {
     const addresses = Object.values(networkInterfaces()).flat()
     if (!addresses.some((each) => each?.address === '::1')) context.skip('hardware: no IPv6 here')
-    const engine = await openTestEngine()
     const { server } = await serveEngine(engine, { host: '::1' })
     expect(server.url).toBe(`http://[::1]:${server.port}`)
     expect((await fetch(`${server.url}/health`)).status).toBe(200)
-    await engine.close()
   })
 })

@@ -6,8 +6,8 @@ import { openTestEngine } from './test-engine.ts'
 
 let engine: Engine
 beforeAll(async () => {
-  engine = await openTestEngine({ batch: 2, queue: 100 })
-})
+  engine = await openTestEngine({ maxSequences: 2, maxQueue: 300, contextLength: 8192 })
+}, 60_000)
 afterAll(() => engine.close())
 
 const close = 'Connection: close'
@@ -109,7 +109,7 @@ describe('slow clients', () => {
   })
 
   it('writes no further than a client reads, and hangs up when it does not read at all', async () => {
-    const n = 100
+    const n = 300
     const { server } = await serveEngine(engine, { limits: { stallMs: 300, choices: n } })
     const { tokenizer, contextLength } = engine
     const lengths = Array.from({ length: tokenizer.vocabSize }, (_, i) => JSON.stringify(tokenizer.decode([i])).length)

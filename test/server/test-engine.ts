@@ -1,14 +1,20 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Engine } from '../../src/llm/engine.ts'
-import { standInEngine } from './stand-in-engine.ts'
+import { openEngine } from '../../src/llm/open-engine.ts'
 
 export interface TestEngineOptions {
-  /** generations at a time (8), and how many wait (32) */
-  readonly batch?: number
-  readonly queue?: number
+  /** generations at a time (8), and how many wait (64) */
+  readonly maxSequences?: number
+  readonly maxQueue?: number
   readonly contextLength?: number
 }
 
-/** The engine that these tests serve. */
+const root = join(import.meta.dirname, '..', '..')
+const shipped = join(root, 'models', 'books-16m.gguf')
+
+/** The shipped model on WebAssembly. */
 export async function openTestEngine(options: TestEngineOptions = {}): Promise<Engine> {
-  return standInEngine({ stepMs: 1, contextLength: 32_768, ...options })
+  const model = existsSync(shipped) ? shipped : join(root, '..', 'shared', 'models', 'books-16m')
+  return await openEngine(model, { device: 'wasm', contextLength: 4096, chunkSize: 128, ...options })
 }

@@ -109,7 +109,7 @@ async function answer(
 
 /** What ended the request comes before what followed from it. Faults of the server are reported to its owner. */
 function errorOf(answering: Answering, active: ActiveRequest, error: unknown): ApiError {
-  const shown = active.reason ?? toApiError(error, retryAfter(answering))
+  const shown = active.reason ?? toApiError(error, () => retryAfter(answering))
   if (shown.status === 500 && !(error instanceof ApiError)) answering.onError(error)
   return shown
 }

@@ -63,7 +63,7 @@ export function clientGone(): ApiError {
  * What an error means to a client. Prompts beyond the context are refused before they reach the engine, so that
  * `capacity` is a full queue. Errors that are not fovea's own stay inside: the client learns that there was one.
  */
-export function toApiError(error: unknown, retryAfterSeconds = 1): ApiError {
+export function toApiError(error: unknown, retryAfterSeconds: () => number = () => 1): ApiError {
   if (error instanceof ApiError) return error
   if (!(error instanceof FoveaError)) return new ApiError(500, { message: 'internal error', code: 'internal_error' })
   const { message, code } = error
@@ -72,7 +72,7 @@ export function toApiError(error: unknown, retryAfterSeconds = 1): ApiError {
     case 'unsupported':
       return new ApiError(400, { message, code: 'invalid_value' })
     case 'capacity':
-      return tooBusy(message, retryAfterSeconds)
+      return tooBusy(message, retryAfterSeconds())
     case 'disposed':
       return shuttingDown()
     case 'cancelled':
