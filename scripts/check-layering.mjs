@@ -20,7 +20,7 @@ const table = {
   nn: { values: ['tile'], types: ['ir', 'device'] },
   cache: { values: ['tile', 'device', 'attention', 'nn'], types: ['ir'] },
   model: { values: ['tile', 'nn', 'attention', 'cache', 'device'] },
-  llm: { values: ['tile', 'model', 'cache', 'nn', 'device'] },
+  llm: { values: ['tile', 'model', 'cache', 'nn', 'device'], types: ['attention'] },
   train: { values: ['model', 'nn', 'attention', 'device'] },
 }
 const everything = Object.keys(table)

@@ -27,7 +27,7 @@ export const chatCommand: Command = {
   ].join('\n'),
   async run(args) {
     const { values } = parseCommand('chat', args, { ...modelOptions, ...samplingOptions, system: { type: 'string' } })
-    const { model, options } = readModelOptions('chat', values)
+    const { model, options } = await readModelOptions('chat', values)
     const settings = readSampling('chat', values)
     const engine = await openEngine(model, { maxSequences: 1, ...options })
     try {

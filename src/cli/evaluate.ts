@@ -32,7 +32,7 @@ export const evaluateCommand: Command = {
       seed: { type: 'string', default: '0' },
       json: { type: 'boolean', default: false },
     })
-    const { model, options } = readModelOptions('evaluate', values)
+    const { model, options } = await readModelOptions('evaluate', values)
     if ((values.file === undefined) === (values.retrieval === undefined))
       throw new FoveaError('argument', 'fovea evaluate', 'give a text (--file) or lengths of documents (--retrieval)')
     const bar = new ProgressBar('evaluate', values.file === undefined ? 'documents' : 'tokens')

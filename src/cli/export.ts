@@ -1,6 +1,7 @@
 import { FoveaError } from '../ir/error.ts'
 import { exportGguf, openCheckpoint } from '../model/index.ts'
 import { type Command, oneOf, parseCommand } from './command.ts'
+import { resolveModel } from './resolve-model.ts'
 
 const dtypes = ['f32', 'f16', 'bf16', 'q8_0', 'q4_0'] as const
 
@@ -23,7 +24,7 @@ export const exportCommand: Command = {
     const { model, output } = values
     if (!model || !output) throw new FoveaError('argument', 'fovea export', '--model and --output are needed')
     const dtype = oneOf('export', '--dtype', values.dtype, dtypes)
-    const checkpoint = await openCheckpoint(model)
+    const checkpoint = await openCheckpoint(await resolveModel(model))
     try {
       await exportGguf(checkpoint, output, { dtype })
     } finally {

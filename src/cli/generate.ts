@@ -38,7 +38,7 @@ export const generateCommand: Command = {
       save: { type: 'string' },
       quiet: { type: 'boolean', default: false },
     })
-    const { model, options } = readModelOptions('generate', values)
+    const { model, options } = await readModelOptions('generate', values)
     const settings = readSampling('generate', values)
     const prompt = await promptOf(values.prompt, values.file)
     const note = (line: string) => {

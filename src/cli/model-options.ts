@@ -4,6 +4,7 @@ import { FoveaError } from '../ir/error.ts'
 import type { EngineOptions } from '../llm/engine-options.ts'
 import type { SamplingOptions } from '../llm/generation.ts'
 import { oneOf, wholeNumber } from './command.ts'
+import { resolveModel } from './resolve-model.ts'
 
 /** Options of every command that runs a model: how the engine is set up. */
 export const modelOptions = {
@@ -25,7 +26,7 @@ export const modelOptions = {
 } as const satisfies NonNullable<ParseArgsConfig['options']>
 
 export const modelHelp: readonly string[] = [
-  '  -m, --model M       a folder as Hugging Face lays it out, or a .gguf file',
+  '  -m, --model M       a folder as Hugging Face lays it out, a .gguf file, or owner/name of the Hub (:file.gguf of it)',
   '  --device KIND       webgpu, wasm or interpret (the best at hand)',
   '  --threads N         WebAssembly: threads (as many as the machine has)',
   '  --wide-vectors      WebAssembly in Node: join vectors to 256 bits, by an experimental flag of V8',
@@ -43,8 +44,11 @@ export const modelHelp: readonly string[] = [
 /** The values that `parseCommand` gives for `modelOptions`. */
 export type ModelValues = { readonly [Name in keyof typeof modelOptions]?: string | boolean | undefined }
 
-/** The model and the set-up of its engine. Throws `argument` naming the option. */
-export function readModelOptions(command: string, values: ModelValues): { model: string; options: EngineOptions } {
+/** The model, downloaded if need be, and the set-up of its engine. Rejects with `argument` naming the option, and what `resolveModel` rejects with. */
+export async function readModelOptions(
+  command: string,
+  values: ModelValues,
+): Promise<{ model: string; options: EngineOptions }> {
   const text = (name: keyof ModelValues) => values[name] as string | undefined
   const count = (name: keyof ModelValues, least = 1) => {
     const given = text(name)
@@ -52,7 +56,11 @@ export function readModelOptions(command: string, values: ModelValues): { model:
   }
   const model = text('model')
   if (!model)
-    throw new FoveaError('argument', `fovea ${command}`, 'which model? --model names a folder or a .gguf file')
+    throw new FoveaError(
+      'argument',
+      `fovea ${command}`,
+      'which model? --model names a folder, a .gguf file or owner/name of the Hub',
+    )
   const kinds: readonly DeviceKind[] = ['webgpu', 'wasm', 'interpret']
   const device = text('device')
   const format = text('cache-format')
@@ -78,9 +86,11 @@ export function readModelOptions(command: string, values: ModelValues): { model:
     }),
     ...(window !== undefined && { cachePolicy: { window, sinks: sinks ?? 0 } }),
     ...(lookup !== undefined && { promptLookup: { tokens: lookup } }),
-    ...(draft !== undefined && { draftModel: { model: draft, tokens: count('draft-tokens') ?? 4 } }),
+    ...(draft !== undefined && {
+      draftModel: { model: await resolveModel(draft), tokens: count('draft-tokens') ?? 4 },
+    }),
   }
-  return { model, options }
+  return { model: await resolveModel(model), options }
 }
 
 /** Options of commands that draw tokens. */

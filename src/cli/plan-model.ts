@@ -9,7 +9,7 @@ import { textTable } from './text-table.ts'
 /** `fovea plan --model`: what `openEngine` would allocate, on each device at hand or the one named. */
 export async function planModel(args: readonly string[]): Promise<void> {
   const { values } = parseCommand('plan', args, { ...modelOptions, json: { type: 'boolean', default: false } })
-  const { model, options } = readModelOptions('plan', values)
+  const { model, options } = await readModelOptions('plan', values)
   const kinds: readonly DeviceKind[] = typeof options.device === 'string' ? [options.device] : ['webgpu', 'wasm']
   const plans: [string, MemoryPlan][] = []
   for (const kind of kinds) {
