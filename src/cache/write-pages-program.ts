@@ -1,22 +1,23 @@
-import { type PageLayout, pageDType, pageWidth } from '../attention/paged/page-pool.ts'
+import type { PageLayout } from '../attention/paged/page-pool.ts'
 import type { RopeLayout } from '../nn/rope-tables.ts'
 import { loadRope, type RopeTurn, rope, ropeColumns } from '../nn/rope-values.ts'
 import {
   colRange,
   defineProgram,
-  type Effect,
   load,
   loop,
   type Program,
   type ProgramBuilder,
   rowRange,
   type StorageDType,
-  sizeOf,
+  select,
   store,
   type TensorParam,
   type Value,
   zeros,
 } from '../tile/index.ts'
+import { type Head, pageWriter } from './page-writer.ts'
+import type { Piece } from './quantise-pages.ts'
 
 /** The sides of a projected token that a kernel handles. */
 export type WriteSide = 'query' | 'key' | 'value'
@@ -42,12 +43,6 @@ export interface WriteProgramSpec {
   readonly queryDType: StorageDType
   readonly normDType: StorageDType
   readonly alignment: { readonly qkv: number; readonly query: number; readonly pool: number }
-}
-
-/** Some columns of a head, in f32 [tileN, c]. */
-interface Piece {
-  readonly columns: Value
-  readonly value: Value
 }
 
 /**
@@ -77,7 +72,8 @@ export function writePagesProgram(spec: WriteProgramSpec): Program {
         within(before, H),
         {},
         (h, _, emit) => {
-          for (const { columns, value } of head(h, h.mul(D), norm, turn)) emit(store(query, [rows, h, columns], value))
+          for (const { columns, value } of head(h, h.mul(D), norm, turn).pieces)
+            emit(store(query, [rows, h, columns], value))
           return {}
         },
         p.emit,
@@ -85,7 +81,7 @@ export function writePagesProgram(spec: WriteProgramSpec): Program {
       before += H
     }
     if (!sides.includes('key') && !sides.includes('value')) return
-    const target = pageTargets(p, spec, rows)
+    const target = pageWriter(p, { layout, alignment: alignment.pool }, rows)
     if (sides.includes('key')) {
       const norm = normOf(p, spec, 'key', qkv, rows)
       const write = target('key')
@@ -115,12 +111,19 @@ export function writePagesProgram(spec: WriteProgramSpec): Program {
   })
 }
 
-function turnOf(p: ProgramBuilder, { rope, sides }: WriteProgramSpec, rows: Value): RopeTurn | null {
+/** The angles of the tile's tokens. */
+interface Turn {
+  readonly layout: RopeLayout
+  readonly interleaved: boolean
+  at(pairs: Value): RopeTurn
+}
+
+function turnOf(p: ProgramBuilder, { rope, sides }: WriteProgramSpec, rows: Value): Turn | null {
   if (!rope || (!sides.includes('query') && !sides.includes('key'))) return null
-  const { layout } = rope
+  const { layout, interleaved } = rope
   const positions = p.input('positions', 'i32', [null])
   const table = p.input('table', 'f32', [layout.rows, 2 * layout.pairs])
-  return loadRope(table, layout, load(positions, [rows]), colRange(0, layout.pairs))
+  return { layout, interleaved, at: (pairs) => loadRope(table, layout, load(positions, [rows]), pairs) }
 }
 
 /** Factor [tileN, 1] and weights of a head's columns. */
@@ -171,51 +174,50 @@ function normOf(
   }
 }
 
-/** Reads a head of the tile's tokens, from column `base` of their rows, in pieces, normalised and turned. */
+/** Reads a head of the tile's tokens, from column `base` of their rows, normalised and turned. */
 function headReader(spec: WriteProgramSpec, qkv: TensorParam, rows: Value) {
   const D = spec.layout.headDim
-  return (head: Value, base: Value, norm: Norm | null, turn: RopeTurn | null): Piece[] => {
+  return (head: Value, base: Value, norm: Norm | null, turn: Turn | null): Head => {
     const factor = norm?.factor(base)
     const read = (columns: Value): Value => {
       const x = load(qkv, [rows, columns.add(base)]).cast('f32')
       return norm && factor ? x.mul(factor).mul(norm.weight(head, columns)) : x
     }
-    const plain = (columns: Value): Piece => ({ columns, value: read(columns) })
-    if (!turn || !spec.rope) return [plain(colRange(0, D))]
-    const { layout, interleaved } = spec.rope
-    const at = ropeColumns(layout, interleaved, colRange(0, layout.pairs))
-    const turned = rope({ first: read(at.first), second: read(at.second) }, turn)
+    const plain = (from: number, count: number): Piece => {
+      const columns = colRange(from, count)
+      return { columns, value: read(columns) }
+    }
+    if (!turn) return { pieces: [plain(0, D)], halves: () => [plain(0, D / 2), plain(D / 2, D / 2)] }
+    const { layout, interleaved, at } = turn
+    const columns = ropeColumns(layout, interleaved, colRange(0, layout.pairs))
+    const turned = rope({ first: read(columns.first), second: read(columns.second) }, at(colRange(0, layout.pairs)))
     const rest = D - 2 * layout.pairs
-    return [
-      { columns: at.first, value: turned.first },
-      { columns: at.second, value: turned.second },
-      ...(rest > 0 ? [plain(colRange(2 * layout.pairs, rest))] : []),
+    const pieces = [
+      { columns: columns.first, value: turned.first },
+      { columns: columns.second, value: turned.second },
+      ...(rest > 0 ? [plain(2 * layout.pairs, rest)] : []),
     ]
+    const half = (from: number): Piece => {
+      const c = colRange(from, D / 2)
+      return { columns: c, value: turnColumns(turn, c, read) }
+    }
+    return { pieces, halves: () => (rest === 0 && !interleaved ? pieces : [half(0), half(D / 2)]) }
   }
 }
 
-type WritePieces = (kvHead: Value, pieces: readonly Piece[], emit: (effect: Effect) => void) => void
-
-/** Declares where keys and values go: their pages, by slot. */
-function pageTargets(p: ProgramBuilder, spec: WriteProgramSpec, rows: Value): (side: 'key' | 'value') => WritePieces {
-  const { layout, alignment } = spec
-  const { format, pageSize, segments, pagesPerSegment } = layout
-  const slots = p.input('slots', 'i32', [null])
-  const slot = load(slots, [rows])
-  const where = rows.lt(sizeOf(slots, 0)).and(slot.ge(0))
-  const [page, token] = [slot.div(pageSize), slot.mod(pageSize)]
-  return (side) => {
-    const sizes = [null, pageSize, null, pageWidth(layout)]
-    const pools = Array.from({ length: segments }, (_, s) =>
-      p.output(`${side}${s}`, pageDType(format), sizes, { alignment: alignment.pool }),
-    )
-    return (kvHead, pieces, emit) => {
-      for (const { columns, value } of pieces)
-        pools.forEach((pool, s) => {
-          // pages of other segments fall outside this one
-          const at = s > 0 ? page.sub(s * pagesPerSegment) : page
-          emit(store(pool, [at, token, kvHead, columns], value, { where }))
-        })
-    }
-  }
+/** Any columns of a head, turned: those of one half need not have their partners in the other. */
+function turnColumns({ layout, interleaved, at }: Turn, columns: Value, read: (columns: Value) => Value): Value {
+  const { pairs } = layout
+  const pair = interleaved ? columns.shr(1) : columns.mod(pairs)
+  const isFirst = interleaved ? columns.and(1).eq(0) : columns.lt(pairs)
+  const partner = interleaved ? columns.xor(1) : select(isFirst, columns.add(pairs), columns.sub(pairs))
+  const turns = columns.lt(2 * pairs)
+  const { cos, sin } = at(select(turns, pair, 0))
+  const x = read(columns)
+  const turned = x.mul(cos).add(
+    read(select(turns, partner, columns))
+      .mul(sin)
+      .mul(select(isFirst, -1, 1)),
+  )
+  return select(turns, turned, x)
 }

@@ -1,5 +1,6 @@
 import { keptProgram } from '../attention/paged/kept-program.ts'
-import { layoutKey, type PagePool } from '../attention/paged/page-pool.ts'
+import { isQuantised, layoutKey, type PagePool, poolTensors } from '../attention/paged/page-pool.ts'
+import { commonAlignment } from '../attention/softmax/flash.ts'
 import type { Device, Tensor } from '../device/index.ts'
 import type { RopeLayout } from '../nn/rope-tables.ts'
 import { alignmentOf, FoveaError, type Kernel } from '../tile/index.ts'
@@ -11,6 +12,8 @@ export interface WritePagesOptions {
   readonly positions: Tensor // i32 [N]
   /** page · pageSize + place in it, for each token; −1: its key and value are dropped */
   readonly slots: Tensor // i32 [N]
+  /** quantised pools with recent tokens: `recentSlots` */
+  readonly recentSlots?: Tensor // i32 [N]
   /** `ropeTables`, with its data as a tensor f32 [rows, 2 · pairs]; null: nothing is turned */
   readonly rope: { readonly tables: RopeLayout & { readonly table: Tensor }; readonly interleaved: boolean } | null
   readonly queryNorm?: (WriteNorm & { readonly weight: Tensor }) | null // [D], over all heads [H·D]
@@ -36,7 +39,7 @@ export function writePages(device: Device, options: WritePagesOptions): void {
   const tileN = Math.min(device.kind === 'webgpu' ? 16 : 8, 2 ** Math.ceil(Math.log2(N)))
   for (const sides of groupSides(device, options)) {
     const heads = sides.reduce((sum, side) => sum + (side === 'query' ? H : G), 0)
-    const pool = Math.min(...[...pages.keys, ...pages.values].map(alignmentOf))
+    const pool = commonAlignment([...pages.keys, ...pages.values, ...(pages.recent ? [pages.recent] : [])])
     const spec: WriteProgramSpec = {
       ...{ sides, layout: pages, numHeads: H, numKvHeads: G, tileN, queryNorm, keyNorm },
       rope: rope && { layout: layoutOf(rope.tables), interleaved: rope.interleaved },
@@ -56,8 +59,8 @@ export function writePages(device: Device, options: WritePagesOptions): void {
     const tensors: Record<string, Tensor | undefined> = {
       ...{ qkv, positions, slots, query, table: rope?.tables.table },
       ...{ queryNorm: queryNorm?.weight, keyNorm: keyNorm?.weight },
-      ...Object.fromEntries(pages.keys.map((tensor, s) => [`key${s}`, tensor])),
-      ...Object.fromEntries(pages.values.map((tensor, s) => [`value${s}`, tensor])),
+      ...poolTensors(pages),
+      recentSlots: options.recentSlots,
     }
     const used = Object.entries(tensors).filter((entry): entry is [string, Tensor] => bound.has(entry[0]) && !!entry[1])
     device.run(kernel, Object.fromEntries(used))
@@ -69,10 +72,11 @@ function groupSides(device: Device, { rope, queryNorm, keyNorm, pages }: WritePa
   const most = device.info.limits.maxStorageBuffersPerShaderStage ?? Number.POSITIVE_INFINITY
   const buffers = (sides: readonly WriteSide[]) => {
     const [query, key, value] = (['query', 'key', 'value'] as const).map((side) => sides.includes(side))
-    const pool = (key ? pages.segments : 0) + (value ? pages.segments : 0)
+    const scales = isQuantised(pages.format) ? pages.segments : 0
+    const pool = (key ? pages.segments : 0) + (value ? pages.segments : 0) + scales + (pages.recent ? 2 : 0)
     const turns = rope && (query || key) ? 2 : 0
     const norms = (queryNorm && query ? 1 : 0) + (keyNorm && key ? 1 : 0)
-    return 1 + turns + norms + pool + (key || value ? 1 : 0) + (query ? 1 : 0)
+    return 1 + turns + norms + (key || value ? pool + 1 : 0) + (query ? 1 : 0)
   }
   const groupings: readonly WriteSide[][][] = [
     [['query', 'key', 'value']],
@@ -98,7 +102,8 @@ function layoutOf({ pairs, step, rows }: RopeLayout): RopeLayout {
   return { pairs, step, rows }
 }
 
-function checkShapes({ qkv, positions, slots, rope, queryNorm, keyNorm, pages, query }: WritePagesOptions): void {
+function checkShapes(options: WritePagesOptions): void {
+  const { qkv, positions, slots, recentSlots, rope, queryNorm, keyNorm, pages, query } = options
   const show = () =>
     Object.entries({ qkv, positions, slots, query, key: pages.keys[0] as Tensor })
       .map(([name, { dtype, shape }]) => `${name} ${dtype} [${shape.join(', ')}]`)
@@ -113,6 +118,7 @@ function checkShapes({ qkv, positions, slots, rope, queryNorm, keyNorm, pages, q
     fail('shape', `qkv must be [${N}, ${(H + 2 * G) * D}] for ${H} query heads and 2 · ${G} of ${D}`)
   if (positions.shape.join() !== `${N}` || slots.shape.join() !== `${N}`)
     fail('shape', `positions and slots must be [${N}]`)
+  if (pages.recent && recentSlots?.shape.join() !== `${N}`) fail('shape', `recentSlots must be [${N}]`)
   if (positions.dtype !== 'i32' || slots.dtype !== 'i32') fail('dtype', 'positions and slots must be i32')
   for (const { dtype } of [qkv, query])
     if (dtype !== 'f32' && dtype !== 'f16' && dtype !== 'bf16') fail('dtype', 'qkv and query are f32, f16 or bf16')

@@ -1,4 +1,4 @@
-import type { PageFormat } from '../../src/attention/paged/page-pool.ts'
+import { type PageFormat, pageDType } from '../../src/attention/paged/page-pool.ts'
 import { type PagedStates, pagedAttention, pagedStateShapes } from '../../src/attention/paged/paged-attention.ts'
 import type { PagedTiling } from '../../src/attention/paged/paged-tiling.ts'
 import { pagedWorkCapacity, planPagedWork } from '../../src/attention/paged/paged-work.ts'
@@ -6,6 +6,7 @@ import { createKvPages, type KvPages } from '../../src/cache/kv-pages.ts'
 import { writePages } from '../../src/cache/write-pages.ts'
 import type { Device, Tensor } from '../../src/device/index.ts'
 import { roundTo } from '../../src/ir/index.ts'
+import { storageBytes } from '../../src/tile/index.ts'
 import { guardedOutput } from '../numerics/guarded-output.ts'
 import { randomNumbers } from '../numerics/random.ts'
 
@@ -16,7 +17,9 @@ export interface PagedTrial {
   readonly G: number
   readonly D: number
   readonly pageSize: number
-  readonly format?: Exclude<PageFormat, 'q8' | 'q4'>
+  readonly format?: PageFormat
+  /** quantised formats: newest tokens kept unquantised (0) */
+  readonly recentTokens?: number
   readonly queryDType?: 'f32' | 'f16'
   readonly window?: number
   readonly sinks?: number
@@ -39,62 +42,101 @@ export interface PagedStep {
   readonly keys: readonly Float64Array[]
   readonly values: readonly Float64Array[]
   readonly queries: Float64Array // [N, H, D]
+  /** what was written */
+  readonly tokens: readonly { readonly slot: number; readonly position: number; readonly data: Float64Array }[]
 }
 
 /** Writes the tokens of a trial through `writePages`; between them lie other sequences' tokens, as in a used cache. */
-export function fillPages(device: Device, trial: PagedTrial): PagedStep {
+export async function fillPages(device: Device, trial: PagedTrial): Promise<PagedStep> {
   const { sequences, H, G, D, pageSize, format = 'f32', queryDType = 'f32', segments = 1, seed = 1 } = trial
+  const { recentTokens = 0 } = trial
   const random = randomNumbers(seed)
   const pagesOf = sequences.map(({ kLength }) => Math.ceil(kLength / pageSize))
   const total = pagesOf.reduce((sum, n) => sum + n, 0) + 2
-  const perSegment = Math.ceil(total / segments)
-  const bytes = perSegment * pageSize * G * D * (format === 'f32' ? 4 : 2)
+  const width = format === 'q4' ? D / 2 : D
+  const maxBindingBytes = Math.ceil(total / segments) * pageSize * G * width * storageBytes[pageDType(format)]
   const spec = { format, pages: total, pageSize, numKvHeads: G, headDim: D }
-  const pages = createKvPages(device, spec, { maxBindingBytes: bytes })
+  const recent = recentTokens > 0 ? { rows: sequences.length, recentTokens } : {}
+  const pages = createKvPages(device, { ...spec, ...recent }, { maxBindingBytes })
   const order = shuffled(total, random)
   const maxPages = Math.max(...pagesOf) + 1
   const table = new Int32Array(sequences.length * maxPages).fill(-1)
-  const width = (H + 2 * G) * D
-  const rows: { slot: number; position: number; data: Float64Array }[] = []
-  const round = (x: number) => roundTo(format, Math.fround(x))
-  const [keys, values, queries]: [Float64Array[], Float64Array[], number[]] = [[], [], []]
+  const rowWidth = (H + 2 * G) * D
+  const tokens: { slot: number; recent: number; position: number; data: Float64Array }[] = []
+  const queries: number[] = []
   let next = 0
   sequences.forEach(({ qLength, kLength }, row) => {
     const own = Array.from({ length: pagesOf[row] as number }, () => order[next++] as number)
     table.set(own, row * maxPages)
-    const [k, v] = [new Float64Array(kLength * G * D), new Float64Array(kLength * G * D)]
-    for (let t = 0; t < (pagesOf[row] as number) * pageSize; t++) {
-      const data = Float64Array.from({ length: width }, () => Math.fround(random()))
-      rows.push({ slot: (own[Math.floor(t / pageSize)] as number) * pageSize + (t % pageSize), position: t, data })
-      if (t >= kLength) continue
-      k.set(data.subarray(H * D, (H + G) * D).map(round), t * G * D)
-      v.set(data.subarray((H + G) * D).map(round), t * G * D)
-      if (t >= kLength - qLength) queries.push(...data.subarray(0, H * D).map((x) => roundTo(queryDType, x)))
+    for (let t = 0; t < own.length * pageSize; t++) {
+      const data = Float64Array.from({ length: rowWidth }, () => Math.fround(random()))
+      const isNewest = t < kLength && t >= kLength - recentTokens
+      tokens.push({
+        slot: (own[Math.floor(t / pageSize)] as number) * pageSize + (t % pageSize),
+        recent: isNewest ? row * recentTokens + (t % recentTokens) : -1,
+        position: t,
+        data,
+      })
+      if (t < kLength && t >= kLength - qLength)
+        queries.push(...data.subarray(0, H * D).map((x) => roundTo(queryDType, x)))
     }
-    keys.push(k)
-    values.push(v)
   })
-  const N = rows.length
-  const qkv = device.tensor(
-    Float32Array.from({ length: N * width }, (_, i) => rows[Math.floor(i / width)]?.data[i % width] as number),
-    [N, width],
-  )
-  const positions = device.tensor(
-    Int32Array.from(rows, ({ position }) => position),
-    [N],
-  )
-  const slots = device.tensor(
-    Int32Array.from(rows, ({ slot }) => slot),
-    [N],
-  )
-  const scratch = device.empty([N, H, D])
-  writePages(device, { qkv, positions, slots, rope: null, pages, query: scratch })
-  for (const tensor of [qkv, positions, slots, scratch]) tensor.dispose()
+  const N = tokens.length
+  const all = new Float32Array(N * rowWidth)
+  for (const [n, { data }] of tokens.entries()) all.set(data, n * rowWidth)
+  const integers = (of: (token: (typeof tokens)[number]) => number) => device.tensor(Int32Array.from(tokens, of), [N])
+  writePages(device, {
+    qkv: device.tensor(all, [N, rowWidth]),
+    positions: integers(({ position }) => position),
+    slots: integers(({ slot }) => slot),
+    recentSlots: integers((token) => token.recent),
+    ...{ rope: null, pages, query: device.empty([N, H, D]) },
+  })
+  const [keys, values] = await Promise.all([storedSide(trial, pages, table, 0), storedSide(trial, pages, table, 1)])
   return {
-    ...{ pages, keys, values, queries: Float64Array.from(queries) },
+    ...{ pages, keys, values, tokens, queries: Float64Array.from(queries) },
     pageTable: device.tensor(table, [sequences.length, maxPages]),
     query: device.tensor(Float32Array.from(queries), [queries.length / (H * D), H, D], queryDType),
   }
+}
+
+/** First of the tokens that are read unquantised, when all of the trial's are written. */
+export function recentStart({ recentTokens = 0 }: PagedTrial, kLength: number): number {
+  return recentTokens > 0 ? Math.max(0, kLength - recentTokens) : kLength
+}
+
+/** Keys (side 0) or values of each sequence [kLength, G, D] as the pool holds them, read on the host. */
+async function storedSide(trial: PagedTrial, pages: KvPages, table: Int32Array, side: 0 | 1): Promise<Float64Array[]> {
+  const { sequences, G, D, pageSize, format = 'f32', recentTokens = 0, tiling } = trial
+  const maxPages = table.length / sequences.length
+  const pools = await Promise.all((side === 0 ? pages.keys : pages.values).map((tensor) => tensor.read()))
+  const scales = await Promise.all(pages.scales.map((tensor) => tensor.read()))
+  const recent = await pages.recent?.read()
+  return sequences.map(({ kLength }, row) => {
+    const from = recentStart(trial, kLength)
+    const found = new Float64Array(kLength * G * D)
+    for (let t = 0; t < kLength; t++) {
+      const page = table[row * maxPages + Math.floor(t / pageSize)] as number
+      const [s, inSegment] = [Math.floor(page / pages.pagesPerSegment), page % pages.pagesPerSegment]
+      // whole tiles are recent, or not
+      const tileStart = pageSize % tiling.tileK === 0 ? t - (t % tiling.tileK) : t
+      for (let g = 0; g < G; g++)
+        for (let d = 0; d < D; d++) {
+          const at = (inSegment * pageSize + (t % pageSize)) * G + g
+          const scale = scales[s]?.[((inSegment * 2 + side) * pageSize + (t % pageSize)) * G + g] ?? 1
+          const pool = pools[s] as ArrayLike<number>
+          let x = 0
+          if (recent && tileStart >= from)
+            x = recent[(((row * 2 + side) * recentTokens + (t % recentTokens)) * G + g) * D + d] as number
+          else if (format === 'q4') {
+            const byte = pool[at * (D / 2) + (d % (D / 2))] as number
+            x = ((d < D / 2 ? byte & 15 : byte >> 4) - 8) * scale
+          } else x = (pool[at * D + d] as number) * scale
+          found[(t * G + g) * D + d] = x
+        }
+    }
+    return found
+  })
 }
 
 /** Runs `pagedAttention` on a filled pool; the output [N, H·D] is guarded. */
@@ -106,7 +148,7 @@ export async function runPaged(device: Device, trial: PagedTrial, step: PagedSte
   const capacity = pagedWorkCapacity({ ...shape, tokens, sequences: sequences.length }) + spare
   let qBase = 0
   const placed = sequences.map(({ qLength, kLength }, row) => {
-    const sequence = { row, qBase, qLength, kLength }
+    const sequence = { row, qBase, qLength, kLength, recentFrom: recentStart(trial, kLength) }
     qBase += qLength
     return sequence
   })

@@ -33,17 +33,30 @@ export function pageParams(p: ProgramBuilder, layout: PageLayout, alignment: num
   }
 }
 
+/** Columns of a tile, and how many of them there are in the head; beyond those it is padded. */
+export interface TilePart {
+  readonly from: number
+  readonly count: number
+  readonly width: number
+}
+
+/** The parts that the columns of keys and values are read in: two of 4 bits lie in one byte, half a head apart. */
+export function tileParts({ format, headDim }: PageLayout, padTo: number): readonly TilePart[] {
+  const count = format === 'q4' ? headDim / 2 : headDim
+  const width = Math.ceil(count / padTo) * padTo
+  return Array.from({ length: headDim / count }, (_, part) => ({ from: part * count, count, width }))
+}
+
 export interface PagedKeys {
   readonly layout: PageLayout
   readonly params: PageParams
   readonly pageTable: TensorParam // [rows, maxPages]
   /** row of the page table */
   readonly row: Value
-  /** keys from here on are read from the recent ones */
+  /** quantised pools: tiles (or keys, in pages smaller than a tile) from here on are read from the recent ones */
   readonly recentFrom: Value
   readonly kvHead: Value
-  /** columns of a tile of keys and of values */
-  readonly width: number
+  readonly parts: readonly TilePart[]
   readonly tileK: number
   /** dtype of the queries: quantised elements become numbers that it multiplies well with */
   readonly dtype: StorageDType
@@ -62,40 +75,39 @@ interface Place {
  * one another; else each key looks up its own.
  */
 export function pagedKeys(keys: PagedKeys): KeyTiles {
-  const { layout, params, pageTable, row, tileK } = keys
+  const { layout, params, pageTable, row, tileK, parts } = keys
   const { pageSize, recentTokens } = layout
   const place = (kStart: Value, range: (start: Value) => Value): Place => {
     const k = pageSize % tileK === 0 ? kStart : range(kStart)
     const within = (size: number) =>
       size > 0 && size % tileK === 0 ? range(kStart.mod(size)) : range(kStart).mod(Math.max(size, 1))
-    return {
-      k,
-      page: load(pageTable, [row, k.div(pageSize)]),
-      token: within(pageSize),
-      ring: within(recentTokens),
-    }
+    return { k, page: load(pageTable, [row, k.div(pageSize)]), token: within(pageSize), ring: within(recentTokens) }
   }
   return (kStart) => {
     const rows = place(kStart, (start) => rowRange(start, tileK))
-    const key = readTile(keys, params.key, 0, rows)
-    const value = readTile(keys, params.value, 1, rows)
-    if (params.scales.length === 0) return { key, value }
+    const tile = {
+      keys: parts.map((part) => readTile(keys, params.key, 0, rows, part)),
+      values: parts.map((part) => readTile(keys, params.value, 1, rows, part)),
+    }
+    if (params.scales.length === 0) return tile
     const columns = place(kStart, (start) => colRange(start, tileK))
-    return { key, value, keyScale: readScale(keys, 0, columns), valueScale: readScale(keys, 1, columns) }
+    return { ...tile, keyScale: readScale(keys, 0, columns), valueScale: readScale(keys, 1, columns) }
   }
 }
 
-/** Keys (side 0) or values (side 1) [tileK, width]; quantised ones in units of their scales. */
-function readTile(keys: PagedKeys, tensors: readonly TensorParam[], side: 0 | 1, place: Place): Value {
-  const { layout, params, kvHead, width, dtype, row, recentFrom } = keys
+/** A part of keys (side 0) or values (side 1) [tileK, width]; quantised ones in units of their scales. */
+function readTile(keys: PagedKeys, tensors: readonly TensorParam[], side: 0 | 1, place: Place, part: TilePart): Value {
+  const { layout, params, kvHead, dtype, row, recentFrom } = keys
   const { k, page, token, ring } = place
-  const columns = colRange(0, width)
+  const number = dtype === 'f16' ? 'f16' : 'f32'
   const tile = inSegments(layout, page, (s, at) => {
-    const stored = load(tensors[s] as TensorParam, [at, token, kvHead, columns])
-    return layout.format === 'q8' ? stored.cast(dtype === 'f16' ? 'f16' : 'f32') : stored
+    const stored = load(tensors[s] as TensorParam, [at, token, kvHead, colRange(0, part.width)])
+    if (layout.format === 'q8') return stored.cast(number)
+    if (layout.format !== 'q4') return stored
+    return (part.from === 0 ? stored.and(15) : stored.shr(4)).sub(8).cast(number)
   })
   if (!params.recent) return tile
-  const recent = load(params.recent, [row, side, ring, kvHead, columns])
+  const recent = load(params.recent, [row, side, ring, kvHead, colRange(part.from, part.width)])
   return select(k.ge(recentFrom), recent.cast(tile.dtype), tile)
 }
 

@@ -14,9 +14,9 @@ import type { MaskMod } from '../hooks.ts'
 import type { RowState } from '../normalizers/normalizer.ts'
 import { softmax } from '../normalizers/softmax.ts'
 import { softCap } from '../scores/soft-cap.ts'
-import { type AttendedKeys, attendTile, scaleQuery, scalesToLog2 } from '../softmax/attend-tile.ts'
+import { type AttendedKeys, accumulatorName, attendTile, scaleQuery, scalesToLog2 } from '../softmax/attend-tile.ts'
 import type { PageLayout } from './page-pool.ts'
-import { pagedKeys, pageParams } from './paged-keys.ts'
+import { pagedKeys, pageParams, type TilePart, tileParts } from './paged-keys.ts'
 import { maxRuns, pagedFields } from './paged-work.ts'
 
 /** All that specialises the program; lengths, positions, window, scale and the pages themselves are run-time values. */
@@ -49,7 +49,7 @@ export interface PagedProgramSpec {
 export function pagedProgram(spec: PagedProgramSpec): Program {
   const { layout, tileQ, tileK, groupSize, packHeads, queryDType, alignment, rowAlignment } = spec
   const { headDim } = layout
-  const width = Math.ceil(headDim / spec.padTo) * spec.padTo
+  const parts = tileParts(layout, spec.padTo)
   return defineProgram(spec.states ? 'pagedSplitKv' : 'pagedFlash', (p) => {
     const query = p.input('query', queryDType, [null, null, headDim], { alignment: rowAlignment })
     const params = pageParams(p, layout, alignment)
@@ -67,7 +67,15 @@ export function pagedProgram(spec: PagedProgramSpec): Program {
     const head = packHeads ? rows.mod(groupSize).add(kvHead.mul(groupSize)) : p.programId(1)
     const where = q.lt(qLength)
     const tokens = q.add(qBase)
-    const qTile = load(query, [tokens, head, colRange(0, width)], { where }) //            [tileQ, D]
+    // what pads the first part of a head lies in the second
+    const columnsOf = ({ from, count, width }: TilePart) => {
+      const columns = colRange(from, width)
+      return { columns, inside: parts.length > 1 && count < width ? where.and(columns.lt(from + count)) : where }
+    }
+    const qTiles = parts.map((part) => {
+      const { columns, inside } = columnsOf(part)
+      return load(query, [tokens, head, columns], { where: inside }) //                    [tileQ, D]
+    })
 
     const scoreMod = spec.softCap === null ? null : softCap(spec.softCap)
     const maskMod: MaskMod = (position) => {
@@ -78,13 +86,14 @@ export function pagedProgram(spec: PagedProgramSpec): Program {
     const attend = { dtype: queryDType, tileK, normalizer: softmax, scoreMod, maskMod }
     const scaled = scalesToLog2(attend) ? scale.mul(Math.LOG2E) : scale
     const keys: AttendedKeys = {
-      tiles: pagedKeys({ layout, params, pageTable, row, recentFrom, kvHead, width, tileK, dtype: queryDType }),
-      query: scaleQuery(attend, qTile, scaled),
+      tiles: pagedKeys({ layout, params, pageTable, row, recentFrom, kvHead, parts, tileK, dtype: queryDType }),
+      query: qTiles.map((tile) => scaleQuery(attend, tile, scaled)),
       scale: scaled,
       position: { q, head, batch: row, qLength, kLength },
     }
-    const start: Record<string, Value> = { ...softmax.init(tileQ), acc: zeros([tileQ, width]) }
-    const { acc, ...state } = loop({ to: field('runs') }, start, (r, outer) => {
+    const start: Record<string, Value> = { ...softmax.init(tileQ) }
+    for (const [i, { width }] of parts.entries()) start[accumulatorName(i)] = zeros([tileQ, width])
+    const final = loop({ to: field('runs') }, start, (r, outer) => {
       const run = (part: number) => load(work, [p.programId(0), r.mul(3).add(pagedFields.length + part)])
       return loop({ from: run(0), to: run(1), step: tileK }, outer, (kStart, carried) =>
         attendTile(attend, keys, kStart, run(2).ne(0), carried),
@@ -94,13 +103,20 @@ export function pagedProgram(spec: PagedProgramSpec): Program {
       const states = p.output('states', 'f32', [null, null, null, headDim])
       const stateSums = p.output('stateSums', 'f32', [null, 2, null, null])
       const split = field('split')
-      p.emit(store(states, [split, tokens, head, colRange(0, width)], acc as Value, { where }))
-      p.emit(store(stateSums, [split, 0, head, tokens], state.m as Value, { where }))
-      p.emit(store(stateSums, [split, 1, head, tokens], state.l as Value, { where }))
+      for (const [i, part] of parts.entries()) {
+        const { columns, inside } = columnsOf(part)
+        p.emit(store(states, [split, tokens, head, columns], final[accumulatorName(i)] as Value, { where: inside }))
+      }
+      p.emit(store(stateSums, [split, 0, head, tokens], final.m as Value, { where }))
+      p.emit(store(stateSums, [split, 1, head, tokens], final.l as Value, { where }))
       return
     }
     const output = p.output('output', spec.outputDType, [null, null, headDim], { alignment: rowAlignment })
-    const done = softmax.finish(state as RowState, null)
-    p.emit(store(output, [tokens, head, colRange(0, width)], (acc as Value).mul(done.scale as Value), { where }))
+    const done = softmax.finish(final as RowState, null)
+    for (const [i, part] of parts.entries()) {
+      const { columns, inside } = columnsOf(part)
+      const value = (final[accumulatorName(i)] as Value).mul(done.scale as Value)
+      p.emit(store(output, [tokens, head, columns], value, { where: inside }))
+    }
   })
 }

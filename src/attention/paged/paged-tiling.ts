@@ -14,7 +14,7 @@ export function pagedTiling(
   device: Device,
   phase: 'prefill' | 'decode',
   spec: {
-    readonly layout: PageLayout
+    readonly layout: Pick<PageLayout, 'headDim' | 'pageSize'>
     readonly groupSize: number
     readonly queryDType: 'f32' | 'f16' | 'bf16'
     /** decode: queries of a sequence in a step (1) */

@@ -21,10 +21,10 @@ export function scaleQuery({ dtype }: AttendSpec, query: Value, scale: Value): V
   return dtype === 'f32' ? query.mul(scale) : query
 }
 
-/** A tile of keys and of values, as the kernel has read them. */
+/** A tile of keys and of values, as the kernel has read them: whole, or their columns in parts. */
 export interface KeyTile {
-  readonly key: Value // [tileK, D]
-  readonly value: Value // [tileK, Dv]
+  readonly keys: readonly Value[] // [tileK, D], or columns of it
+  readonly values: readonly Value[] // [tileK, Dv], or columns of it
   /** factors of whole keys and values [1, tileK], where they are stored in units of their own */
   readonly keyScale?: Value
   readonly valueScale?: Value
@@ -36,28 +36,33 @@ export type KeyTiles = (kStart: Value) => KeyTile
 /** What stays the same from tile to tile. */
 export interface AttendedKeys {
   readonly tiles: KeyTiles
-  /** the queries as `scaleQuery` gives them [tileQ, D], and the factor it took */
-  readonly query: Value
+  /** the queries as `scaleQuery` gives them [tileQ, D], in the parts of the keys, and the factor it took */
+  readonly query: readonly Value[]
   readonly scale: Value
   readonly position: Omit<Position, 'k'>
 }
 
+/** The name that the accumulator of part `part` of the values is carried by. */
+export function accumulatorName(part: number): string {
+  return part === 0 ? 'acc' : `acc${part}`
+}
+
 /**
  * One round of attention: scores of the tile of keys from `kStart`, hooks, mask unless the tile is `full`, and the row state
- * and accumulator after it.
+ * and accumulators after it.
  */
 export function attendTile(
   spec: AttendSpec,
   keys: AttendedKeys,
   kStart: Value,
   full: Value,
-  { acc, ...state }: Readonly<Record<string, Value>>,
+  carried: Readonly<Record<string, Value>>,
 ): Record<string, Value> {
   const { tileK, normalizer, scoreMod, maskMod, dtype } = spec
   const { query, scale, position } = keys
   const tile = keys.tiles(kStart)
   const k = colRange(kStart, tileK) //                                               [1, tileK]
-  let s = dot(query, tile.key.T) //                                                  [tileQ, tileK]
+  let s = tile.keys.map((part, i) => dot(query[i] as Value, part.T)).reduce((a, b) => a.add(b)) // [tileQ, tileK]
   if (tile.keyScale) s = s.mul(tile.keyScale)
   if (dtype !== 'f32') s = s.mul(scale)
   if (scoreMod) s = scoreMod({ score: s, ...position, k })
@@ -65,8 +70,12 @@ export function attendTile(
   const inside = k.lt(position.kLength)
   const allowed = maskMod ? maskMod({ ...position, k }).and(inside) : inside
   s = select(full, s, select(allowed, s, Number.NEGATIVE_INFINITY))
-  const { state: next, p, alpha } = normalizer.step(state as RowState, s)
+  const { state, p, alpha } = normalizer.step(carried as RowState, s)
   const weights = tile.valueScale ? p.mul(tile.valueScale) : p
-  const kept = alpha ? (acc as Value).mul(alpha) : (acc as Value)
-  return { ...next, acc: kept.add(dot(weights, tile.value)) } //                     [tileQ, Dv]
+  const next: Record<string, Value> = { ...state }
+  tile.values.forEach((part, i) => {
+    const acc = carried[accumulatorName(i)] as Value
+    next[accumulatorName(i)] = (alpha ? acc.mul(alpha) : acc).add(dot(weights, part)) // [tileQ, Dv]
+  })
+  return next
 }

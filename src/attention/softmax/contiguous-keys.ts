@@ -24,8 +24,8 @@ export function contiguousKeys(keys: ContiguousKeys): KeyTiles {
     // beyond a packed sequence lies the next one
     const inTail = packed ? { where: kRows.lt(kLength) } : {}
     return {
-      key: load(key, [row, kRows.add(kBase), kvHead, colRange(0, width)]), //            [tileK, D]
-      value: load(value, [row, kRows.add(kBase), kvHead, colRange(0, valueWidth)], inTail), // [tileK, Dv]
+      keys: [load(key, [row, kRows.add(kBase), kvHead, colRange(0, width)])], //            [tileK, D]
+      values: [load(value, [row, kRows.add(kBase), kvHead, colRange(0, valueWidth)], inTail)], // [tileK, Dv]
     }
   }
 }

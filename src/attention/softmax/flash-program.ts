@@ -72,7 +72,7 @@ export function flashProgram(spec: FlashProgramSpec): Program {
     const qTile = load(query, [row, q.add(qBase), head, colRange(0, width)]) //            [tileQ, D]
     const keys: AttendedKeys = {
       tiles: contiguousKeys({ key, value, width, valueWidth, row, kvHead, kBase, kLength, tileK, packed: spec.packed }),
-      query: scaleQuery(spec, qTile, scaled),
+      query: [scaleQuery(spec, qTile, scaled)],
       scale: scaled,
       position: { q, head, batch, qLength, kLength },
     }

@@ -67,7 +67,7 @@ export function splitKvProgram(spec: SplitKvProgramSpec): Program {
     const scaled = scalesToLog2(spec) ? scale.mul(Math.LOG2E) : scale
     const keys: AttendedKeys = {
       tiles: contiguousKeys({ key, value, width, valueWidth, row, kvHead, kBase, kLength, tileK, packed: spec.packed }),
-      query: scaleQuery(spec, qTile, scaled),
+      query: [scaleQuery(spec, qTile, scaled)],
       scale: scaled,
       position: { q, head, batch, qLength, kLength },
     }
