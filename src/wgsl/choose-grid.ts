@@ -57,5 +57,8 @@ function workgroupCost(grid: ThreadGrid, held: readonly Node[], uses: NodeUses):
       loop.args.reduce((sum, arg) => sum + elements(arg), 0),
     )
   const spill = Math.max(0, (registers + carried) / comfortable - 1)
-  return cost * threads * (1 + 2 * spill) * (threads < 128 ? 1.25 : 1)
+  // what is gathered over a loop without products waits for memory, and many that wait are better than few
+  const gathers = carried > 0 && uses.dots.length === 0
+  const small = threads < 128 ? (gathers ? 2 : 1.25) : 1
+  return cost * threads * (1 + 2 * spill) * small
 }

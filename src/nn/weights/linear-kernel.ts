@@ -57,7 +57,21 @@ function methodFor(
   }
   const operand = x.dtype === 'f16' ? 'f16' : 'f32'
   const tiles = matmulTiles({ kind, tier: info.tier, dtypes: [operand, operand], rows })
-  return { kind: 'many rows', tiles: gated && tiles.tileN > 128 ? { ...tiles, tileN: 128 } : tiles }
+  return { kind: 'many rows', tiles: tiles.tileN > 128 ? matrixTiles(placedFormats[dtype].parts, gated) : tiles }
+}
+
+/** Tiles for matrix units whose operands, of all parts and of gate and up, lie in workgroup memory together. */
+function matrixTiles(parts: number, gated: boolean): ReturnType<typeof matmulTiles> {
+  const tileK = 32
+  const padded = (tileK + 8) * 2
+  const sizes = [
+    [128, 256],
+    [128, 128],
+    [128, 64],
+  ] as const
+  const fits = sizes.find(([tileM, tileN]) => parts * (tileM + (gated ? 2 : 1) * tileN) * padded <= 36_000)
+  const [tileM, tileN] = fits ?? [64, 64]
+  return { tileM, tileN, tileK }
 }
 
 function build(spec: LinearSpec, method: Method): Program {

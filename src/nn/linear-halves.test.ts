@@ -1,0 +1,74 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import { openNullDevice, shaderErrors } from '../../test/wgsl/null-device.ts'
+import { typicalCapabilities } from '../cli/typical-capabilities.ts'
+import type { Program } from '../ir/index.ts'
+import { contiguousStrides, type StorageDType } from '../tile/index.ts'
+import { lowerProgram } from '../wgsl/lower-program.ts'
+import { silu } from './activations.ts'
+import type { WeightDType } from './weight-data.ts'
+import { linearKernel } from './weights/linear-kernel.ts'
+import { placedFormats } from './weights/placed-format.ts'
+import { ProgramStore } from './weights/program-store.ts'
+
+const spec = (shape: readonly number[], dtype: StorageDType) => ({
+  dtype,
+  shape,
+  strides: contiguousStrides(shape),
+  offset: 0,
+})
+
+/** The program that multiplies f16 activations on a device with matrix units. */
+function halvesProgram(dtype: WeightDType, N: number, gated: boolean): Program {
+  const [K, M] = [512, 256]
+  const { parts, planes } = placedFormats[dtype]
+  const output = spec([N, M], 'f16')
+  return linearKernel(
+    {
+      dtype,
+      layout: 'rows',
+      x: spec([N, parts, K / parts], 'f16'),
+      planes: Object.fromEntries(
+        planes.map((plane) => [plane.name, spec([gated ? 2 * M : M, plane.length(K)], plane.dtype)]),
+      ),
+      bias: spec([gated ? 2 * M : M], 'f32'),
+      output,
+      activation: gated ? silu : null,
+      gated,
+      accumulate: !gated,
+    },
+    { kind: 'webgpu', info: { tier: 3 } },
+    new ProgramStore(),
+    M,
+  ).program
+}
+
+// no GPU with f16 is here: the null backend says whether every kernel is valid, recorded runs on one whether it is right
+describe('linear layers over f16 activations', () => {
+  let device: GPUDevice
+  beforeAll(async () => {
+    device = await openNullDevice()
+  })
+  it.each<[WeightDType, boolean]>([
+    ['f16', false],
+    ['f16', true],
+    ['bf16', false],
+    ['q8_0', true],
+    ['q4_0', false],
+    ['q4_k', true],
+    ['q6_k', false],
+  ])('of %s, gated: %s, reach matrix units with many rows and are valid', async (dtype, gated) => {
+    const kernel = lowerProgram(halvesProgram(dtype, 300, gated), typicalCapabilities[3])
+    expect([kernel.tier, kernel.code.includes('subgroupMatrixMultiplyAccumulate')]).toEqual([3, true])
+    expect(await shaderErrors(device, kernel.code)).toEqual([])
+  })
+  it.each<[WeightDType, number]>([
+    ['f16', 1],
+    ['f16', 8],
+    ['q8_0', 1],
+    ['q6_k', 3],
+  ])('of %s are valid with %d rows', async (dtype, rows) => {
+    const kernel = lowerProgram(halvesProgram(dtype, rows, false), typicalCapabilities[3])
+    expect(kernel.tier).toBe(2)
+    expect(await shaderErrors(device, kernel.code)).toEqual([])
+  })
+})
