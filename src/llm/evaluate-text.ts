@@ -137,7 +137,8 @@ async function scoreWindow(
       try {
         wanted.write(Int32Array.from(window.slice(from + 1, from + 1 + count)))
         const ids = window.slice(from, from + count)
-        const share = [{ row: sequence.row, qBase: 0, qLength: count, kLength: from + count }]
+        const recentFrom = sequence.recentFrom(count)
+        const share = [{ row: sequence.row, qBase: 0, qLength: count, kLength: from + count, recentFrom }]
         const all = Int32Array.from(ids, (_, i) => i)
         runner.run(
           {

@@ -81,9 +81,10 @@ export function stepInput({ prefill, decode }: Schedule): StepInput {
     ids.set(entryTokens(entry), base)
     for (let i = 0; i < count; i++) positions[base + i] = from + i
     pages.slots(from, from + count, slots, base)
+    const recentFrom = pages.recentFrom(count)
     for (let i = count - entry.rows; i < count; i++) rows.push(base + i)
     base += count
-    return { row: pages.row, qBase: base - count, qLength: count, kLength: from + count }
+    return { row: pages.row, qBase: base - count, qLength: count, kLength: from + count, recentFrom }
   })
   return {
     ids,

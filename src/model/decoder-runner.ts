@@ -1,6 +1,7 @@
 import type { PagePool } from '../attention/paged/page-pool.ts'
 import type { PagedTiling } from '../attention/paged/paged-tiling.ts'
 import { type PagedSequence, planPagedWork, workWidth } from '../attention/paged/paged-work.ts'
+import { recentSlots } from '../cache/recent-slots.ts'
 import type { Device, Recording, Tensor } from '../device/device.ts'
 import { FoveaError } from '../tile/index.ts'
 import { enqueueDecoder, enqueueLogits } from './decoder.ts'
@@ -140,7 +141,7 @@ export class DecoderRunner {
 
   /** Writes what changes from step to step. */
   #fill({ ids, positions, slots, prefill, decode, rows }: StepInput, shape: StepShape): void {
-    const write = (name: 'ids' | 'positions' | 'slots' | 'rowIndices', data: ArrayLike<number>) => {
+    const write = (name: 'ids' | 'positions' | 'slots' | 'recentSlots' | 'rowIndices', data: ArrayLike<number>) => {
       if (data.length === 0) return
       const view = this.#buffers.view(name, [data.length])
       view.write(Int32Array.from(data))
@@ -149,6 +150,9 @@ export class DecoderRunner {
     write('ids', ids)
     write('positions', positions)
     write('slots', slots)
+    const recentTokens = this.#cache.pools[0]?.recentTokens ?? 0
+    if (recentTokens > 0)
+      write('recentSlots', recentSlots([...prefill, ...decode], recentTokens, new Int32Array(positions.length)))
     write('rowIndices', rows)
     this.#writeWork(
       'prefillWork',
@@ -248,6 +252,7 @@ export class DecoderRunner {
       ids: view('ids', [N]),
       positions: view('positions', [N]),
       slots: view('slots', [N]),
+      recentSlots: view('recentSlots', [N]),
       pageTable: this.#cache.pageTable,
       x: view('x', [N, C]),
       h: view('h', [N, C]),

@@ -90,6 +90,7 @@ function enqueueAttention(device: Device, layer: PlacedLayer, pool: PagePool, st
     qkv: step.qkv,
     positions: step.positions,
     slots: step.slots,
+    recentSlots: step.recentSlots,
     rope: layer.rope,
     queryNorm: norm(layer.queryNorm),
     keyNorm: norm(layer.keyNorm),

@@ -28,6 +28,7 @@ export type StepBufferName =
   | 'ids'
   | 'positions'
   | 'slots'
+  | 'recentSlots'
   | 'x'
   | 'h'
   | 'y'
@@ -63,6 +64,7 @@ export function stepBufferSpecs(
     ids: i32(tokens),
     positions: i32(tokens),
     slots: i32(tokens),
+    recentSlots: i32(tokens),
     x: f32(tokens * hiddenSize),
     h: compute(tokens * hiddenSize),
     y: compute(needsSublayerBuffer(spec) ? tokens * hiddenSize : 0),

@@ -21,6 +21,7 @@ export interface StepViews {
   readonly ids: Tensor // i32 [N]
   readonly positions: Tensor // i32 [N]
   readonly slots: Tensor // i32 [N]
+  readonly recentSlots: Tensor // i32 [N], of quantised caches
   readonly pageTable: Tensor // i32 [rows, maxPages]
   /** the residual stream */
   readonly x: Tensor // f32 [N, C]
