@@ -4,8 +4,9 @@ import { FoveaError } from '../tile/index.ts'
 import type { ActiveSequence } from './active-sequence.ts'
 import type { Drafter } from './drafts/drafter.ts'
 import type { FinishReason } from './generation.ts'
-import { entryTokens, type Schedule, type StepEntry, scheduleStep, stepInput } from './schedule-step.ts'
-import { isPenalised, type TokenSampler } from './token-sampler.ts'
+import { reservePages } from './reserve-pages.ts'
+import { entryTokens, type StepEntry, scheduleStep, stepInput } from './schedule-step.ts'
+import { isPenalised, type SampledToken, type TokenSampler } from './token-sampler.ts'
 
 /** What the loop works with. */
 export interface EngineParts {
@@ -121,35 +122,88 @@ export class EngineLoop {
     }
   }
 
+  /** A step, and those that can follow it at once. */
   async #step(): Promise<void> {
+    let step = await this.#begin()
+    while (step) {
+      const next = this.#beginAhead(step)
+      const sampled = await step.sampled
+      let at = 0
+      for (const entry of step.entries) {
+        // one that ended meanwhile was computed once too often
+        if (entry.sequence.pages) this.#take(entry, sampled.slice(at, at + entry.rows))
+        at += entry.rows
+      }
+      for (const { sequence } of next?.entries ?? []) sequence.pages?.append([sequence.tokens.at(-1) as number])
+      step = next
+    }
+  }
+
+  async #begin(): Promise<StepUnderWay | null> {
     const { runner, cache, sampler } = this.#parts
     // somebody may have computed the same beginning meanwhile
     for (const { pages, tokens, remaining } of this.#running)
       if (pages && remaining > 1) pages.adopt(tokens.slice(pages.length))
-    const schedule = this.#reserve(
-      scheduleStep(this.#running, await this.#drafts(), {
-        tokens: runner.limits.tokens,
-        decodeQueries: runner.limits.decodeQueries,
-      }),
-    )
+    const planned = scheduleStep(this.#running, await this.#drafts(), {
+      tokens: runner.limits.tokens,
+      decodeQueries: runner.limits.decodeQueries,
+    })
+    const schedule = reservePages(planned, {
+      running: () => this.#running,
+      giveUp: (sequence) => this.#giveUp(sequence),
+      fail: (sequence, error) => this.#fail(sequence, error),
+    })
     const entries = [...schedule.prefill, ...schedule.decode]
-    if (entries.length === 0) return
+    if (entries.length === 0) {
+      await runner.device.sync()
+      return null
+    }
     const input = stepInput(schedule)
-    cache.flush()
     const asked = entries.flatMap((entry) => rowsOf(entry))
+    cache.flush()
     sampler.place(asked)
     runner.run(input, asked.length > 0 ? sampler : null)
     // what is written need not be waited for; of a draft only what is accepted counts as written
     for (const entry of entries)
       entry.sequence.pages?.append(entryTokens(entry).slice(0, entry.count - entry.draft.length))
     this.counts.steps++
-    if (asked.length === 0) await runner.device.sync()
-    const sampled = asked.length > 0 ? await sampler.read(asked) : []
-    let at = 0
-    for (const entry of entries) {
-      this.#take(entry, sampled.slice(at, at + entry.rows))
-      at += entry.rows
+    const sampled = asked.length > 0 ? sampler.read(asked) : runner.device.sync().then(() => [])
+    return { entries, sampled: handled(sampled) }
+  }
+
+  /**
+   * Where the host would only wait for a GPU: the step after one of plain decoding, begun before its tokens are known here,
+   * since the device has them. Null where anything else may have to come next.
+   */
+  #beginAhead({ entries }: StepUnderWay): StepUnderWay | null {
+    const { runner, cache, sampler, drafter, maxSequences } = this.#parts
+    const goesOn = ({ sequence, rows, count }: StepEntry) => {
+      const { request, tokens, cancelled, pages } = sequence
+      const room = request.prompt.length + request.maxTokens - tokens.length
+      return pages !== null && !cancelled && rows === 1 && count === 1 && room > 1 && !isPenalised(request.sampling)
     }
+    const admits = this.#waiting.length > 0 && this.#running.length < maxSequences
+    if (runner.device.kind !== 'webgpu' || drafter || admits) return null
+    if (entries.length !== this.#running.length || !entries.every(goesOn)) return null
+    try {
+      for (const { sequence } of entries) sequence.pages?.reserve(1)
+    } catch (error) {
+      if (error instanceof FoveaError && error.code === 'capacity') return null
+      throw error
+    }
+    const next = entries.map(({ sequence }) => ({
+      sequence,
+      from: sequence.tokens.length,
+      count: 1,
+      draft: [],
+      rows: 1,
+    }))
+    const asked = next.flatMap((entry) => rowsOf(entry))
+    cache.flush()
+    sampler.place(asked)
+    runner.run({ ...stepInput({ prefill: [], decode: next }), ids: null }, sampler)
+    this.counts.steps++
+    return { entries: next, sampled: handled(sampler.read(asked)) }
   }
 
   /** Proposals for the sequences that decode, none longer than what may still follow the token after it. */
@@ -164,29 +218,6 @@ export class EngineLoop {
     })
     const drafts = await drafter.propose(asked)
     return new Map(asked.map(({ sequence }, i) => [sequence, drafts[i] ?? []]))
-  }
-
-  /** Takes the pages that a step writes, the oldest sequences first; leaves out what finds none. */
-  #reserve(schedule: Schedule): Schedule {
-    const kept = new Set<StepEntry>()
-    const entries = [...schedule.decode, ...schedule.prefill]
-    entries.sort((a, b) => this.#running.indexOf(a.sequence) - this.#running.indexOf(b.sequence))
-    for (const entry of entries) {
-      const { sequence, count } = entry
-      while (sequence.pages)
-        try {
-          sequence.pages.reserve(count)
-          kept.add(entry)
-          break
-        } catch (error) {
-          if (!(error instanceof FoveaError && error.code === 'capacity')) throw error
-          const youngest = this.#running.at(-1)
-          if (!youngest || (youngest === sequence && this.#running.length === 1)) throw error
-          this.#giveUp(youngest)
-        }
-    }
-    const stays = (entry: StepEntry) => kept.has(entry) && entry.sequence.pages !== null
-    return { prefill: schedule.prefill.filter(stays), decode: schedule.decode.filter(stays) }
   }
 
   /** A running sequence waits again, at the head of the queue. */
@@ -230,11 +261,13 @@ export class EngineLoop {
   }
 
   #failAll(error: unknown): void {
-    for (const sequence of [...this.#running, ...this.#waiting.splice(0)]) {
-      this.#release(sequence)
-      this.counts.finished.failed++
-      sequence.stream.fail(error)
-    }
+    for (const sequence of [...this.#running, ...this.#waiting.splice(0)]) this.#fail(sequence, error)
+  }
+
+  #fail(sequence: ActiveSequence, error: unknown): void {
+    this.#release(sequence)
+    this.counts.finished.failed++
+    sequence.stream.fail(error)
   }
 
   #release(sequence: ActiveSequence): void {
@@ -246,7 +279,17 @@ export class EngineLoop {
   }
 }
 
-type SampledToken = Awaited<ReturnType<TokenSampler['read']>>[number]
+/** A step that is enqueued, and the tokens to come of the rows that it asks for. */
+interface StepUnderWay {
+  readonly entries: readonly StepEntry[]
+  readonly sampled: Promise<readonly SampledToken[]>
+}
+
+/** A promise that is awaited later than it may reject. */
+function handled<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {})
+  return promise
+}
 
 /** The sequence and the position of the token to come of each row that a share asks for. */
 function rowsOf({ sequence, from, count, rows }: StepEntry) {

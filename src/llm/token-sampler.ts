@@ -25,12 +25,12 @@ export interface SampledToken {
 
 /** Bytes of the tensors of a sampler. */
 export function tokenSamplerBytes(rows: number, slots: number, vocabSize: number): number {
-  return 4 * (rows * (settingsWidth + 2 + 1 + 1 + 1) + slots * vocabSize)
+  return 4 * (rows * (settingsWidth + 2 + 1 + 1) + slots * vocabSize)
 }
 
 /**
- * Draws the next tokens on the device: what a step reads back is a number for each row. The draw depends on the seed of the
- * request and the position of the token alone.
+ * Draws the next tokens on the device, where the next step finds them; what is read back is a number for each row. The draw
+ * depends on the seed of the request and the position of the token alone.
  */
 export class TokenSampler implements StepTail {
   readonly #device: Device
@@ -40,7 +40,6 @@ export class TokenSampler implements StepTail {
   readonly #settings: Tensor // f32 [rows, settingsWidth]
   readonly #seeds: Tensor // u32 [rows, 2]
   readonly #slots: Tensor // i32 [rows]
-  readonly #ids: Tensor // i32 [rows]
   readonly #logprobs: Tensor // f32 [rows]
   readonly #counts: Tensor // i32 [slots, V]
   #penalised = false
@@ -55,7 +54,6 @@ export class TokenSampler implements StepTail {
     this.#settings = device.zeros([rows, settingsWidth])
     this.#seeds = device.zeros([rows, 2], 'u32')
     this.#slots = device.zeros([rows], 'i32')
-    this.#ids = device.zeros([rows], 'i32')
     this.#logprobs = device.zeros([rows])
     this.#counts = device.zeros([slots, vocabSize], 'i32')
   }
@@ -95,7 +93,9 @@ export class TokenSampler implements StepTail {
 
   enqueue(logits: Tensor): void {
     const rows = logits.shape[0] as number
-    const views = [this.#settings, this.#seeds, this.#slots, this.#ids, this.#logprobs].map((t) => t.slice(0, 0, rows))
+    const views = [this.#settings, this.#seeds, this.#slots, this.#runner.ids, this.#logprobs].map((tensor) =>
+      tensor.slice(0, 0, rows),
+    )
     const [settings, seeds, slots, ids, logprobs] = views as [Tensor, Tensor, Tensor, Tensor, Tensor]
     const seen = this.#penalised ? { seen: { counts: this.#counts, slots } } : {}
     sample(this.#device, { logits, settings, seeds, softCap: this.#softCap, output: { ids, logprobs }, ...seen })
@@ -107,7 +107,7 @@ export class TokenSampler implements StepTail {
     const asked = rows.some(({ sequence }) => sequence.request.logprobs !== null)
     const tops = rows.map(({ sequence }, row) => (sequence.request.logprobs ? this.#runner.logitsRow(row) : null))
     const [ids, logprobs] = await Promise.all([
-      readOf(this.#ids.slice(0, 0, rows.length)),
+      readOf(this.#runner.ids.slice(0, 0, rows.length)),
       asked ? readOf(this.#logprobs.slice(0, 0, rows.length)) : null,
     ])
     const sampled: SampledToken[] = []
@@ -126,8 +126,7 @@ export class TokenSampler implements StepTail {
   }
 
   dispose(): void {
-    for (const tensor of [this.#settings, this.#seeds, this.#slots, this.#ids, this.#logprobs, this.#counts])
-      tensor.dispose()
+    for (const tensor of [this.#settings, this.#seeds, this.#slots, this.#logprobs, this.#counts]) tensor.dispose()
   }
 
   /** The token that was just drawn counts from the next step on. */

@@ -20,7 +20,8 @@ export interface RunnerCache extends Omit<CachePlan, 'layout'> {
 
 /** A step: its tokens packed, those of prefill sequences first, those of decode ones behind them. */
 export interface StepInput {
-  readonly ids: ArrayLike<number>
+  /** null: those that the tensor `ids` of the runner holds, where the step before may have drawn them */
+  readonly ids: ArrayLike<number> | null
   readonly positions: ArrayLike<number>
   readonly slots: ArrayLike<number>
   readonly prefill: readonly PagedSequence[]
@@ -56,6 +57,8 @@ export class DecoderRunner {
   readonly device: Device
   readonly weights: DecoderWeights
   readonly limits: RunnerLimits
+  /** the tokens of a step, i32 [tokens]: a step may write there what the next one reads */
+  readonly ids: Tensor
   readonly #cache: RunnerCache
   readonly #buffers: StepBuffers
   readonly #plan: RunnerPlan
@@ -75,6 +78,7 @@ export class DecoderRunner {
     const [layout] = cache.pools as [PagePool]
     this.#plan = planRunner(device, weights.spec, { ...cache, layout }, limits, dtypes)
     this.#buffers = new StepBuffers(device, weights.spec, this.#plan.stepLimits, dtypes)
+    this.ids = this.#buffers.view('ids', [limits.tokens])
   }
 
   /** Enqueues a step; the logits [rows, V] are what `tail` reads. Throws `argument` beyond the limits. */
@@ -99,17 +103,18 @@ export class DecoderRunner {
 
   dispose(): void {
     this.#recorded.dispose()
+    this.ids.dispose()
     this.#buffers.dispose()
   }
 
-  #shapeOf({ ids, prefill, decode, rows }: StepInput): StepShape {
+  #shapeOf({ positions, prefill, decode, rows }: StepInput): StepShape {
     const { limits } = this
     const count = (sequences: readonly PagedSequence[]) => sequences.reduce((sum, { qLength }) => sum + qLength, 0)
     const [prefillTokens, decodeTokens] = [count(prefill), count(decode)]
     const decodeQueries = decode.reduce((most, { qLength }) => Math.max(most, qLength), 1)
     if (
-      prefillTokens + decodeTokens !== ids.length ||
-      ids.length > limits.tokens ||
+      prefillTokens + decodeTokens !== positions.length ||
+      positions.length > limits.tokens ||
       rows.length > limits.rows ||
       prefill.length + decode.length > limits.sequences ||
       decodeQueries > limits.decodeQueries
@@ -117,7 +122,7 @@ export class DecoderRunner {
       throw new FoveaError(
         'argument',
         'runner.run',
-        `${ids.length} tokens of ${prefill.length} + ${decode.length} sequences, ${rows.length} rows; limits are ${JSON.stringify(limits)}`,
+        `${positions.length} tokens of ${prefill.length} + ${decode.length} sequences, ${rows.length} rows; limits are ${JSON.stringify(limits)}`,
       )
     const contexts = decode.map(({ kLength }) => kLength)
     const splits = decode.length > 0 ? this.#plan.splitsOf(contexts, decodeQueries) : 1
@@ -147,7 +152,7 @@ export class DecoderRunner {
       view.write(Int32Array.from(data))
       view.dispose()
     }
-    write('ids', ids)
+    if (ids) write('ids', ids)
     write('positions', positions)
     write('slots', slots)
     const recentTokens = this.#cache.pools[0]?.recentTokens ?? 0

@@ -52,7 +52,6 @@ class ModelDrafter implements Drafter {
   readonly #known = new Map<ActiveSequence, DraftSequence>()
   readonly #settings: Tensor
   readonly #seeds: Tensor
-  readonly #ids: Tensor
   readonly #logprobs: Tensor
 
   constructor(parts: ModelParts, most: number) {
@@ -67,7 +66,6 @@ class ModelDrafter implements Drafter {
       [rows, settingsWidth],
     )
     this.#seeds = device.zeros([rows, 2], 'u32')
-    this.#ids = device.zeros([rows], 'i32')
     this.#logprobs = device.zeros([rows])
   }
 
@@ -104,7 +102,7 @@ class ModelDrafter implements Drafter {
 
   async release(): Promise<void> {
     for (const sequence of [...this.#known.keys()]) this.forget(sequence)
-    for (const tensor of [this.#settings, this.#seeds, this.#ids, this.#logprobs]) tensor.dispose()
+    for (const tensor of [this.#settings, this.#seeds, this.#logprobs]) tensor.dispose()
     await this.#parts.release()
   }
 
@@ -156,7 +154,7 @@ class ModelDrafter implements Drafter {
     }
     runner.run({ ids, positions, slots, rows, ...input }, { key: 'draft', enqueue: (logits) => this.#enqueue(logits) })
     for (const { cached, tokens } of placed) cached.append(tokens)
-    const drawn = this.#ids.slice(0, 0, rows.length)
+    const drawn = runner.ids.slice(0, 0, rows.length)
     if (rows.length === 0) await device.sync()
     const values = rows.length > 0 ? await drawn.read() : []
     drawn.dispose()
@@ -168,7 +166,9 @@ class ModelDrafter implements Drafter {
 
   #enqueue(logits: Tensor): void {
     const rows = logits.shape[0] as number
-    const views = [this.#settings, this.#seeds, this.#ids, this.#logprobs].map((tensor) => tensor.slice(0, 0, rows))
+    const views = [this.#settings, this.#seeds, this.#parts.runner.ids, this.#logprobs].map((tensor) =>
+      tensor.slice(0, 0, rows),
+    )
     const [settings, seeds, ids, logprobs] = views as [Tensor, Tensor, Tensor, Tensor]
     sample(this.#parts.device, { logits, settings, seeds, output: { ids, logprobs } })
     for (const view of views) view.dispose()
