@@ -20,51 +20,55 @@ export function runRows(
   make: (x: TensorSpec, output: TensorSpec) => Kernel,
 ): Tensor {
   const { x, output: given } = operands
-  const rows = rowMatrices(where, x)
+  if (given && given.shape.join() !== x.shape.join())
+    throw new FoveaError('shape', where, `output must be [${x.shape.join(', ')}], got ${describeRows(given)}`)
+  const dtype = operands.outputDType ?? x.dtype
+  const planned = given ?? { dtype, shape: x.shape, strides: contiguousStrides(x.shape), offset: 0 }
+  const [rows, outputRows] = matrices(where, x, planned)
+  if (!given) make(rows, outputRows)
+  const output = given ?? device.empty(x.shape, dtype)
+  const [from, to] = [x.view(rows), output.view(outputRows)]
   try {
-    if (given && given.shape.join() !== x.shape.join())
-      throw new FoveaError('shape', where, `output must be [${x.shape.join(', ')}], got ${describeRows(given)}`)
-    const dtype = operands.outputDType ?? x.dtype
-    if (!given) make(rows, { dtype, shape: rows.shape, strides: contiguousStrides(rows.shape), offset: 0 })
-    const output = given ?? device.empty(x.shape, dtype)
-    const strided = rows.shape.join() === `1,${x.shape.join()}`
-    const flat = strided
-      ? output.view({ shape: rows.shape, strides: [0, ...output.strides] })
-      : output.reshape(rows.shape)
-    try {
-      device.run(make(rows, flat), { x: rows, output: flat, ...vectors })
-    } finally {
-      flat.dispose()
-    }
-    return output
+    device.run(make(from, to), { x: from, output: to, ...vectors })
   } finally {
-    rows.dispose()
+    from.dispose()
+    to.dispose()
   }
+  return output
 }
 
 /**
- * A view of x [..., D] as [batch, N, D], leading dimensions that lie like one taken as one: what the row-wise kernels of
- * `where` work on. Throws `shape` for a scalar, `unsupported` for leading dimensions that lie like no two nested ones.
+ * x and output [..., D] as [batch, N, D], leading dimensions that lie like one in both taken as one. Throws `shape` for
+ * scalars, `unsupported` for leading dimensions that lie like no two nested ones.
  */
-function rowMatrices(where: string, x: Tensor): Tensor {
+function matrices(where: string, x: TensorSpec, output: TensorSpec): [x: TensorSpec, output: TensorSpec] {
   if (x.shape.length === 0)
     throw new FoveaError('shape', where, `x must have a last dimension to normalise, got ${describeRows(x)}`)
-  const leading: { size: number; stride: number }[] = []
+  const both = [x, output]
+  const leading: { size: number; strides: readonly number[] }[] = []
   for (let dim = x.shape.length - 2; dim >= 0; dim--) {
-    const [size, stride] = [x.shape[dim] as number, x.strides[dim] as number]
+    const size = x.shape[dim] as number
+    const strides = both.map((tensor) => tensor.strides[dim] as number)
     const inner = leading[0]
-    if (inner && (inner.size === 1 || size === 1 || stride === inner.size * inner.stride))
-      leading[0] = { size: inner.size * size, stride: inner.size === 1 ? stride : inner.stride }
-    else leading.unshift({ size, stride })
+    if (inner && inner.size === 1) leading[0] = { size, strides }
+    else if (inner && size !== 1 && strides.every((stride, i) => stride === inner.size * (inner.strides[i] as number)))
+      leading[0] = { size: inner.size * size, strides: inner.strides }
+    else if (!inner || size !== 1) leading.unshift({ size, strides })
   }
-  while (leading.length < 2) leading.unshift({ size: 1, stride: 0 })
+  while (leading.length < 2) leading.unshift({ size: 1, strides: [0, 0] })
   if (leading.length > 2)
-    throw new FoveaError('unsupported', where, `leading dimensions must lie like at most two, got ${describeRows(x)}`)
-  return x.view({
+    throw new FoveaError(
+      'unsupported',
+      where,
+      `leading dimensions must lie like at most two, got ${both.map(describeRows).join(', ')}`,
+    )
+  const flat = ({ dtype, strides, offset }: TensorSpec, i: number): TensorSpec => ({
+    dtype,
     shape: [...leading.map(({ size }) => size), x.shape.at(-1) as number],
-    strides: [...leading.map(({ stride }) => stride), x.strides.at(-1) as number],
-    offset: x.offset,
+    strides: [...leading.map((dim) => dim.strides[i] as number), strides.at(-1) as number],
+    offset,
   })
+  return [flat(x, 0), flat(output, 1)]
 }
 
 /** Tensors of a row-wise kernel: x and output [batch, N, D], each of `vectors` [D], all float with contiguous rows. Throws `shape`, `dtype`. */

@@ -98,5 +98,5 @@ function sampleTiles(kind: Device['kind'], V: number): SampleTiles {
   if (kind !== 'webgpu')
     return { tileV: Math.min(512, row), drawV: Math.min(2 ** 18, row), whole: V <= 2 ** 18, probes: 1 }
   const whole = V <= 8192
-  return { tileV: Math.min(2048, row), drawV: whole ? row : 2048, whole, probes: whole ? 3 : 7 }
+  return { tileV: Math.min(4096, row), drawV: whole ? row : 2048, whole, probes: whole ? 3 : 7 }
 }
