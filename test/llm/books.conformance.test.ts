@@ -50,17 +50,18 @@ describe.each(models)('books-16m in $name', ({ model, nats, agree, greedy }) => 
     device.dispose()
   })
 
-  it.runIf(greedy)('continues as recorded', async () => {
-    const engine = await openEngine(model, { device: 'wasm', contextLength: 512, maxSequences: 1 })
-    const { tokens } = await engine.generate({
-      prompt: golden.ids,
-      maxTokens: 48,
-      ignoreEos: true,
-      sampling: { temperature: 0 },
-    }).result
-    expect(tokens).toEqual(golden.greedy)
-    await engine.close()
-  })
+  if (greedy)
+    it('continues as recorded', async () => {
+      const engine = await openEngine(model, { device: 'wasm', contextLength: 512, maxSequences: 1 })
+      const { tokens } = await engine.generate({
+        prompt: golden.ids,
+        maxTokens: 48,
+        ignoreEos: true,
+        sampling: { temperature: 0 },
+      }).result
+      expect(tokens).toEqual(golden.greedy)
+      await engine.close()
+    })
 
   it('foretells 4,096 tokens as well', async () => {
     const text = readFileSync(new URL('texts/moby-dick.txt', shared), 'utf8')
