@@ -57,7 +57,7 @@ function held(): Record<string, number> {
   return { ...handles, promises: queryObjects(Promise, { format: 'count' }) as unknown as number }
 }
 
-it(`stands ${count} random requests, and keeps nothing of them`, { timeout: 300_000 }, async () => {
+it(`stands ${count} random requests, and keeps nothing of them`, { timeout: 600_000 }, async () => {
   const seed = Number(process.hrtime.bigint() % 2n ** 31n)
   console.log(`fuzz seed ${seed}`)
   const engine = await openTestEngine({ contextLength: 256 })
@@ -109,7 +109,7 @@ it(`stands ${count} random requests, and keeps nothing of them`, { timeout: 300_
 
   console.log(`answers by status: ${[...statuses].map(([status, n]) => `${status || 'none'} ${n}`).join(', ')}`)
   expect(faults).toEqual([])
-  expect(statuses.get(200)).toBeGreaterThan(count / 20)
+  expect(statuses.get(200)).toBeGreaterThan(count / 30)
   expect(statuses.get(400)).toBeGreaterThan(count / 4)
   expect([statsAfter.running, statsAfter.waiting, statsAfter.pages.used]).toEqual([0, 0, 0])
   expect(statsAfter.finished.failed).toBe(0)

@@ -13,8 +13,14 @@ export interface TestEngineOptions {
 const root = join(import.meta.dirname, '..', '..')
 const shipped = join(root, 'models', 'books-16m.gguf')
 
-/** The shipped model on WebAssembly. */
+/** The shipped model on WebAssembly, on one thread: test files run beside each other. */
 export async function openTestEngine(options: TestEngineOptions = {}): Promise<Engine> {
   const model = existsSync(shipped) ? shipped : join(root, '..', 'shared', 'models', 'books-16m')
-  return await openEngine(model, { device: 'wasm', contextLength: 4096, chunkSize: 128, ...options })
+  return await openEngine(model, {
+    device: 'wasm',
+    deviceOptions: { wasm: { threads: 1 } },
+    contextLength: 4096,
+    chunkSize: 128,
+    ...options,
+  })
 }

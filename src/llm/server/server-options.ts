@@ -2,7 +2,7 @@ import { FoveaError } from '../../tile/index.ts'
 
 /** What one client, or all together, may ask for. Durations in milliseconds. */
 export interface ServerLimits {
-  /** bytes of a request's body (4 MiB) */
+  /** bytes of a request's body (4 times promptCharacters, at least 1 MiB) */
   readonly bodyBytes: number
   /** characters of one prompt, said before it is encoded (16 for each token of the context) */
   readonly promptCharacters: number
@@ -49,9 +49,10 @@ export interface ServerOptions {
 
 /** Limits with their defaults. Throws `argument` for what is no whole number above 0. */
 export function serverLimits(where: string, given: Partial<ServerLimits>, contextLength: number): ServerLimits {
+  const promptCharacters = given.promptCharacters ?? 16 * contextLength
   const defaults: ServerLimits = {
-    bodyBytes: 4 * 1024 * 1024,
-    promptCharacters: 16 * contextLength,
+    bodyBytes: Math.max(1024 * 1024, 4 * promptCharacters),
+    promptCharacters,
     choices: 16,
     requests: 128,
     connections: 1024,
