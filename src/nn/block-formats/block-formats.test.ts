@@ -1,8 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { toBfloatBits, toHalfBits } from '../../tile/index.ts'
 import type { WeightDType } from '../weight-data.ts'
 import { weightBlock } from '../weight-data.ts'
 import { dequantizeRows, quantizeMatrix } from './matrix-values.ts'
+import { encodeBfloats, encodeHalves } from './narrow-floats.ts'
 import { quantizeQ4 } from './q4-0.ts'
 import { quantizeQ8 } from './q8-0.ts'
 
@@ -85,6 +87,21 @@ describe('layouts', () => {
 })
 
 describe('quantisers', () => {
+  it('rounds to f16 and bf16 as one number at a time is rounded', () => {
+    const words = Uint32Array.from({ length: 200_000 }, (_, i) => Math.imul(i, 0x9e3779b1))
+    // ties and the ends of the range: around every power of two that f16 holds, and around infinity
+    for (let i = 0; i < 60_000; i++) words[i] = ((100 + (i % 48)) << 23) | ((i >> 3) << 12) | (i & 7 ? i & 1 : 0)
+    const values = new Float32Array(words.buffer)
+    for (const [encode, one] of [
+      [encodeHalves, toHalfBits],
+      [encodeBfloats, toBfloatBits],
+    ] as const) {
+      const bits = new Uint16Array(encode(values).buffer)
+      const wrong = [...values.keys()].filter((i) => bits[i] !== one(values[i]!))
+      expect(wrong.map((i) => values[i])).toEqual([])
+    }
+  })
+
   it('writes the Q8_0 block of the reference, halves away from zero', () => {
     // amax 127: d = 1, f16 0x3c00; 2.5 → 3, −2.5 → −3, 0.49 → 0
     const bytes = quantizeQ8(Float32Array.from({ length: 32 }, (_, i) => [127, 2.5, -2.5, 0.49][i] ?? 0))

@@ -1,6 +1,7 @@
-import { FoveaError, fromBfloatBits, fromHalfBits, toBfloatBits, toHalfBits } from '../../tile/index.ts'
+import { FoveaError, fromBfloatBits, fromHalfBits } from '../../tile/index.ts'
 import type { MatrixData, WeightDType } from '../weight-data.ts'
 import { rowBytes } from '../weight-data.ts'
+import { encodeBfloats, encodeHalves } from './narrow-floats.ts'
 import { dequantizeQ4, quantizeQ4 } from './q4-0.ts'
 import { dequantizeQ4K, quantizeQ4K } from './q4-k.ts'
 import { dequantizeQ6K, quantizeQ6K } from './q6-k.ts'
@@ -23,8 +24,8 @@ export const weightFormats: Readonly<Record<WeightDType, WeightFormat>> = {
     quantize: (values) => new Uint8Array(values.slice().buffer),
     largest: Number.MAX_VALUE,
   },
-  f16: { dequantize: widen(fromHalfBits), quantize: narrow(toHalfBits), largest: largestHalf },
-  bf16: { dequantize: widen(fromBfloatBits), quantize: narrow(toBfloatBits), largest: 3.3895e38 },
+  f16: { dequantize: widen(fromHalfBits), quantize: encodeHalves, largest: largestHalf },
+  bf16: { dequantize: widen(fromBfloatBits), quantize: encodeBfloats, largest: 3.3895e38 },
   q8_0: { dequantize: dequantizeQ8, quantize: quantizeQ8, largest: largestHalf * 127 },
   q4_0: { dequantize: dequantizeQ4, quantize: quantizeQ4, largest: largestHalf * 8 },
   q4_k: { dequantize: dequantizeQ4K, quantize: quantizeQ4K, largest: largestHalf * 63 },
@@ -77,13 +78,5 @@ function widen(decode: (bits: number) => number): (bytes: Uint8Array, count: num
       values[i] = table ? table[bits]! : decode(bits)
     }
     return values
-  }
-}
-
-function narrow(encode: (value: number) => number): (values: Float32Array) => Uint8Array {
-  return (values) => {
-    const bits = new Uint16Array(values.length)
-    for (let i = 0; i < values.length; i++) bits[i] = encode(values[i]!)
-    return new Uint8Array(bits.buffer)
   }
 }
