@@ -1,122 +1,159 @@
 // @ts-check
-// `npm run demo`: causal attention at 16,384 tokens on the best device at hand, checked against float64, with its time
-// and memory, and the same of other systems as recorded in bench/results. Exit code 1 when the check fails.
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+// `npm run demo`: the shipped language model reads a long document, made up here, on the best device at hand, and goes on
+// writing; then what a long context costs: decoding at its end, eight conversations over one document, a second question,
+// a saved prefix, memory beside what was planned. Exit code 1 when something is not as it must be.
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-
-/** @typedef {import('../bench/result-row.ts').ResultRow} ResultRow */
 
 // by their URLs, because types are checked before anything is built
 const dist = new URL('../dist/', import.meta.url)
-/** @type {typeof import('../src/cli/attention-trial.ts')} */
-const { attentionTrial } = await import(new URL('cli/attention-trial.js', dist).href)
-/** @type {typeof import('../src/index.ts')} */
-const { describeDevice, openDevice } = await import(new URL('index.js', dist).href)
+/** @type {typeof import('../src/llm/open-engine.ts')} */
+const { openEngine } = await import(new URL('llm/open-engine.js', dist).href)
+/** @type {typeof import('../src/llm/retrieval-document.ts')} */
+const { retrievalDocument } = await import(new URL('llm/retrieval-document.js', dist).href)
+/** @type {typeof import('../src/llm/prefix-file.ts')} */
+const { restorePrefixFile, savePrefixFile } = await import(new URL('llm/prefix-file.js', dist).href)
+/** @type {typeof import('../src/cli/progress-bar.ts')} */
+const { ProgressBar } = await import(new URL('cli/progress-bar.js', dist).href)
+/** @type {typeof import('../src/cli/generation-report.ts')} */
+const { megabytes } = await import(new URL('cli/generation-report.js', dist).href)
 
 const { values } = parseArgs({
-  options: { tokens: { type: 'string', default: '16384' }, device: { type: 'string' } },
+  options: {
+    tokens: { type: 'string', default: '8192' },
+    device: { type: 'string' },
+    model: { type: 'string', default: new URL('../models/books-16m.gguf', import.meta.url).pathname },
+  },
 })
-const shape = { tokens: Number(values.tokens), numHeads: 8, headDim: 64 }
-const choice = /** @type {import('../src/index.ts').DeviceKind | undefined} */ (values.device)
-const megabytes = (/** @type {number} */ bytes) => (bytes / 1e6).toFixed(1)
+const tokens = Number(values.tokens)
+const conversations = 8
+const room = 256
 
-const device = await openDevice(choice)
-const { tier, threads, simd, name } = device.info
+/** @type {import('../src/llm/engine-options.ts').EngineOptions} */
+const options = {
+  ...(values.device && { device: /** @type {import('../src/device/index.ts').DeviceKind} */ (values.device) }),
+  contextLength: tokens + room,
+  maxSequences: conversations,
+  // the document once, and what each conversation adds to it
+  cacheTokens: tokens + conversations * room,
+}
+const engine = await openEngine(values.model, options)
+const { kind, info } = engine.cache.device
+const { memory } = engine
 console.log(
-  `attention: f32, batch 1, ${shape.numHeads} heads, ${shape.tokens} tokens, head width ${shape.headDim}, causal`,
+  `model    ${engine.name}, ${engine.checkpoint.spec.architecture}, ${megabytes(engine.checkpoint.byteLength)} of weights`,
 )
-console.log(describeDevice(device.kind, { ...device.info, limits: {}, features: [] }))
-if (device.kind === 'wasm' && choice === undefined)
-  console.log('  (no GPU adapter here; a software one does not count)')
+console.log(`device   ${kind}: ${info.name}${info.simd ? `, ${info.simd}` : ''}`)
+console.log(
+  `plan     ${megabytes(memory.total)}: weights ${megabytes(memory.weights)}, cache ${megabytes(memory.cache)} (${memory.cacheTokens} tokens in ${memory.cacheFormat}), workspace ${megabytes(memory.workspace)}`,
+)
 
-// the inputs lie on the device and the outputs are to come: what the process takes beyond both is the cost of the call
-let before = 0
-let after = 0
-const trial = await attentionTrial(device, shape, {
-  repeats: 3,
-  onReady: () => {
-    before = process.memoryUsage.rss()
-    forgetPeak()
-  },
-  onFirstCall: () => {
-    after = peakBytes()
-  },
+const { text, facts } = retrievalDocument(engine.tokenizer, { tokens, codes: 4, seed: 1 })
+const document = engine.tokenizer.encode(text)
+console.log(`document ${document.length} tokens of made-up prose, with ${facts.length} codes hidden in it; it ends:`)
+console.log(`         … ${text.slice(-150)}`)
+
+// the model reads it and goes on
+const reading = engine.generate({
+  prompt: document,
+  maxTokens: 64,
+  ignoreEos: true,
+  sampling: { temperature: 0.7, topP: 0.9, seed: 1 },
 })
-device.dispose()
-
-const right = trial.error <= trial.bound
-const planned = trial.inputBytes + trial.outputBytes
-console.log(`
-check    relative error ${trial.error.toExponential(1)} on ${trial.checkedRows} rows against float64, at most ${trial.bound.toExponential(1)}: ${right ? 'right' : 'WRONG'}
-time     ${trial.medianMs.toFixed(1)} ms a call (median of ${trial.repeats}, ${trial.clock} clock), the first ${trial.firstCallMs.toFixed(1)} ms with compilation
-rate     ${trial.gigaflops.toFixed(1)} GFLOP/s of the work that the mask leaves
-memory   ${megabytes(planned)} MB of inputs and outputs; beyond them the process took at most ${megabytes(Math.max(0, after - before - trial.outputBytes))} MB in the first call,
-         and the device allocated ${megabytes(trial.extraDeviceBytes)} MB (a score matrix would take ${megabytes(4 * shape.numHeads * shape.tokens ** 2)} MB)`)
-
-console.log('\nthe same elsewhere:')
-for (const line of recorded()) console.log(`  ${line}`)
-if (!right) process.exitCode = 1
-const label = tier !== null ? `tier ${tier}` : `${threads} threads, ${simd}`
-console.log(`\n${right ? 'right' : 'WRONG'}: ${device.kind} (${name}, ${label})`)
-
-/** Linux: the peak of resident memory counts from now on; elsewhere it counts from the start, and is an upper bound. */
-function forgetPeak() {
-  try {
-    writeFileSync('/proc/self/clear_refs', '5')
-  } catch {}
+const bar = new ProgressBar('reading ')
+reading.onPrefill = (done, total) => bar.update(done, total)
+process.stdout.write('answer   ')
+for await (const { text: piece } of reading) {
+  bar.clear()
+  process.stdout.write(piece.replaceAll('\n', ' '))
 }
+const first = await reading.result
+const prefillRate = document.length / (first.timing.prefillMs / 1000)
+const oneRate = (first.usage.completionTokens - 1) / (first.timing.decodeMs / 1000)
+console.log('\n')
+line(
+  'prefill',
+  `${first.usage.promptTokens} tokens in ${seconds(first.timing.prefillMs)}, ${prefillRate.toFixed(0)} tokens/s`,
+)
+line('decode', `${oneRate.toFixed(1)} tokens/s at ${document.length} tokens of context`)
 
-/** The most memory that was resident at once. */
-function peakBytes() {
-  const status = existsSync('/proc/self/status') ? readFileSync('/proc/self/status', 'utf8') : ''
-  const kilobytes = /^VmHWM:\s+(\d+) kB/m.exec(status)?.[1] ?? process.resourceUsage().maxRSS
-  return Number(kilobytes) * 1024
-}
+// another question about the same document finds it in the cache
+const second = await engine.generate({
+  prompt: [...document, ...engine.tokenizer.encode(' 1', { special: false })],
+  maxTokens: 1,
+  sampling: { temperature: 0 },
+}).result
+const share = (100 * second.timing.prefillMs) / first.timing.prefillMs
+line(
+  'again',
+  `the next question waits ${second.timing.prefillMs.toFixed(0)} ms for its first token, ${share.toFixed(1)} % of the first one's: ${second.usage.cachedTokens} tokens were in the cache`,
+)
 
-/** The last recorded row of each system, of this size where there is one and else of its longest. */
-function recorded() {
-  const file = 'bench/results/cpu.jsonl'
-  /** @type {ResultRow[]} */
-  const rows = existsSync(file)
-    ? readFileSync(file, 'utf8')
-        .split('\n')
-        .filter(Boolean)
-        .map((line) => JSON.parse(line))
-    : []
-  if (rows.length === 0) return [`nothing is recorded in ${file}: npm run bench:install && npm run bench -- cpu`]
-  const systems = [...new Set(rows.map((row) => row.system))]
-  const lines = systems.flatMap((system) => {
-    const mine = rows.filter((row) => row.system === system && row.case.includes('D64 causal')).sort(bySize)
-    const here = mine.filter((row) => tokensOf(row) === shape.tokens).at(-1)
-    const longest = mine.filter((row) => row.error === undefined).at(-1)
-    return [...new Set([here, longest])].flatMap((row) => (row ? [describe(row)] : []))
-  })
-  return [...lines, `(recorded in ${file} on ${rows.at(-1)?.machine}, not measured now)`]
-}
+// eight at once share it
+const pagesBefore = engine.stats().pages
+const together = await Promise.all(
+  Array.from(
+    { length: conversations },
+    (_, seed) =>
+      engine.generate({ prompt: document, maxTokens: 48, ignoreEos: true, sampling: { temperature: 0.8, seed } })
+        .result,
+  ),
+)
+const slowest = Math.max(...together.map(({ timing }) => timing.decodeMs))
+const allRate = together.reduce((sum, { usage }) => sum + usage.completionTokens - 1, 0) / (slowest / 1000)
+const { pages } = engine.stats()
+line(
+  'together',
+  `${conversations} conversations over it: ${allRate.toFixed(0)} tokens/s, ${(allRate / oneRate).toFixed(1)} × one; ${pages.used + pages.cached - pagesBefore.used - pagesBefore.cached} pages more than before (the document takes ${Math.floor(document.length / 64)})`,
+)
 
-/** @param {ResultRow} row */
-function tokensOf(row) {
-  return Number(/ T(\d+)/.exec(row.case)?.[1] ?? 0)
-}
+// what was read is kept for another day
+const folder = mkdtempSync(join(tmpdir(), 'fovea-'))
+const path = join(folder, 'document')
+const saved = await savePrefixFile(engine, document, path)
+const { peak, planned } = engine.stats().memory
+await engine.close()
+const restoring = await openEngine(values.model, options)
+const start = performance.now()
+await restorePrefixFile(restoring, path)
+const restoreMs = performance.now() - start
+const restored = await restoring.generate({
+  prompt: document,
+  maxTokens: 64,
+  ignoreEos: true,
+  sampling: { temperature: 0.7, topP: 0.9, seed: 1 },
+}).result
+line(
+  'restored',
+  `${saved.tokens} tokens, ${megabytes(statSync(path).size)} on disk, in ${restoreMs.toFixed(0)} ms, ${((100 * restoreMs) / first.timing.prefillMs).toFixed(1)} % of their prefill`,
+)
+await restoring.close()
+rmSync(folder, { recursive: true })
+line(
+  'memory',
+  `${megabytes(peak)} at most on the device, ${megabytes(planned)} planned (${(100 * (peak / planned - 1)).toFixed(2)} %); the process took ${megabytes(process.resourceUsage().maxRSS * 1024)} at most`,
+)
+
+const faults = [
+  ...(restored.tokens.join() === first.tokens.join() ? [] : ['the restored document gave another answer']),
+  ...(second.usage.cachedTokens >= document.length - 64 ? [] : ['the document was not found in the cache']),
+  ...(Math.abs(peak / planned - 1) <= 0.05 ? [] : ['memory was not as planned']),
+]
+for (const fault of faults) console.error(`WRONG: ${fault}`)
+if (faults.length > 0) process.exitCode = 1
+else console.log('\nright: answers, cache and memory are as they must be')
 
 /**
- * Shorter first, then older first.
- *
- * @param {ResultRow} a
- * @param {ResultRow} b
+ * @param {string} label
+ * @param {string} said
  */
-function bySize(a, b) {
-  return tokensOf(a) - tokensOf(b) || a.run.localeCompare(b.run)
+function line(label, said) {
+  console.log(`${label.padEnd(8)} ${said}`)
 }
 
-/** @param {ResultRow} row */
-function describe(row) {
-  const head = `${row.system} ${row.version}`.trim()
-  const at = `at ${tokensOf(row).toLocaleString('en-US')} tokens`
-  if (row.error !== undefined) return `${head}: ${at} ${row.error}`
-  const memory =
-    row.peakBytes === undefined || row.startBytes === undefined
-      ? ''
-      : `, ${megabytes(row.peakBytes - row.startBytes)} MB above its start`
-  return `${head}: ${at} ${row.rate} ${row.unit}, ${row.medianMs} ms${memory}`
+/** @param {number} ms */
+function seconds(ms) {
+  return `${(ms / 1000).toFixed(1)} s`
 }
