@@ -12,6 +12,7 @@ export type {
   RopeSpec,
 } from './decoder-spec.ts'
 export { exportGguf, type GgufExportOptions } from './export/export-gguf.ts'
+export { exportSafetensors, type SafetensorsExportOptions } from './export/export-safetensors.ts'
 export { type ByteSource, blobSource, bytesSource, openFile, urlSource } from './files/byte-source.ts'
 export { type GgufTable, openGguf } from './files/gguf.ts'
 export { openSafetensors } from './files/safetensors.ts'

@@ -21,3 +21,9 @@ export function namedActivation(config: ConfigFields, field: string, fallback?: 
   if (activation) return activation
   throw config.fault(field, `is the unknown activation "${name}"; known are ${[...activations.keys()].join(', ')}`)
 }
+
+/** The name that is given to an activation in configurations, the first that is known for it. Undefined for one of others. */
+export function activationName(activation: Activation): string | undefined {
+  for (const [name, known] of activations) if (known === activation) return name
+  return undefined
+}

@@ -103,14 +103,17 @@ function mergesOf(merges: unknown): [string, string][] {
   })
 }
 
-/** SentencePiece merges the pair whose token has the highest score first: minus the rank of the first merge into it. */
+/**
+ * SentencePiece merges the pair whose token has the highest score first: minus the rank of the first merge into it, and
+ * less than all for a token that no merge makes.
+ */
 function scoresOf(tokens: readonly string[], merges: readonly [string, string][]): number[] {
   const ranks = new Map<string, number>()
   for (const [rank, [left, right]] of merges.entries()) {
     const token = left + right
     if (!ranks.has(token)) ranks.set(token, rank)
   }
-  return tokens.map((token) => (ranks.has(token) ? -(ranks.get(token) ?? 0) : 0))
+  return tokens.map((token) => 0 - (ranks.get(token) ?? merges.length))
 }
 
 /** Is a part of this type in it, or in the sequence that it is? */
