@@ -1,0 +1,54 @@
+import type { PagedTrial } from './paged-trial.ts'
+
+const packed = { tileQ: 8, tileK: 16, padTo: 8, packHeads: true }
+const mixed = [
+  { qLength: 5, kLength: 37 },
+  { qLength: 1, kLength: 70 },
+  { qLength: 20, kLength: 20 },
+]
+const decode = [
+  { qLength: 1, kLength: 37 },
+  { qLength: 1, kLength: 130 },
+  { qLength: 1, kLength: 1 },
+]
+const base = { H: 6, G: 2, D: 32, pageSize: 16, sequences: mixed, tiling: packed }
+const few = { ...base, sequences: decode, tiling: { ...packed, tileQ: 3 } }
+const large = { tileQ: 16, tileK: 64, padTo: 8, packHeads: false }
+
+/**
+ * Steps that would expose a fault: tiles in one page and over several, mixed batches, single tokens, lengths on and beside
+ * page and tile edges, windows and sinks that cut tiles, segments, splits beyond what there is to split, every format.
+ */
+export const pagedTrials: readonly (PagedTrial & { readonly name: string })[] = [
+  { name: 'prefill and decode in one step', ...base },
+  { name: 'heads unpacked', ...base, tiling: { ...packed, packHeads: false } },
+  { name: 'pages smaller than a tile', ...base, tiling: { ...packed, tileK: 32 }, spare: 2 },
+  { name: 'pages of 64', ...base, pageSize: 64, tiling: large, sequences: [{ qLength: 18, kLength: 130 }] },
+  { name: 'a page for all tokens: contiguous', ...base, pageSize: 256, sequences: [{ qLength: 9, kLength: 150 }] },
+  { name: 'one head, one token', ...few, H: 1, G: 1, D: 40, sequences: [{ qLength: 1, kLength: 1 }] },
+  { name: 'multi-query, width 24', ...few, H: 4, G: 1, D: 24, tiling: { ...packed, tileQ: 4, padTo: 16 } },
+  { name: 'window', ...base, window: 9, sinks: 0 },
+  { name: 'window of one, sinks', ...base, window: 1, sinks: 3, tiling: { ...packed, packHeads: false } },
+  { name: 'window with sinks beyond a tile, split', ...base, window: 19, sinks: 17, splits: 3 },
+  { name: 'soft cap', ...base, softCap: 1.5 },
+  { name: 'decode, splits without keys, spare items', ...few, splits: 8, spare: 5 },
+  { name: 'decode, window and sinks', ...few, window: 20, sinks: 4, splits: 2 },
+  { name: 'decode, two queries', ...few, sequences: [{ qLength: 2, kLength: 50 }], tiling: { ...packed, tileQ: 6 } },
+  { name: 'two segments', ...base, segments: 2 },
+  { name: 'three segments, pages smaller than a tile', ...base, segments: 3, tiling: { ...packed, tileK: 32 } },
+  { name: 'f16', ...base, format: 'f16' },
+  { name: 'f16, decode', ...few, format: 'f16', segments: 2 },
+  { name: 'bf16, decode', ...few, format: 'bf16' },
+  { name: 'q8', ...base, format: 'q8' },
+  { name: 'q8, recent tokens', ...few, format: 'q8', recentTokens: 32, segments: 2 },
+  {
+    name: 'q8, recent tokens, pages smaller than a tile',
+    ...few,
+    format: 'q8',
+    recentTokens: 24,
+    tiling: { ...packed, tileQ: 3, tileK: 32 },
+  },
+  { name: 'q4', ...base, format: 'q4', splits: 2 },
+  { name: 'q4, recent tokens', ...few, format: 'q4', recentTokens: 16 },
+  { name: 'q4, padded halves', ...base, D: 24, format: 'q4', recentTokens: 16, tiling: { ...packed, padTo: 16 } },
+]
