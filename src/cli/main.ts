@@ -12,6 +12,10 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
     summary: 'a conversation with a language model',
     load: async () => (await import('./chat.ts')).chatCommand,
   },
+  serve: {
+    summary: 'a language model as an OpenAI-compatible server',
+    load: async () => (await import('./serve.ts')).serveCommand,
+  },
   evaluate: {
     summary: 'how well a model foretells a text, or finds facts in one',
     load: async () => (await import('./evaluate.ts')).evaluateCommand,
