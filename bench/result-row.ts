@@ -14,7 +14,18 @@ export interface ResultRow {
   readonly case: string
   readonly system: string
   readonly version: string
-  readonly unit: 'GFLOP/s' | 'TFLOP/s' | 'GB/s' | 'ms' | 'pipelines'
+  readonly unit:
+    | 'GFLOP/s'
+    | 'TFLOP/s'
+    | 'GB/s'
+    | 'tokens/s'
+    | 'ms'
+    | 'ms/token'
+    | 's'
+    | 'MB'
+    | 'pages'
+    | 'pipelines'
+    | 'kernels'
   /** At the median time; absent when `error` says why. */
   readonly rate?: number
   readonly medianMs?: number
@@ -29,6 +40,10 @@ export interface ResultRow {
   readonly relativeError?: number
   /** The rate or time beside the one it is judged by, and what that is: `{ value: 0.97, of: 'plain causal' }`. */
   readonly share?: { readonly value: number; readonly of: string }
+  /** What the rate, or the share where there is one, is to reach (`least`) or to stay within (`most`). */
+  readonly bar?: { readonly least?: number; readonly most?: number }
+  /** Bytes that one unit of the work has to read: a token of decode its weights, keys and values. */
+  readonly bytes?: number
   readonly error?: string
 }
 
