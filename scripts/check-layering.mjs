@@ -28,7 +28,7 @@ const everything = Object.keys(table)
 /** packages that a folder may import; all others none: the engine has no runtime dependency */
 /** @type {Record<string, readonly string[]>} */
 const packages = {
-  model: ['@huggingface/tokenizers', '@huggingface/jinja', '@huggingface/gguf', '@huggingface/hub'],
+  model: ['@huggingface/tokenizers', '@huggingface/jinja', '@huggingface/hub'],
   llm: ['hono', '@hono/node-server'],
 }
 /** entries that only Node loads */

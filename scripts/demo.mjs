@@ -63,7 +63,7 @@ const reading = engine.generate({
   sampling: { temperature: 0.7, topP: 0.9, seed: 1 },
 })
 const bar = new ProgressBar('reading ')
-reading.onPrefill = (done, total) => bar.update(done, total)
+reading.onPrefill = (/** @type {number} */ done, /** @type {number} */ total) => bar.update(done, total)
 process.stdout.write('answer   ')
 for await (const { text: piece } of reading) {
   bar.clear()

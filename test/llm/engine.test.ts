@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Device, openDevice } from '../../src/device/index.ts'
 import type { EngineOptions } from '../../src/llm/engine-options.ts'
-import type { GenerateRequest } from '../../src/llm/generation.ts'
+import type { GenerateRequest, SamplingOptions } from '../../src/llm/generation.ts'
 import type { LocalEngine } from '../../src/llm/local-engine.ts'
 import { openEngine } from '../../src/llm/open-engine.ts'
 import { restorePrefixFile, savePrefixFile } from '../../src/llm/prefix-file.ts'
@@ -183,7 +183,7 @@ describe('an engine in want of pages', () => {
 
 describe('drafts', () => {
   const prompt = `${'The secret word is lantern. '.repeat(6)}The secret`
-  it.each<[string, EngineOptions, GenerateRequest['sampling']]>([
+  it.each<[string, EngineOptions, SamplingOptions]>([
     ['by look-up, greedy', { promptLookup: { tokens: 4 } }, greedy],
     ['by look-up, drawn', { promptLookup: { tokens: 3, match: 1 } }, draws(11)],
     ['by a model, greedy', { draftModel: { model, tokens: 4 } }, greedy],
