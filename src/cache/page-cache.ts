@@ -128,7 +128,7 @@ export class PageCache {
   find(tokens: ArrayLike<number>): number {
     this.#book.assertAlive('cache.find')
     const most = Math.ceil(tokens.length / this.pageSize) - 1
-    return (this.#book.tree?.match(Int32Array.from(tokens), most).length ?? 0) * this.pageSize
+    return (this.#book.tree?.match(new Int32Array(tokens), most).length ?? 0) * this.pageSize
   }
 
   /**
@@ -138,7 +138,7 @@ export class PageCache {
   pin(tokens: ArrayLike<number>): PinnedPrefix {
     const book = this.#book
     book.assertAlive('cache.pin')
-    const pages = book.tree?.match(Int32Array.from(tokens)) ?? []
+    const pages = book.tree?.match(new Int32Array(tokens)) ?? []
     for (const page of pages) book.allocator.retain(page)
     let held = true
     const release = () => {
