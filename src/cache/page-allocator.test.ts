@@ -41,9 +41,7 @@ describe('the page allocator', () => {
           if (kind === 'release') known.references--
           if (kind === 'keep') known.kept = true
           if (kind === 'forget') known.kept = false
-          pages.forEach(({ references }, p) => {
-            expect(allocator.references(p)).toBe(references)
-          })
+          expect(pages.map((_, p) => allocator.references(p))).toEqual(pages.map(({ references }) => references))
           const cached = pages.filter((p) => p.kept && p.references === 0).length
           expect([allocator.free, allocator.cached]).toEqual([pages.filter(isFree).length, cached])
           expect(allocator.used).toBe(pages.filter((p) => p.references > 0).length)
