@@ -31,7 +31,10 @@ describe('fovea', () => {
   })
 
   it.each([
-    [['nonsense'], "fovea: no command 'nonsense'; there are devices, show, plan, bench"],
+    [
+      ['nonsense'],
+      "fovea: no command 'nonsense'; there are generate, chat, serve, evaluate, export, devices, show, plan, bench",
+    ],
     [['devices', 'all'], "fovea devices: unexpected argument 'all'"],
     [['show', 'flesh'], /^fovea show: no algorithm 'flesh'; there are flash, split-kv/],
     [['show', 'flash', '--target', 'spirv'], "fovea show: --target must be one of ir, wgsl, wat, got 'spirv'"],

@@ -1,35 +1,42 @@
 import { FoveaError } from '../ir/error.ts'
-import { exportGguf, openCheckpoint } from '../model/index.ts'
+import { exportGguf, exportSafetensors, openCheckpoint } from '../model/index.ts'
 import { type Command, oneOf, parseCommand } from './command.ts'
 import { resolveModel } from './resolve-model.ts'
 
-const dtypes = ['f32', 'f16', 'bf16', 'q8_0', 'q4_0'] as const
+const plainDTypes = ['f32', 'f16', 'bf16'] as const
+const dtypes = [...plainDTypes, 'q8_0', 'q4_0'] as const
 
 export const exportCommand: Command = {
   help: [
-    'usage: fovea export --model M --output PATH.gguf [--dtype DTYPE]',
+    'usage: fovea export --model M --output PATH [--dtype DTYPE]',
     '',
-    'Writes a model as one GGUF file, which this program and llama.cpp read.',
+    'Writes a model as one GGUF file, which this program and llama.cpp read, or, where PATH does not end in .gguf, as a',
+    'folder with safetensors as Hugging Face lays it out.',
     '',
     '  -m, --model M       a folder as Hugging Face lays it out, or a .gguf file',
     '  -o, --output PATH   the file; an old one is replaced when the new one is whole',
-    `  --dtype DTYPE       of matrices: ${dtypes.join(', ')} (q8_0); vectors stay f32`,
+    `  --dtype DTYPE       of matrices: ${dtypes.join(', ')} (q8_0); of a folder f32, f16 or bf16 (as the model is stored)`,
   ].join('\n'),
   async run(args) {
     const { values } = parseCommand('export', args, {
       model: { type: 'string', short: 'm' },
       output: { type: 'string', short: 'o' },
-      dtype: { type: 'string', default: 'q8_0' },
+      dtype: { type: 'string' },
     })
     const { model, output } = values
     if (!model || !output) throw new FoveaError('argument', 'fovea export', '--model and --output are needed')
-    const dtype = oneOf('export', '--dtype', values.dtype, dtypes)
+    const file = output.endsWith('.gguf')
+    const dtype =
+      values.dtype === undefined ? null : oneOf('export', '--dtype', values.dtype, file ? dtypes : plainDTypes)
     const checkpoint = await openCheckpoint(await resolveModel(model))
     try {
-      await exportGguf(checkpoint, output, { dtype })
+      if (file) await exportGguf(checkpoint, output, { dtype: (dtype as (typeof dtypes)[number] | null) ?? 'q8_0' })
+      else await exportSafetensors(checkpoint, output, dtype ? { dtype: dtype as (typeof plainDTypes)[number] } : {})
     } finally {
       await checkpoint.close()
     }
-    console.log(`${output} holds ${checkpoint.spec.architecture} in ${dtype}`)
+    console.log(
+      `${output} holds ${checkpoint.spec.architecture} in ${dtype ?? (file ? 'q8_0' : 'the formats of the model')}`,
+    )
   },
 }

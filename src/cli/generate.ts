@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { text } from 'node:stream/consumers'
 import { FoveaError } from '../ir/error.ts'
 import { openEngine } from '../llm/open-engine.ts'
 import { restorePrefixFile, savePrefixFile } from '../llm/prefix-file.ts'
@@ -58,9 +59,9 @@ export const generateCommand: Command = {
       const generation = engine.generate({ ...settings, prompt, truncatePrompt: values.truncate, signal: stop.signal })
       const bar = new ProgressBar('prefill')
       if (!values.quiet) generation.onPrefill = (done, total) => bar.update(done, total)
-      for await (const { text } of generation) {
+      for await (const event of generation) {
         bar.clear()
-        process.stdout.write(text)
+        process.stdout.write(event.text)
       }
       const result = await generation.result
       process.off('SIGINT', interrupt)
@@ -83,7 +84,8 @@ async function promptOf(prompt: string | undefined, file: string | undefined): P
   if (prompt !== undefined) return prompt
   if (file === undefined && process.stdin.isTTY)
     throw new FoveaError('argument', where, 'what is to be continued? --prompt, --file or the standard input')
-  return readFile(file ?? '/dev/stdin', 'utf8').catch((cause: Error) => {
+  if (file === undefined) return text(process.stdin)
+  return readFile(file, 'utf8').catch((cause: Error) => {
     throw new FoveaError('io', where, cause.message, { cause })
   })
 }
