@@ -85,7 +85,8 @@ export function planRunner(
   const visible = visibleKeys(spec.layers, cache.policy)
 
   let [stateRows, mostDecodeItems] = [0, 0]
-  for (const queries of new Set([1, limits.decodeQueries]))
+  // drafts may be shorter than they might, and fewer queries are cut into more splits
+  for (let queries = 1; queries <= limits.decodeQueries; queries++)
     for (let sequences = 1; sequences <= limits.sequences; sequences++) {
       const splits = splitsOf(new Array<number>(sequences).fill(cache.maxTokens), queries)
       if (splits > 1) stateRows = Math.max(stateRows, splits * sequences * queries * numHeads)
