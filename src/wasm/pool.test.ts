@@ -329,6 +329,19 @@ it('without shared memory kernels run on the calling thread, in slices', async (
   await expect(double(pool, kernel)).rejects.toMatchObject({ code: 'disposed' })
 })
 
+it('on one thread lets others have it, though runs that are awaited one after the other are each short', async () => {
+  const memory = new WebAssembly.Memory({ initial: 4, maximum: 1000 })
+  const pool = new SinglePool(memory, { relaxed: false, wide: false }, 1000 * 65536)
+  const kernel = compileProgram(doubling, pool)
+  let others = 0
+  setTimeout(() => others++, 0)
+  const start = performance.now()
+  // nothing here but promises: a step of a model, awaited, then the next
+  while (others === 0 && performance.now() - start < 2000) await double(pool, kernel)
+  expect(others).toBe(1)
+  pool.dispose()
+})
+
 it('compiles a kernel that names its rows only once a length, and refuses scratch beyond the caches', () => {
   const huge = defineProgram('huge', (p) => {
     const x = load(p.input('x', 'f32', [null, null]), [rowRange(0, 2048), colRange(0, 2048)])

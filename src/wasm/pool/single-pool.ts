@@ -30,6 +30,7 @@ export class SinglePool implements WasmPool {
   readonly #queue: { readonly kernels: readonly Packed[]; readonly done: Done }[] = []
   #working = false
   #sliceStart = 0
+  #sliceOpen = false
   #scratch = { pointer: 0, bytes: 0 }
   #disposed: FoveaError | null = null
 
@@ -94,7 +95,7 @@ export class SinglePool implements WasmPool {
   }
 
   async #work(): Promise<void> {
-    this.#sliceStart = performance.now()
+    this.#openSlice()
     for (let turn = this.#queue[0]; turn; turn = this.#queue[0]) {
       let error: FoveaError | null = null
       try {
@@ -128,8 +129,18 @@ export class SinglePool implements WasmPool {
       })
       if (performance.now() - this.#sliceStart < sliceMilliseconds) continue
       await new Promise((resolve) => setTimeout(resolve, 0))
-      this.#sliceStart = performance.now()
+      this.#openSlice()
     }
+  }
+
+  /** A slice begins when others have had the thread: who awaits a run and enqueues the next goes on with the same one. */
+  #openSlice(): void {
+    if (this.#sliceOpen) return
+    this.#sliceOpen = true
+    this.#sliceStart = performance.now()
+    setTimeout(() => {
+      this.#sliceOpen = false
+    }, 0)
   }
 
   #reserveScratch(bytes: number): void {
