@@ -27,7 +27,7 @@ export function linearKernel(
   const key = [
     method.kind,
     scaleRun(spec.dtype, x.shape[2] as number),
-    'tileM' in method ? method.tileM : 'tokens' in method.tiles ? method.tiles.tokens : 0,
+    'tileM' in method ? method.tileM : 'tokens' in method.tiles ? Object.values(method.tiles).join(' ') : 0,
   ]
   const layouts = [x, output, ...Object.values(planes)].map(form)
   const program = programs.get([...key, ...layouts, bias !== null, gated, accumulate, activation], () =>
@@ -50,10 +50,10 @@ function methodFor(
   }
   if (rows <= 8) {
     const tokens = rows === 1 ? 1 : rows <= 4 ? 4 : 8
-    return {
-      kind: 'few rows',
-      tiles: { outputs: 4, tokens, inputs: (rows === 1 ? 1024 : 256) / placedFormats[dtype].parts },
-    }
+    // wider than the row, invocations would stand by
+    const widest = 2 ** Math.ceil(Math.log2(x.shape[2] as number))
+    const inputs = Math.min((rows === 1 ? 1024 : 256) / placedFormats[dtype].parts, Math.max(32, widest))
+    return { kind: 'few rows', tiles: { outputs: 4, tokens, inputs } }
   }
   const operand = x.dtype === 'f16' ? 'f16' : 'f32'
   const tiles = matmulTiles({ kind, tier: info.tier, dtypes: [operand, operand], rows })
