@@ -48,7 +48,8 @@ export function loadLanes(
     rowAddress(frame, access, at.row, frame.scope.zeroRow),
   )
   const offset = at.lane * width
-  const value = widen(frame, access, contiguousBits(access, get(pointer), offset))
+  const bits = byteLanes(frame, node, at, get(pointer), offset) ?? contiguousBits(access, get(pointer), offset)
+  const value = widen(frame, access, bits)
   return where && runsAlongLanes(where, frame) ? op('v128.and', value, lanes(where, at)) : value
 }
 
@@ -193,6 +194,24 @@ function gather(frame: PassFrame, access: Access, at: Position, lanes: Lanes): I
   }
   if (tensor.dtype === 'i8') bits = op('i32x4.shr_s', op('i32x4.shl', bits, i32(24)), i32(24))
   return op('v128.and', widen(frame, access, bits), inside())
+}
+
+/** Four bytes in i32 lanes where eight neighbouring ones are loaded together: at the first four, or by the first four. */
+function byteLanes(
+  { laneCount }: PassFrame,
+  node: LoadNode,
+  { bytes, lane }: Position,
+  pointer: Instruction,
+  offset: number,
+): Instruction | null {
+  const { tensor } = node
+  const signed = tensor.dtype === 'i8' ? 's' : 'u'
+  if (!bytes || (tensor.dtype !== 'i8' && tensor.dtype !== 'u8')) return null
+  const first = bytes.get(node)
+  if (lane % 8 === 4) return first ? op(`i32x4.extend_high_i16x8_${signed}`, get(first)) : null
+  if (lane + 8 > laneCount) return null
+  const eight = bytes.keep(node, load(`v128.load8x8_${signed}`, pointer, offset))
+  return op(`i32x4.extend_low_i16x8_${signed}`, get(eight))
 }
 
 /** Four neighbouring elements as stored: 32-bit numbers, or narrower ones in i32 lanes. */

@@ -1,6 +1,6 @@
 import { FoveaError } from '../../ir/error.ts'
-import { isScalar, type Node } from '../../ir/node.ts'
-import { get, type Instruction, op } from '../assembler/instruction.ts'
+import { type BinaryNode, isScalar, type Node } from '../../ir/node.ts'
+import { get, type Instruction, i32, op } from '../assembler/instruction.ts'
 import { isIdentityReduce } from '../plan/node-class.ts'
 import { isContiguous, loadLanes } from './emit-access.ts'
 import { binaryLanes, castLanes, unaryLanes } from './lane-operations.ts'
@@ -67,6 +67,7 @@ export function laneEmitter(frame: PassFrame, options: LaneOptions): (node: Node
           const taken = product(node.b, at)
           if (taken) return op('f32x4.relaxed_nmadd', taken.a, taken.b, lanes(node.a, at))
         }
+        if ((node.fn === 'shl' || node.fn === 'shr') && isScalar(node.b)) return shift(node, lanes(node.a, at))
         const [a, b] =
           node.a.op === 'const' && (node.fn === 'max' || node.fn === 'min') ? [node.b, node.a] : [node.a, node.b]
         return binaryLanes(math, node, lanes(a, at), lanes(b, at), shareScalar)
@@ -100,6 +101,12 @@ export function laneEmitter(frame: PassFrame, options: LaneOptions): (node: Node
       'compileProgram',
       `${node.op} [${node.rows}, ${node.cols}] inside a pass over [${frame.rows}, ${frame.cols}]`,
     )
+  }
+
+  // all lanes by as much: one instruction
+  const shift = ({ fn, dtype, b }: BinaryNode, x: Instruction): Instruction => {
+    const name = fn === 'shl' ? 'i32x4.shl' : dtype === 'u32' ? 'i32x4.shr_u' : 'i32x4.shr_s'
+    return op(name, x, b.op === 'const' ? i32(b.value | 0) : frame.scalar(b))
   }
 
   const iota = (axis: 'rows' | 'cols', at: Position): Instruction => {

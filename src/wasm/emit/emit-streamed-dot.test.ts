@@ -88,6 +88,39 @@ describe('products of few rows', () => {
   })
 })
 
+it.each([1, 3])('%i rows by the halves of bytes: products that start from products, one load for both', (M) => {
+  const [N, K] = [16, 24]
+  const of = defineProgram('halves', (p) => {
+    const a = p.input('a', 'f32', [null, 2 * K])
+    const b = p.input('b', 'u8', [null, K])
+    const shift = p.scalar('shift', 'i32')
+    const products = p.output('products', 'f32', [null, null])
+    const { s } = loop({ to: 2 * N, step: N }, { s: zeros([M, N]) }, (i, carried) => {
+      const bytes = load(b, [rowRange(i, N), colRange(0, K)])
+      const low = dot(load(a, [rowRange(0, M), colRange(0, K)]), bytes.and(15).sub(8).cast('f32').T)
+      const high = dot(load(a, [rowRange(0, M), colRange(K, K)]), bytes.shr(shift).sub(8).cast('f32').T)
+      return { s: carried.s.mul(0.5).add(low.add(high)) }
+    })
+    p.emit(store(products, [rowRange(0, M), colRange(0, N)], s))
+  })
+  expect(
+    compileProgram(of, { relaxed: false })
+      .wat()
+      .match(/streamed \[/g),
+  ).toHaveLength(2)
+  const tensors = {
+    a: { dtype: 'f32', shape: [M, 2 * K], data: Array.from({ length: M * 2 * K }, (_, i) => Math.sin(i)) },
+    b: { dtype: 'u8', shape: [2 * N, K], data: Array.from({ length: 2 * N * K }, (_, i) => (i * 37) % 256) },
+    products: { dtype: 'f32', shape: [M, N] },
+  } as const
+  const wanted = runOnInterpreter(of, { tensors, scalars: { shift: 4 } }).products as number[]
+  for (const build of builds) {
+    const got = runOnWasm(of, { tensors, scalars: { shift: 4 } }, build).products as number[]
+    const error = Math.hypot(...wanted.map((x, i) => x - (got[i] as number))) / Math.hypot(...wanted)
+    expect(error, build.name).toBeLessThan(1e-6)
+  }
+})
+
 it('streams up to four rows', () => {
   for (const M of [1, 4, 5]) {
     const { wat } = compileProgram(program(M, 'bf16', 64, 'plain', 0), { relaxed: true })

@@ -21,7 +21,7 @@ import { scalarValue } from './emit-scalar.ts'
 import type { EmitScope } from './emit-scope.ts'
 import { emitVariants } from './emit-variants.ts'
 import { advance, Hoists } from './hoists.ts'
-import { PassFrame, type RowFrame } from './pass-frame.ts'
+import { LoadedBytes, PassFrame, type RowFrame } from './pass-frame.ts'
 import { reachable } from './pass-reach.ts'
 import { countRows, type RowCount, type SteadyRows, steadyRows } from './steady-rows.ts'
 
@@ -66,11 +66,11 @@ const turnShapes = [
 /** vectors of a row of b in the inner loop's turn */
 const turnVectors = 16
 
-/** out[r, n] = Σ_k a[r, k] · b[n, k]: lanes run along k, and are added up at the end of a row of b. */
+/** out[r, n] = start[r, n] · factor[r] + Σ_k a[r, k] · b[n, k]: lanes run along k, and are added up at the end of a row of b. */
 function emitRowProducts(
   { decisions, scope }: PassFrame,
   inside: boolean,
-  { node, out }: DotOperation,
+  { node, out, start }: DotOperation,
   steady: SteadyRows | null,
 ): void {
   const { f, scratch } = scope
@@ -90,9 +90,21 @@ function emitRowProducts(
   )
   const aPointer = f.let(get(scratch), 'a')
   const outPointer = f.let(get(scratch), 'out')
-  const step = (vector: number) =>
+  const factors = Array.from({ length: node.rows }, (_, r) => startFactor(scope, start?.factor ?? null, r))
+  // bytes are loaded for two vectors at once
+  const pairs = (count: number) => {
+    for (let vector = 0; vector < count; vector += 2)
+      f.scoped(() => {
+        const bytes = rows.map(() => new LoadedBytes(f))
+        for (let at = vector; at < Math.min(vector + 2, count); at++) step(at, bytes)
+      })
+  }
+  const step = (vector: number, bytes: readonly LoadedBytes[]) =>
     f.scoped(() => {
-      const values = rows.map((row) => f.let(lanes(b, { row, lane: vector * 4, known: new Map() }), 'value'))
+      const values = rows.map((row, j) => {
+        const at = { row, lane: vector * 4, known: new Map(), bytes: bytes[j] as LoadedBytes }
+        return f.let(lanes(b, at), 'value')
+      })
       ;(sums[vector % parts] as Local[][]).forEach((row, r) => {
         const left = f.let(load('v128.load', get(aPointer), a.storage.offset + r * a.rowStride + vector * 16), 'left')
         row.forEach((sum, j) => {
@@ -101,10 +113,10 @@ function emitRowProducts(
       })
     })
   const inner = f.capture(() => {
-    for (let vector = 0; vector < unroll && looped > 0; vector++) step(vector)
+    pairs(looped > 0 ? unroll : 0)
   })
   const tail = f.capture(() => {
-    for (let vector = 0; vector < vectors - looped; vector++) step(vector)
+    pairs(vectors - looped)
   })
   f.emit(...frame.uniforms.statements, ...frame.hoists.statements)
   f.forRange(frame.rowCounter, i32(0), i32(b.rows), turn, () => {
@@ -116,31 +128,34 @@ function emitRowProducts(
       f.repeat(turns, [...moves, [aPointer, unroll * 16]], () => f.emit(...inner))
     }
     f.emit(...tail)
-    for (let r = 0; r < node.rows; r++) {
-      const totals = rows.map((_, j) =>
-        sums.map((part) => get(part[r]?.[j] as Local)).reduce((x, y) => op('f32x4.add', x, y)),
-      )
-      addLanes(scope, totals, get(outPointer), target.storage.offset + r * target.rowStride)
-    }
+    for (let r = 0; r < node.rows; r++)
+      f.scoped(() => {
+        const totals = rows.map((_, j) =>
+          sums.map((part) => get(part[r]?.[j] as Local)).reduce((x, y) => op('f32x4.add', x, y)),
+        )
+        const whole = addLanes(scope, totals)
+        const sum = start
+          ? op('f32x4.add', startValue(scope, start.base, r, get(outPointer), 0, factors[r] ?? null), whole)
+          : whole
+        const offset = target.storage.offset + r * target.rowStride
+        if (turn === 4) f.emit(store('v128.store', get(outPointer), sum, offset))
+        else f.emit(onLane('v128.store64_lane', 0, [get(outPointer), sum], offset))
+      })
     f.emit(set(outPointer, op('i32.add', get(outPointer), i32(4 * turn))))
     endTurn(frame, counted, turn, looped)
   })
 }
 
-/** Stores the sums of the lanes of two or four vectors side by side. */
-function addLanes({ f }: EmitScope, vectors: readonly Instruction[], pointer: Instruction, offset: number): void {
-  f.scoped(() => {
-    const locals = vectors.map((vector) => f.let(vector, 'sum'))
-    const halves: Local[] = []
-    for (let i = 0; i < locals.length; i += 2) {
-      const [x, y] = [get(locals[i] as Local), get(locals[i + 1] as Local)]
-      halves.push(f.let(op('f32x4.add', shuffle32(x, y, [0, 1, 4, 5]), shuffle32(x, y, [2, 3, 6, 7])), 'half'))
-    }
-    const [x, y] = [get(halves[0] as Local), get(halves[halves.length - 1] as Local)]
-    const whole = op('f32x4.add', shuffle32(x, y, [0, 2, 4, 6]), shuffle32(x, y, [1, 3, 5, 7]))
-    if (locals.length === 4) f.emit(store('v128.store', pointer, whole, offset))
-    else f.emit(onLane('v128.store64_lane', 0, [pointer, whole], offset))
-  })
+/** The sums of the lanes of two or four vectors, side by side. */
+function addLanes({ f }: EmitScope, vectors: readonly Instruction[]): Instruction {
+  const locals = vectors.map((vector) => f.let(vector, 'sum'))
+  const halves: Local[] = []
+  for (let i = 0; i < locals.length; i += 2) {
+    const [x, y] = [get(locals[i] as Local), get(locals[i + 1] as Local)]
+    halves.push(f.let(op('f32x4.add', shuffle32(x, y, [0, 1, 4, 5]), shuffle32(x, y, [2, 3, 6, 7])), 'half'))
+  }
+  const [x, y] = [get(halves[0] as Local), get(halves[halves.length - 1] as Local)]
+  return op('f32x4.add', shuffle32(x, y, [0, 2, 4, 6]), shuffle32(x, y, [1, 3, 5, 7]))
 }
 
 /** vectors of columns whose sums stay in registers, by the rows of the product */
@@ -187,9 +202,10 @@ function emitColumns(
         const spread = sums.map((_, r) =>
           f.let(load('v128.load32_splat', get(aPointer), a.storage.offset + r * a.rowStride + n * 4), 'left'),
         )
+        const bytes = new LoadedBytes(f)
         for (let c = 0; c < count; c++)
           f.scoped(() => {
-            const value = f.let(lanes(b, { row, lane: (from + c) * 4, known: new Map() }), 'value')
+            const value = f.let(lanes(b, { row, lane: (from + c) * 4, known: new Map(), bytes }), 'value')
             sums.forEach((list, r) => {
               const sum = list[c] as Local
               f.emit(set(sum, multiplyAdd(scope.relaxed, get(spread[r] as Local), get(value), get(sum))))
@@ -202,7 +218,7 @@ function emitColumns(
   sums.forEach((list, r) => {
     const factor = startFactor(scope, start?.factor ?? null, r)
     list.forEach((sum, c) => {
-      f.emit(set(sum, startValue(scope, start?.base ?? null, r, from + c, factor)))
+      f.emit(set(sum, start ? startValue(scope, start.base, r, get(scratch), from + c, factor) : f32x4(0)))
     })
   })
   f.forRange(frame.rowCounter, i32(0), i32(b.rows), turn, () => {
@@ -220,10 +236,16 @@ function emitColumns(
 }
 
 /** What the sum of four columns of row r starts as. */
-function startValue(scope: EmitScope, base: Node | null, r: number, vector: number, factor: Local | null): Instruction {
-  if (!base) return f32x4(0)
+function startValue(
+  scope: EmitScope,
+  base: Node,
+  r: number,
+  pointer: Instruction,
+  vector: number,
+  factor: Local | null,
+): Instruction {
   const { storage, rowStride } = slotOf(scope, base)
-  const value = load('v128.load', get(scope.scratch), storage.offset + r * rowStride + vector * 16)
+  const value = load('v128.load', pointer, storage.offset + r * rowStride + vector * 16)
   return factor ? op('f32x4.mul', value, get(factor)) : value
 }
 

@@ -1,5 +1,6 @@
 import { isScalar, type Node } from '../../ir/node.ts'
-import { f32x4, get, type Instruction, i32, i32x4, type Local, load, op } from '../assembler/instruction.ts'
+import type { FunctionBuilder, LocalScope } from '../assembler/function-builder.ts'
+import { f32x4, get, type Instruction, i32, i32x4, type Local, load, op, set } from '../assembler/instruction.ts'
 import { multiplyAdd, type VectorMath } from '../math/vector-math.ts'
 import type { Access } from '../plan/access.ts'
 import type { Slot } from '../plan/slot.ts'
@@ -14,6 +15,31 @@ export interface Position {
   readonly lane: number
   /** values computed here so far */
   readonly known: Map<Node, Local>
+  /** where the four lanes after these come next: what was loaded for both */
+  readonly bytes?: LoadedBytes
+}
+
+/** Bytes loaded eight at a time, as 16-bit lanes: by the load, in locals that live on for the next position. */
+export class LoadedBytes {
+  readonly #f: FunctionBuilder
+  readonly #scope: LocalScope | undefined
+  readonly #known = new Map<Node, Local>()
+
+  constructor(f: FunctionBuilder) {
+    this.#f = f
+    this.#scope = f.scope
+  }
+
+  get(node: Node): Local | undefined {
+    return this.#known.get(node)
+  }
+
+  keep(node: Node, value: Instruction): Local {
+    const local = this.#f.localOf(this.#scope, 'v128', 'bytes')
+    this.#f.emit(set(local, value))
+    this.#known.set(node, local)
+    return local
+  }
 }
 
 /** What one row of a pass has ready before its lanes. `index` counts rows from the frame's row, for passes over several rows at once. */

@@ -38,13 +38,14 @@ export function buildPlan(program: Program): Plan {
   const accesses = new AccessTable()
   const facts = collectUses(program, accesses)
   const fused = findFusedDots(program, facts)
-  const streamed = findStreamedDots(facts, fused, accesses)
+  const { operands: streamed, loads: streamedLoads } = findStreamedDots(facts, accesses)
   // several roots of one pass may use a value: then it is a local of that pass after all
   const localOnly = new Set<Node>()
   const buffered = (node: Node) =>
     !localOnly.has(node) &&
     !fused.absorbed.has(node) &&
     !streamed.has(node) &&
+    !streamedLoads.has(node) &&
     (fused.sums.has(node) || needsBuffer(node, facts) || spilledScalar(node))
   const spilledScalar = (node: Node) =>
     isScalar(node) &&
