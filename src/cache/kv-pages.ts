@@ -73,7 +73,7 @@ export function createKvPages(device: Device, spec: KvPagesSpec, options: { maxB
       ...{ format, pages, pageSize, numKvHeads, headDim, segments, pagesPerSegment, recentTokens, recentDType },
       keys: pool(),
       values: pool(),
-      scales: isQuantised(format) ? each((count) => zeros([count, 2, pageSize, numKvHeads], 'f32')) : [],
+      scales: isQuantised(format) ? each((count) => zeros([count, 2, numKvHeads, pageSize], 'f32')) : [],
       recent: rows > 0 ? byHead([rows, 2, numKvHeads, recentTokens, headDim], recentDType) : null,
       bytes: plan.bytes,
       dispose,

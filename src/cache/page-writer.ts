@@ -31,7 +31,7 @@ export function pageWriter(
   const each = <T>(make: (segment: number) => T) => Array.from({ length: segments }, (_, s) => make(s))
   // pages of other segments fall outside this one
   const placeIn = (s: number) => (s > 0 ? page.sub(s * pagesPerSegment) : page)
-  const scales = isQuantised(format) ? each((s) => p.output(`scales${s}`, 'f32', [null, 2, pageSize, null])) : []
+  const scales = isQuantised(format) ? each((s) => p.output(`scales${s}`, 'f32', [null, 2, null, pageSize])) : []
   const writeRecent = recentTokens > 0 ? recentWriter() : null
 
   function recentWriter() {
@@ -62,7 +62,7 @@ export function pageWriter(
       const stored = format === 'q4' ? quantise4(pieces) : quantise8(pieces)
       write(stored.pieces)
       scales.forEach((tensor, s) => {
-        emit(store(tensor, [placeIn(s), number, token, kvHead], stored.scale, { where }))
+        emit(store(tensor, [placeIn(s), number, kvHead, token], stored.scale, { where }))
       })
       writeRecent?.(number, kvHead, pieces, emit)
     }

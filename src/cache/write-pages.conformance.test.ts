@@ -97,7 +97,7 @@ async function expectPages(
     for (let g = 0; g < G; g++) {
       const at = (inSegment * pageSize + token) * G + g
       const head = n < 0 ? new Float64Array(D) : x.subarray((n * G + g) * D, (n * G + g + 1) * D)
-      const scale = scales[s]?.[((inSegment * 2 + (side === 'key' ? 0 : 1)) * pageSize + token) * G + g] ?? 1
+      const scale = scales[s]?.[((inSegment * 2 + (side === 'key' ? 0 : 1)) * G + g) * pageSize + token] ?? 1
       const largest = head.reduce((most, v) => Math.max(most, Math.abs(v)), 0)
       for (let d = 0; d < D; d++) {
         let got = pool[at * D + d] as number

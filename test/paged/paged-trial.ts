@@ -123,7 +123,7 @@ async function storedSide(trial: PagedTrial, pages: KvPages, table: Int32Array, 
       for (let g = 0; g < G; g++)
         for (let d = 0; d < D; d++) {
           const at = (inSegment * pageSize + (t % pageSize)) * G + g
-          const scale = scales[s]?.[((inSegment * 2 + side) * pageSize + (t % pageSize)) * G + g] ?? 1
+          const scale = scales[s]?.[((inSegment * 2 + side) * G + g) * pageSize + (t % pageSize)] ?? 1
           const pool = pools[s] as ArrayLike<number>
           let x = 0
           if (recent && tileStart >= from)

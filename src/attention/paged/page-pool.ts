@@ -29,7 +29,7 @@ export interface PagePool extends PageLayout {
   readonly numKvHeads: number
   readonly keys: readonly Tensor[] // each [pagesPerSegment, pageSize, G, D], of q4 [.., D / 2]
   readonly values: readonly Tensor[] // the same
-  readonly scales: readonly Tensor[] // quantised: f32 [pagesPerSegment, 2, pageSize, G], keys then values; else none
+  readonly scales: readonly Tensor[] // quantised: f32 [pagesPerSegment, 2, G, pageSize], keys then values; else none
   readonly recent: Tensor | null // quantised: [rows, 2, recentTokens, G, D], keys then values
 }
 

@@ -15,7 +15,7 @@ import { isQuantised, type PageLayout, pageDType, pageWidth } from './page-pool.
 export interface PageParams {
   readonly key: readonly TensorParam[] // [pagesPerSegment, pageSize, G, D]
   readonly value: readonly TensorParam[]
-  readonly scales: readonly TensorParam[] // [pagesPerSegment, 2, pageSize, G]
+  readonly scales: readonly TensorParam[] // [pagesPerSegment, 2, G, pageSize]
   readonly recent: TensorParam | null // [rows, 2, recentTokens, G, D]
 }
 
@@ -27,7 +27,7 @@ export function pageParams(p: ProgramBuilder, layout: PageLayout, alignment: num
   return {
     key: each((s) => p.input(`key${s}`, pageDType(format), sizes, { alignment })),
     value: each((s) => p.input(`value${s}`, pageDType(format), sizes, { alignment })),
-    scales: isQuantised(format) ? each((s) => p.input(`scales${s}`, 'f32', [null, 2, pageSize, null])) : [],
+    scales: isQuantised(format) ? each((s) => p.input(`scales${s}`, 'f32', [null, 2, null, pageSize])) : [],
     recent:
       recentTokens > 0 ? p.input('recent', recentDType, [null, 2, recentTokens, null, headDim], { alignment }) : null,
   }
@@ -114,7 +114,7 @@ function readTile(keys: PagedKeys, tensors: readonly TensorParam[], side: 0 | 1,
 /** What the elements of each key are multiples of [1, tileK]: 1 for those that are not quantised. */
 function readScale({ layout, params, kvHead, recentFrom }: PagedKeys, side: 0 | 1, place: Place): Value {
   const { k, page, token } = place
-  const scale = inSegments(layout, page, (s, at) => load(params.scales[s] as TensorParam, [at, side, token, kvHead]))
+  const scale = inSegments(layout, page, (s, at) => load(params.scales[s] as TensorParam, [at, side, kvHead, token]))
   return params.recent ? select(k.ge(recentFrom), 1, scale) : scale
 }
 
