@@ -53,6 +53,7 @@ describe('400', () => {
     [{ presence_penalty: 3 }, 'presence_penalty', 'invalid_value'],
     [{ frequency_penalty: -3 }, 'frequency_penalty', 'invalid_value'],
     [{ repetition_penalty: 0 }, 'repetition_penalty', 'invalid_value'],
+    [{ repetition_penalty: 1e-200 }, 'repetition_penalty', 'invalid_value'],
     [{ min_p: 2 }, 'min_p', 'invalid_value'],
     [{ top_k: 1.5 }, 'top_k', 'invalid_type'],
     [{ max_tokens: 0 }, 'max_tokens', 'invalid_value'],

@@ -10,6 +10,8 @@ import { openTestEngine } from './test-engine.ts'
 
 const count = 10_000
 const atATime = 16
+/** the same requests in every run; another number gives others */
+const seed = 920758887
 /** statuses that this server has for what clients do wrong */
 const clientErrors = [400, 403, 404, 405, 408, 413, 431]
 
@@ -58,8 +60,6 @@ function held(): Record<string, number> {
 }
 
 it(`stands ${count} random requests, and keeps nothing of them`, { timeout: 600_000 }, async () => {
-  const seed = Number(process.hrtime.bigint() % 2n ** 31n)
-  console.log(`fuzz seed ${seed}`)
   const engine = await openTestEngine({ contextLength: 256 })
   const faults: unknown[] = []
   const limits = { bodyBytes: 65_536, requests: 64 }
@@ -84,7 +84,7 @@ it(`stands ${count} random requests, and keeps nothing of them`, { timeout: 600_
       else expect(each.leavesAfter !== null || each.body.length > limits.bodyBytes).toBe(true)
     } catch (error) {
       const shown = `${each.method} ${each.path} ${JSON.stringify(each.headers)} ${Buffer.from(each.body.slice(0, 500))}`
-      throw new Error(`seed ${seed}: ${shown}\ngave ${status} ${answer?.text.slice(0, 500)}`, { cause: error })
+      throw new Error(`seed ${seed}: ${shown}\ngave ${status} ${answer?.text.slice(-500)}`, { cause: error })
     }
   }
   async function run(requests: readonly RandomRequest[]): Promise<void> {

@@ -37,7 +37,8 @@ export const samplingFields = {
   user: ignored,
   top_k: optional(integer(-1, most), 0),
   min_p: optional(number(0, 1), 0),
-  repetition_penalty: optional(number(0, 100), 1),
+  // scores are divided by it: what is next to 0 makes them infinite
+  repetition_penalty: optional(number(0.01, 100), 1),
   ignore_eos: optional(flag, false),
 } as const satisfies Record<string, Reader<unknown>>
 
@@ -57,8 +58,6 @@ export interface AnswerOptions {
 export function answerOptions(fields: SamplingFields): AnswerOptions {
   if (fields.stream_options && !fields.stream)
     throw invalidField('stream_options', 'stream_options is only allowed when stream is true')
-  if (fields.repetition_penalty === 0)
-    throw invalidField('repetition_penalty', 'repetition_penalty must be above 0, got 0')
   return {
     n: fields.n,
     stop: fields.stop,
