@@ -25,7 +25,7 @@ export interface EngineOptions {
   readonly cachePolicy?: { readonly window: number; readonly sinks: number } | null
   /** find prompts' beginnings that were computed before (true) */
   readonly sharePrefixes?: boolean
-  /** most tokens of a step: prompts are computed in chunks of this many (512) */
+  /** most tokens of a step: prompts are computed in chunks of this many (2,048 on a GPU with matrix units, else 512) */
   readonly chunkSize?: number
   /** propose the tokens that followed the same words earlier in the text, and verify them together (none) */
   readonly promptLookup?: { readonly tokens: number; readonly match?: number } | null
@@ -37,8 +37,13 @@ export interface EngineOptions {
 export type CheckedEngineOptions = Required<Omit<EngineOptions, 'device' | 'deviceOptions' | 'name' | 'cacheFormat'>> &
   Pick<EngineOptions, 'cacheFormat'>
 
-/** Throws `argument` in the name of `where` for what is out of range, naming the field. */
-export function checkEngineOptions(where: string, options: EngineOptions, maxPositions: number): CheckedEngineOptions {
+/** `chunkSize` is the device's. Throws `argument` in the name of `where` for what is out of range, naming the field. */
+export function checkEngineOptions(
+  where: string,
+  options: EngineOptions,
+  maxPositions: number,
+  chunkSize: number,
+): CheckedEngineOptions {
   const whole = (name: string, value: number, least: number, most: number): number => {
     if (!Number.isSafeInteger(value) || value < least || value > most)
       throw new FoveaError('argument', where, `${name} must be a whole number from ${least} to ${most}, got ${value}`)
@@ -63,7 +68,7 @@ export function checkEngineOptions(where: string, options: EngineOptions, maxPos
     pageSize,
     cachePolicy: policy,
     sharePrefixes: options.sharePrefixes ?? true,
-    chunkSize: whole('chunkSize', options.chunkSize ?? 512, 1, 65536),
+    chunkSize: whole('chunkSize', options.chunkSize ?? chunkSize, 1, 65536),
     promptLookup: lookup && {
       tokens: whole('promptLookup.tokens', lookup.tokens, 1, 15),
       match: whole('promptLookup.match', lookup.match ?? 3, 1, 16),

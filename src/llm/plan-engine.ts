@@ -52,7 +52,7 @@ export function planEngine(
   purpose: Purpose = 'generate',
 ): EnginePlan {
   const { spec } = checkpoint
-  const options = checkEngineOptions('openEngine', given, spec.maxPositions)
+  const options = checkEngineOptions('openEngine', given, spec.maxPositions, device.info.tier === 3 ? 2048 : 512)
   const dtypes = defaultStepDTypes(device)
   const format = options.cacheFormat ?? (dtypes.query === 'f16' ? 'f16' : 'f32')
   const { pageSize, contextLength, maxSequences, chunkSize } = options

@@ -41,8 +41,9 @@ export interface StepTail {
 interface StepShape {
   readonly prefillTokens: number
   readonly decodeTokens: number
-  readonly decodeQueries: number
   readonly rows: number
+  /** of decode */
+  readonly tiling: PagedTiling
   readonly splits: number
 }
 
@@ -84,7 +85,9 @@ export class DecoderRunner {
   /** Enqueues a step; the logits [rows, V] are what `tail` reads. Throws `argument` beyond the limits. */
   run(input: StepInput, tail: StepTail | null): void {
     const shape = this.#shapeOf(input)
-    const key = `${Object.values(shape).join(' ')} ${shape.rows > 0 ? (tail?.key ?? '') : ''}`
+    const { prefillTokens, decodeTokens, rows, tiling, splits } = shape
+    const sizes = [prefillTokens, decodeTokens, rows, tiling.tileQ, tiling.tileK, splits]
+    const key = [...sizes, rows > 0 ? (tail?.key ?? '') : ''].join(' ')
     const step = this.#recorded.get(key) ?? this.#recorded.add(key, this.#record(shape, tail))
     this.#fill(input, shape)
     step.run()
@@ -126,7 +129,8 @@ export class DecoderRunner {
       )
     const contexts = decode.map(({ kLength }) => kLength)
     const splits = decode.length > 0 ? this.#plan.splitsOf(contexts, decodeQueries) : 1
-    return { prefillTokens, decodeTokens, decodeQueries, rows: rows.length, splits }
+    const tiling = this.#plan.decodeTiling(decodeQueries, contexts)
+    return { prefillTokens, decodeTokens, rows: rows.length, tiling, splits }
   }
 
   #record(shape: StepShape, tail: StepTail | null): Recording {
@@ -171,9 +175,9 @@ export class DecoderRunner {
       'decodeWork',
       decode,
       shape.prefillTokens,
-      this.#plan.decodeTiling(shape.decodeQueries),
+      shape.tiling,
       shape.splits,
-      this.#plan.decodeItems(shape.decodeTokens, shape.decodeQueries, shape.splits),
+      this.#plan.decodeItems(shape.decodeTokens, shape.tiling, shape.splits),
     )
   }
 
@@ -235,12 +239,12 @@ export class DecoderRunner {
         works: works('prefillWork', this.#plan.prefillItems(prefillTokens)),
       })
     if (decodeTokens > 0) {
-      const { splits, decodeQueries } = shape
+      const { splits, tiling } = shape
       const first = prefillTokens * H * D
       calls.push({
         query: view('query', [decodeTokens, H, D], first),
         output: view('attended', [decodeTokens, H * D], first),
-        tiling: this.#plan.decodeTiling(decodeQueries),
+        tiling,
         splits,
         states:
           splits === 1
@@ -250,7 +254,7 @@ export class DecoderRunner {
                 stateSums: view('stateSums', [splits, 2, H, decodeTokens]),
                 lse: view('lse', [H, decodeTokens]),
               },
-        works: works('decodeWork', this.#plan.decodeItems(decodeTokens, decodeQueries, splits)),
+        works: works('decodeWork', this.#plan.decodeItems(decodeTokens, tiling, splits)),
       })
     }
     const views: StepViews = {

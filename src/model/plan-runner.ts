@@ -39,9 +39,10 @@ export interface RunnerPlan {
   readonly groupSize: number
   readonly visible: readonly VisibleKeys[]
   readonly prefillTiling: PagedTiling
-  decodeTiling(queries: number): PagedTiling
+  /** for the keys of each sequence */
+  decodeTiling(queries: number, contexts: readonly number[]): PagedTiling
   prefillItems(tokens: number): number
-  decodeItems(tokens: number, queries: number, splits: number): number
+  decodeItems(tokens: number, tiling: PagedTiling, splits: number): number
   splitsOf(contexts: readonly number[], queries: number): number
   readonly stepLimits: StepLimits
 }
@@ -62,12 +63,13 @@ export function planRunner(
 ): RunnerPlan {
   const { numHeads, numKvHeads, headDim } = commonShape(spec.layers)
   const groupSize = numHeads / numKvHeads
-  const tilingOf = (phase: 'prefill' | 'decode', queries = 1) =>
-    pagedTiling(device, phase, { layout: cache.layout, groupSize, queryDType: dtypes.query, queries })
-  const prefillTiling = tilingOf('prefill')
+  const tiled = { layout: cache.layout, groupSize, queryDType: dtypes.query }
+  const prefillTiling = pagedTiling(device, 'prefill', tiled)
+  const decodeTiling = (queries: number, contexts: readonly number[]) =>
+    pagedTiling(device, 'decode', { ...tiled, queries, context: Math.max(0, ...contexts) })
   const rowsPerQuery = (tiling: PagedTiling) => (tiling.packHeads ? groupSize : 1)
   const splitsOf = (contexts: readonly number[], queries: number) => {
-    const tiling = tilingOf('decode', queries)
+    const tiling = decodeTiling(queries, contexts)
     const rowTiles = Math.ceil((queries * rowsPerQuery(tiling)) / tiling.tileQ)
     return pagedSplits(device, { contexts, numKvHeads, tileK: tiling.tileK, rowTiles })
   }
@@ -80,23 +82,25 @@ export function planRunner(
       splits,
     })
   const prefillItems = (tokens: number) => items(prefillTiling, tokens, 1)
-  const decodeItems = (tokens: number, queries: number, splits: number) =>
-    items(tilingOf('decode', queries), tokens, splits)
+  const decodeItems = (tokens: number, tiling: PagedTiling, splits: number) => items(tiling, tokens, splits)
   const visible = visibleKeys(spec.layers, cache.policy)
 
   let [stateRows, mostDecodeItems] = [0, 0]
-  // drafts may be shorter than they might, and fewer queries are cut into more splits
-  for (let queries = 1; queries <= limits.decodeQueries; queries++)
-    for (let sequences = 1; sequences <= limits.sequences; sequences++) {
-      const splits = splitsOf(new Array<number>(sequences).fill(cache.maxTokens), queries)
-      if (splits > 1) stateRows = Math.max(stateRows, splits * sequences * queries * numHeads)
-      mostDecodeItems = Math.max(mostDecodeItems, decodeItems(sequences * queries, queries, splits))
-    }
+  const lengths = Array.from({ length: Math.ceil(Math.log2(cache.maxTokens)) + 1 }, (_, i) => 2 ** i)
+  for (const queries of new Set([1, limits.decodeQueries]))
+    for (let sequences = 1; sequences <= limits.sequences; sequences++)
+      for (const length of lengths) {
+        const contexts = new Array<number>(sequences).fill(length)
+        const splits = splitsOf(contexts, queries)
+        if (splits > 1) stateRows = Math.max(stateRows, splits * sequences * queries * numHeads)
+        const tiling = decodeTiling(queries, contexts)
+        mostDecodeItems = Math.max(mostDecodeItems, decodeItems(sequences * queries, tiling, splits))
+      }
   return {
     groupSize,
     visible,
     prefillTiling,
-    decodeTiling: (queries) => tilingOf('decode', queries),
+    decodeTiling,
     prefillItems,
     decodeItems,
     splitsOf,

@@ -50,14 +50,27 @@ function methodFor(
   }
   if (rows <= 8) {
     const tokens = rows === 1 ? 1 : rows <= 4 ? 4 : 8
+    const width = x.shape[2] as number
     // wider than the row, invocations would stand by
-    const widest = 2 ** Math.ceil(Math.log2(x.shape[2] as number))
-    const inputs = Math.min((rows === 1 ? 1024 : 256) / placedFormats[dtype].parts, Math.max(32, widest))
-    return { kind: 'few rows', tiles: { outputs: 4, tokens, inputs } }
+    const widest = Math.max(32, 2 ** Math.ceil(Math.log2(width)))
+    const { outputs, inputs } = rows === 1 ? oneRowTiles(width, gated) : { outputs: 4, inputs: 256 }
+    return {
+      kind: 'few rows',
+      tiles: { outputs, tokens, inputs: Math.min(inputs / placedFormats[dtype].parts, widest) },
+    }
   }
   const operand = x.dtype === 'f16' ? 'f16' : 'f32'
   const tiles = matmulTiles({ kind, tier: info.tier, dtypes: [operand, operand], rows })
   return { kind: 'many rows', tiles: tiles.tileN > 128 ? matrixTiles(placedFormats[dtype].parts, gated) : tiles }
+}
+
+/**
+ * Tiles of a single row, by measurement on an H200 (f16, docs/LOG.md): 2,048 → 3,072 6.0 µs (6.5 with 4 outputs of 1,024
+ * inputs), 2,048 → 2 × 8,192 gated 19.3 (27.3), 8,192 → 2,048 11.2 (13.7), 2,048 → 128,256 120 (131).
+ */
+function oneRowTiles(width: number, gated: boolean): { outputs: number; inputs: number } {
+  if (gated) return { outputs: 1, inputs: 1024 }
+  return width > 4096 ? { outputs: 1, inputs: 512 } : { outputs: 2, inputs: 2048 }
 }
 
 /** Tiles for matrix units whose operands, of all parts and of gate and up, lie in workgroup memory together. */
