@@ -8,7 +8,16 @@ const repository = join(import.meta.dirname, '..', '..')
 /** Flags that give headless Chromium a WebGPU adapter on a machine with no GPU. */
 const swiftShaderFlags = ['--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader']
 
+export interface BrowserPageOptions {
+  /** what the page is: a folder of the repository with an index.html ('/': an empty page) */
+  readonly path?: string
+  /** served with the headers of cross-origin isolation (true) */
+  readonly isolated?: boolean
+}
+
 export interface BrowserPage {
+  /** for what a person does: filling in and clicking */
+  readonly page: Page
   /**
    * Imports `module` in the page and calls its export `name` with `args`. What it returns must survive JSON, as must
    * the arguments. An exception in the page, or a crash of it, rejects.
@@ -21,17 +30,18 @@ export interface BrowserPage {
 }
 
 /**
- * Opens headless Chromium on an empty, cross-origin isolated page of the repository, with SwiftShader behind
+ * Opens headless Chromium on a page of the repository (an empty, cross-origin isolated one), with SwiftShader behind
  * `navigator.gpu`. What the page prints is printed here. One page serves many calls; close it in the end.
  */
-export async function openBrowserPage(): Promise<BrowserPage> {
-  const server = await startPageServer(repository)
+export async function openBrowserPage({ path = '/', isolated = true }: BrowserPageOptions = {}): Promise<BrowserPage> {
+  const server = await startPageServer(repository, { isolated })
   const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: swiftShaderFlags })
   const page = await browser.newPage()
   page.on('console', (message) => console.log(`page ${message.type()}: ${message.text()}`))
-  await page.goto(server.origin)
+  await page.goto(server.origin + path)
 
   return {
+    page,
     async run<Result>(module: URL | string, name: string, args: readonly unknown[] = [], timeoutMs = 120_000) {
       const url = `/${relative(repository, fileURLToPath(module)).replaceAll(sep, '/')}`
       const { trouble, stopWaiting } = pageTrouble(page, `${name} of ${url}`, timeoutMs)

@@ -11,6 +11,7 @@ export interface PageServer {
 
 const contentTypes: Readonly<Record<string, string>> = {
   '.html': 'text/html',
+  '.css': 'text/css',
   '.js': 'text/javascript',
   '.mjs': 'text/javascript',
   '.ts': 'text/javascript',
@@ -18,19 +19,30 @@ const contentTypes: Readonly<Record<string, string>> = {
   '.wasm': 'application/wasm',
 }
 
+/** Packages that `fovea/model` and `fovea/llm` import: where their modules for browsers lie. */
+const packages: Readonly<Record<string, string>> = {
+  '@huggingface/tokenizers': '/node_modules/@huggingface/tokenizers/dist/tokenizers.mjs',
+  '@huggingface/jinja': '/node_modules/@huggingface/jinja/dist/index.js',
+}
+
 /**
- * Serves the repository at `root` to a browser, cross-origin isolated, on a free port of this machine.
+ * Serves the repository at `root` to a browser on a free port of this machine; `isolated`: with the headers that make
+ * pages cross-origin isolated, which most static servers do not send (true).
  *
  * Modules need no bundler: `dist` is plain ES modules, and a `.ts` file is sent with its types stripped, its imports
- * left as they are. `/` is an empty page whose import map resolves `fovea` and its subpaths to `dist`.
+ * left as they are. `/` is an empty page whose import map resolves `fovea` and its subpaths to `dist`. Any other path that
+ * ends in `/` is the `index.html` there.
  */
-export async function startPageServer(root: string): Promise<PageServer> {
+export async function startPageServer(root: string, { isolated = true } = {}): Promise<PageServer> {
   const page = await emptyPage(root)
   const server = createServer(async (request, response) => {
-    const path = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname)
-    response.setHeader('Cross-Origin-Opener-Policy', 'same-origin')
-    response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp')
-    response.setHeader('Cross-Origin-Resource-Policy', 'same-origin')
+    const asked = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname)
+    const path = asked.endsWith('/') && asked !== '/' ? `${asked}index.html` : asked
+    if (isolated) {
+      response.setHeader('Cross-Origin-Opener-Policy', 'same-origin')
+      response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp')
+      response.setHeader('Cross-Origin-Resource-Policy', 'same-origin')
+    }
     response.setHeader('Cache-Control', 'no-store')
     response.setHeader(
       'Content-Type',
@@ -71,8 +83,10 @@ async function emptyPage(root: string): Promise<string> {
     name: string
     exports: Record<string, string>
   }
-  const imports = Object.fromEntries(
-    Object.entries(exports).map(([subpath, target]) => [subpath.replace('.', name), target.replace('./', '/')]),
-  )
+  const own = Object.entries(exports).map(([subpath, target]) => [
+    subpath.replace('.', name),
+    target.replace('./', '/'),
+  ])
+  const imports = { ...packages, ...Object.fromEntries(own) }
   return `<!doctype html><title>${name}</title><link rel="icon" href="data:,"><script type="importmap">${JSON.stringify({ imports })}</script>`
 }
