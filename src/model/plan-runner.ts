@@ -87,7 +87,8 @@ export function planRunner(
 
   let [stateRows, mostDecodeItems] = [0, 0]
   const lengths = Array.from({ length: Math.ceil(Math.log2(cache.maxTokens)) + 1 }, (_, i) => 2 ** i)
-  for (const queries of new Set([1, limits.decodeQueries]))
+  // drafts may be shorter than they might, and fewer queries are cut into more splits
+  for (let queries = 1; queries <= limits.decodeQueries; queries++)
     for (let sequences = 1; sequences <= limits.sequences; sequences++)
       for (const length of lengths) {
         const contexts = new Array<number>(sequences).fill(length)
