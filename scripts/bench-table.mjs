@@ -7,11 +7,16 @@ import { join } from 'node:path'
 /** @typedef {import('../bench/result-row.ts').ResultRow} ResultRow */
 
 const folder = 'bench/results'
-const rows = readdirSync(folder)
+const files = readdirSync(folder)
   .filter((name) => name.endsWith('.jsonl'))
   .sort()
-  .flatMap((name) => readFileSync(join(folder, name), 'utf8').split('\n').filter(Boolean))
-  .map((line) => /** @type {ResultRow} */ (JSON.parse(line)))
+  .map((name) =>
+    readFileSync(join(folder, name), 'utf8')
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => /** @type {ResultRow} */ (JSON.parse(line)))
+      .filter((row) => !row.detail),
+  )
 
 const markers = { start: '<!-- bench:start -->', end: '<!-- bench:end -->' }
 const readme = readFileSync('README.md', 'utf8')
@@ -19,7 +24,15 @@ const [before, rest] = readme.split(markers.start)
 const after = rest?.split(markers.end)[1]
 if (before === undefined || after === undefined) throw new Error('bench-table: README.md lacks the bench markers')
 
-const tables = distinct(rows.map((row) => row.machine)).map((machine) => machineTable(machine))
+// what was measured together: a file's rows of one machine
+const tables = files.flatMap((rows) =>
+  distinct(rows.map((row) => row.machine)).map((machine) =>
+    machineTable(
+      machine,
+      rows.filter((row) => row.machine === machine),
+    ),
+  ),
+)
 const written = [`${before}${markers.start}`, tables.join('\n\n'), `${markers.end}${after}`].join('\n')
 if (!process.argv.includes('--check')) writeFileSync('README.md', written)
 else if (written !== readme) {
@@ -27,9 +40,11 @@ else if (written !== readme) {
   process.exitCode = 1
 }
 
-/** @param {string} machine */
-function machineTable(machine) {
-  const ofMachine = rows.filter((row) => row.machine === machine)
+/**
+ * @param {string} machine
+ * @param {readonly ResultRow[]} ofMachine
+ */
+function machineTable(machine, ofMachine) {
   const cases = distinct(ofMachine.map((row) => row.case)).map((name) =>
     lastRun(ofMachine.filter((row) => row.case === name)),
   )
@@ -49,18 +64,47 @@ function machineTable(machine) {
       .map((row) => `| ${row.case} | ${`${row.system} ${row.version}`.trim()} | ${cell(row)} | ${beside(row)} |`)
     return [title, '', '| case | system | rate | beside |', '| --- | --- | --- | --- |', ...lines].join('\n')
   }
+  const barred = shown.some((row) => row.bar)
   const lines = cases.map((ofCase) => {
-    const cells = systems.map((system) => cell(ofCase.find((row) => row.system === system)))
-    return `| ${[ofCase[0]?.case, ...cells].join(' | ')} |`
+    const cells = systems.map((system) => withShare(ofCase.find((row) => row.system === system)))
+    return `| ${[ofCase[0]?.case, ...(barred ? [barOf(ofCase)] : []), ...cells].join(' | ')} |`
   })
-  return [title, '', `| case | ${titles.join(' | ')} |`, `| --- |${' --- |'.repeat(systems.length)}`, ...lines].join(
-    '\n',
-  )
+  const head = ['case', ...(barred ? ['bar'] : []), ...titles]
+  return [title, '', `| ${head.join(' | ')} |`, `|${' --- |'.repeat(head.length)}`, ...lines].join('\n')
+}
+
+/**
+ * What the rows of a case are held to.
+ *
+ * @param {readonly ResultRow[]} ofCase
+ */
+function barOf(ofCase) {
+  const held = ofCase.find((row) => row.bar)
+  if (!held?.bar) return ''
+  const { least, most } = held.bar
+  /** @param {number} value */
+  const shown = (value) => (held.share ? `${Number((value * 100).toPrecision(4))} %` : `${value}`)
+  return [
+    ...(least === undefined ? [] : [`≥ ${shown(least)}`]),
+    ...(most === undefined ? [] : [`≤ ${shown(most)}`]),
+  ].join(', ')
+}
+
+/** @param {ResultRow | undefined} row */
+function withShare(row) {
+  return row?.share && row.error === undefined ? `${cell(row)}, ${shareText(row.share)}` : cell(row)
 }
 
 /** @param {ResultRow} row */
-function beside({ share }) {
-  return share ? `${(share.value * 100).toFixed(0)} % of ${share.of}` : ''
+function beside(row) {
+  const bar = barOf([row])
+  return [...(row.share ? [shareText(row.share)] : []), ...(bar ? [`(${bar})`] : [])].join(' ')
+}
+
+/** @param {NonNullable<ResultRow['share']>} share */
+function shareText({ value, of }) {
+  const percent = value * 100
+  return `${percent < 10 ? percent.toFixed(1) : percent.toFixed(0)} % of ${of}`
 }
 
 /** @param {ResultRow | undefined} row */

@@ -109,7 +109,7 @@ export async function stepPartRows(
   const step = `${of.title}: a step of ${tokens.length} at ${context}`
   const found = parts.map(({ name, count, rows, weightBytes }, i): GpuRow => {
     const time = times[i] as (typeof times)[number]
-    const base = { case: `${step}: ${name} × ${count}`, system: 'fovea' } as const
+    const base = { case: `${step}: ${name} × ${count}`, system: 'fovea', detail: true } as const
     const value = round(time.medianMs / total)
     const share = { share: { value, of: 'its kernels' } }
     if (weightBytes === null) return { ...base, unit: 'ms', ...inMs(time), ...share }
@@ -121,8 +121,11 @@ export async function stepPartRows(
   for (const part of parts) part.dispose()
   return [
     ...found,
-    { case: `${step}: all its kernels, one kind after the other`, system: 'fovea', unit: 'ms', rate: round(total) },
-    { case: `${step}: kernels`, system: 'fovea', unit: 'kernels', rate: kernels },
+    {
+      case: `${step}: all its kernels, one kind after the other`,
+      ...{ system: 'fovea', unit: 'ms', rate: round(total), detail: true },
+    },
+    { case: `${step}: kernels`, system: 'fovea', unit: 'kernels', rate: kernels, detail: true },
   ]
 }
 

@@ -3,16 +3,17 @@ import type { ResultRow } from '../result-row.ts'
 
 /** The rows of a run for people, each with what it is held to. */
 export function printRows(rows: readonly ResultRow[]): void {
-  const lines = rows.map((row) => {
+  const lines = rows.flatMap((row) => {
+    if (row.error !== undefined) return []
     const name = [row.case, `${row.system} ${row.version}`.trim()]
-    if (row.error !== undefined) return [...name, row.error]
     const share = row.share ? `${(row.share.value * 100).toFixed(1)} % of ${row.share.of}` : ''
     const range = row.minMs === undefined ? '' : ` (${row.minMs}–${row.maxMs})`
     const spread = row.medianMs === undefined ? '' : `${row.medianMs}${range}`
     const rate = row.rate === undefined ? '' : `${row.rate} ${row.unit}`
-    return [...name, rate, spread, String(row.relativeError ?? ''), share, barText(row)]
+    return [[...name, rate, spread, String(row.relativeError ?? ''), share, barText(row)]]
   })
   console.log(textTable([['case', 'system', 'rate', 'median ms (min–max)', 'error', 'share', 'bar'], ...lines]))
+  for (const { case: name, system, error } of rows) if (error !== undefined) console.log(`${name}, ${system}: ${error}`)
 }
 
 /** "≥ 600: met" */

@@ -51,3 +51,13 @@ declare module '@jax-js/jax' {
     dotProductAttention(q: JaxArray, k: JaxArray, v: JaxArray, options: { isCausal: boolean }): JaxArray
   }
 }
+
+// beside what test/peers declares of it
+declare module 'node-llama-cpp' {
+  interface Sequence {
+    /** index of the token that is evaluated next */
+    readonly nextTokenIndex: number
+    adaptStateToTokens(tokens: Token[], allowShift?: boolean): Promise<void>
+    clearHistory(): Promise<void>
+  }
+}

@@ -1,0 +1,3 @@
+import { foveaPeer } from './fovea-engine.ts'
+
+export const openPeer = foveaPeer(true)
