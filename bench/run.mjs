@@ -11,7 +11,7 @@ const file = join(import.meta.dirname, `${name}.ts`)
 if (major < 22 || (major === 22 && minor < 18)) {
   console.error(`bench: Node ${process.versions.node} cannot run the sources; use Node 22.18 or newer`)
   process.exitCode = 1
-} else if (name === 'cpu' && !existsSync(join(import.meta.dirname, 'node_modules'))) {
+} else if ((name === 'cpu' || name === 'llm') && !existsSync(join(import.meta.dirname, 'node_modules'))) {
   console.error('bench: the peers are not installed: npm run bench:install')
   process.exitCode = 1
 } else if (!existsSync(file)) {
