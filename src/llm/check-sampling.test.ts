@@ -32,7 +32,7 @@ describe('checkSampling', () => {
     [{ topK: -1 }, /topK .*got -1/],
     [{ topP: 1.01 }, /topP .*got 1\.01/],
     [{ minP: 2 }, /minP .*got 2/],
-    [{ repetitionPenalty: 0 }, /repetitionPenalty must be a number above 0 up to 100, got 0/],
+    [{ repetitionPenalty: 0 }, /repetitionPenalty must be a number from 0.01 to 100, got 0/],
     [{ presencePenalty: 3 }, /presencePenalty .*got 3/],
     [{ frequencyPenalty: '1' }, /frequencyPenalty .*got "1"/],
     [{ seed: 2 ** 32 }, /seed .*got 4294967296/],

@@ -1,12 +1,11 @@
 import { FoveaError } from '../tile/index.ts'
 import type { SamplingOptions } from './generation.ts'
 
-/** What each number may be, both ends included; `above` excludes the lower one. */
+/** What each number may be, both ends included. */
 interface Range {
   readonly low: number
   readonly high: number
   readonly whole?: true
-  readonly above?: true
 }
 
 type Field = keyof SamplingOptions
@@ -16,7 +15,7 @@ const ranges: Readonly<Record<Field, Range>> = {
   topK: { low: 0, high: 2 ** 24, whole: true },
   topP: { low: 0, high: 1 },
   minP: { low: 0, high: 1 },
-  repetitionPenalty: { low: 0, high: 100, above: true },
+  repetitionPenalty: { low: 0.01, high: 100 },
   presencePenalty: { low: -2, high: 2 },
   frequencyPenalty: { low: -2, high: 2 },
   seed: { low: 0, high: 2 ** 32 - 1, whole: true },
@@ -35,7 +34,7 @@ const defaults: Readonly<Record<Exclude<Field, 'seed'>, number>> = {
 /**
  * Sampling options with every default filled in, a seed that was not given drawn at random. Throws `argument` in the name of
  * `where` for a field that is unknown, no number or out of range, with its value: temperature 0 … 100, topK a whole number
- * up to 2²⁴, topP and minP 0 … 1, repetitionPenalty above 0 up to 100, presencePenalty and frequencyPenalty −2 … 2, seed a
+ * up to 2²⁴, topP and minP 0 … 1, repetitionPenalty 0.01 … 100, presencePenalty and frequencyPenalty −2 … 2, seed a
  * whole number up to 2³² − 1.
  */
 export function checkSampling(where: string, options: SamplingOptions): Required<SamplingOptions> {
@@ -55,14 +54,10 @@ export function checkSampling(where: string, options: SamplingOptions): Required
 }
 
 function check(where: string, field: Field, value: unknown): void {
-  const { low, high, whole, above } = ranges[field]
-  const fits =
-    typeof value === 'number' &&
-    value <= high &&
-    (above ? value > low : value >= low) &&
-    (!whole || Number.isInteger(value))
+  const { low, high, whole } = ranges[field]
+  const fits = typeof value === 'number' && value <= high && value >= low && (!whole || Number.isInteger(value))
   if (fits) return
-  const range = above ? `above ${low} up to ${high}` : `from ${low} to ${high}`
+  const range = `from ${low} to ${high}`
   throw new FoveaError(
     'argument',
     where,

@@ -5,7 +5,7 @@ import type { ActiveSequence } from './active-sequence.ts'
 import type { Drafter } from './drafts/drafter.ts'
 import type { FinishReason } from './generation.ts'
 import { reservePages } from './reserve-pages.ts'
-import { entryTokens, type StepEntry, scheduleStep, stepInput } from './schedule-step.ts'
+import { entryRows, entryTokens, type StepEntry, scheduleStep, stepInput } from './schedule-step.ts'
 import { isPenalised, type SampledToken, type TokenSampler } from './token-sampler.ts'
 
 /** What the loop works with. */
@@ -159,7 +159,7 @@ export class EngineLoop {
       return null
     }
     const input = stepInput(schedule)
-    const asked = entries.flatMap((entry) => rowsOf(entry))
+    const asked = entries.flatMap((entry) => entryRows(entry))
     cache.flush()
     sampler.place(asked)
     runner.run(input, asked.length > 0 ? sampler : null)
@@ -198,7 +198,7 @@ export class EngineLoop {
       draft: [],
       rows: 1,
     }))
-    const asked = next.flatMap((entry) => rowsOf(entry))
+    const asked = next.flatMap((entry) => entryRows(entry))
     cache.flush()
     sampler.place(asked)
     runner.run({ ...stepInput({ prefill: [], decode: next }), ids: null }, sampler)
@@ -243,6 +243,11 @@ export class EngineLoop {
         if (sequence.tokens.at(-1) !== draft[i - 1]) break
         sequence.pages?.append([draft[i - 1] as number])
         this.counts.acceptedTokens++
+      }
+      if (token < 0) {
+        const at = sequence.tokens.length
+        this.#fail(sequence, new FoveaError('device', 'engine.step', `the logits of token ${at} are not numbers`))
+        return
       }
       const ends = !sequence.request.ignoreEos && this.#parts.endTokens.has(token)
       this.counts.completionTokens++
@@ -289,9 +294,4 @@ interface StepUnderWay {
 function handled<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {})
   return promise
-}
-
-/** The sequence and the position of the token to come of each row that a share asks for. */
-function rowsOf({ sequence, from, count, rows }: StepEntry) {
-  return Array.from({ length: rows }, (_, i) => ({ sequence, position: from + count - rows + i + 1 }))
 }

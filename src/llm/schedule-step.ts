@@ -65,6 +65,16 @@ export function entryTokens({ sequence, from, count, draft }: StepEntry): number
   return [...sequence.tokens.slice(from, from + count - draft.length), ...draft]
 }
 
+/** The sequence and the position of the token to come of each row that a share asks for. */
+export function entryRows({
+  sequence,
+  from,
+  count,
+  rows,
+}: StepEntry): { sequence: ActiveSequence; position: number }[] {
+  return Array.from({ length: rows }, (_, i) => ({ sequence, position: from + count - rows + i + 1 }))
+}
+
 /** A schedule as the decoder takes it; every sequence has its pages. */
 export function stepInput({ prefill, decode }: Schedule): StepInput {
   const entries = [...prefill, ...decode]

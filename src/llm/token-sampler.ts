@@ -8,7 +8,6 @@ import {
   settingsRow,
   settingsWidth,
 } from '../nn/sampling/sampling-settings.ts'
-import { FoveaError } from '../tile/index.ts'
 import type { ActiveSequence } from './active-sequence.ts'
 import type { GenerationEvent, TokenLogprob } from './generation.ts'
 
@@ -19,6 +18,7 @@ export interface SampledRow {
 }
 
 export interface SampledToken {
+  /** −1 where the logits were no numbers */
   readonly token: number
   readonly logprob: GenerationEvent['logprob']
 }
@@ -102,7 +102,7 @@ export class TokenSampler implements StepTail {
     for (const view of views) view.dispose()
   }
 
-  /** The tokens of the step enqueued last. Rejects with `device` when a row's logits are no numbers. */
+  /** The tokens of the step enqueued last. */
   async read(rows: readonly SampledRow[]): Promise<SampledToken[]> {
     const asked = rows.some(({ sequence }) => sequence.request.logprobs !== null)
     const tops = rows.map(({ sequence }, row) => (sequence.request.logprobs ? this.#runner.logitsRow(row) : null))
@@ -113,13 +113,11 @@ export class TokenSampler implements StepTail {
     const sampled: SampledToken[] = []
     for (const [row, { sequence }] of rows.entries()) {
       const token = ids[row] as number
-      if (token < 0)
-        throw new FoveaError('device', 'engine.step', `the logits of token ${sequence.tokens.length} are not numbers`)
       const wanted = sequence.request.logprobs
       const logits = await tops[row]
       const top = logits && wanted ? this.#mostLikely(logits, wanted) : []
       const logprob = wanted === null ? null : { token, logprob: logprobs?.[row] as number, top }
-      if (isPenalised(sequence.request.sampling)) this.#count(sequence, token)
+      if (token >= 0 && isPenalised(sequence.request.sampling)) this.#count(sequence, token)
       sampled.push({ token, logprob })
     }
     return sampled
