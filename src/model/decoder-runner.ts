@@ -139,7 +139,7 @@ export class DecoderRunner {
       return this.device.record(() => {
         enqueueDecoder(this.device, this.weights, this.#cache.pools, views)
         if (!views.rows || !logits) return
-        enqueueLogits(this.device, this.weights, views.rows.hidden, logits)
+        enqueueLogits(this.device, this.weights, views.rows, logits)
         tail?.enqueue(logits)
       })
     } finally {

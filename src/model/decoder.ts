@@ -8,14 +8,16 @@ import { gatedLinear } from '../nn/gated-mlp.ts'
 import { gatherRows } from '../nn/gather-rows.ts'
 import { layerNorm } from '../nn/layer-norm.ts'
 import { linear } from '../nn/linear.ts'
+import type { LinearWeight } from '../nn/place-linear.ts'
 import { rmsNorm } from '../nn/rms-norm.ts'
+import { type FusedNorm, fusesNorm } from '../nn/weights/fused-norm.ts'
 import type { DecoderWeights, PlacedLayer, PlacedNorm } from './decoder-weights.ts'
 import type { AttentionCall, StepViews } from './step-views.ts'
 
 /**
  * Enqueues a step of a decoder-only transformer (Vaswani et al. 2017, arXiv 1706.03762, in the forms that `LayerSpec` tells):
- * N tokens of several sequences, packed, through every layer; their keys and values go into the pages, and the normalised
- * last hidden states of the rows that are asked for to `step.hiddenRows`. Nothing is allocated: `device.record` can keep it.
+ * N tokens of several sequences, packed, through every layer; their keys and values go into the pages, and the last hidden
+ * states of the rows that are asked for to `step.rows.gathered`. Nothing is allocated: `device.record` can keep it.
  */
 export function enqueueDecoder(
   device: Device,
@@ -35,28 +37,31 @@ export function enqueueDecoder(
   weights.layers.forEach((layer, i) => {
     enqueueLayer(device, layer, pools[i] as PagePool, step)
   })
-  if (!step.rows) return
-  gatherRows(device, { x, rows: step.rows.indices, output: step.rows.gathered })
-  normalise(device, weights.finalNorm, step.rows.gathered, step.rows.hidden)
+  if (step.rows) gatherRows(device, { x, rows: step.rows.indices, output: step.rows.gathered })
 }
 
-/** Enqueues the logits of rows of hidden states, before any soft cap. */
-export function enqueueLogits(device: Device, weights: DecoderWeights, hidden: Tensor, logits: Tensor): void {
-  linear(device, { x: hidden, weight: weights.head, output: logits })
+/** Enqueues the logits of the rows that `enqueueDecoder` gathered, before any soft cap. */
+export function enqueueLogits(
+  device: Device,
+  { finalNorm, head }: DecoderWeights,
+  { gathered, hidden }: NonNullable<StepViews['rows']>,
+  logits: Tensor,
+): void {
+  linear(device, { ...normalised(device, finalNorm, head, gathered, hidden), weight: head, output: logits })
 }
 
 function enqueueLayer(device: Device, layer: PlacedLayer, pool: PagePool, step: StepViews): void {
   const { x, h, y } = step
   const { norms, spec } = layer
-  const attentionInput = norms.beforeAttention ? normalise(device, norms.beforeAttention, x, h) : x
   // both sublayers of a parallel layer read what it was given
   const parallelInput = spec.parallel && norms.beforeMlp ? normalise(device, norms.beforeMlp, x, y) : null
-  enqueueAttention(device, layer, pool, step, attentionInput)
+  enqueueAttention(device, layer, pool, step)
   addSublayer(device, step.attended, layer.attentionOutput, norms.afterAttention, step)
-  const mlpInput = parallelInput ?? (norms.beforeMlp ? normalise(device, norms.beforeMlp, x, h) : x)
+  const input = parallelInput ? { x: parallelInput } : normalised(device, norms.beforeMlp, layer.up, x, h)
   const { activation, gated } = spec.mlp
-  if (gated) gatedLinear(device, { x: mlpInput, weight: layer.up, activation, output: step.inner })
-  else linear(device, { x: mlpInput, weight: layer.up, activation, output: step.inner })
+  const up = { ...input, weight: layer.up, activation, output: step.inner }
+  if (gated) gatedLinear(device, up)
+  else linear(device, up)
   addSublayer(device, step.inner, layer.down, norms.afterMlp, step)
 }
 
@@ -64,7 +69,7 @@ function enqueueLayer(device: Device, layer: PlacedLayer, pool: PagePool, step: 
 function addSublayer(
   device: Device,
   input: Tensor,
-  weight: PlacedLayer['down'],
+  weight: LinearWeight,
   norm: PlacedNorm | null,
   { x, y, h }: StepViews,
 ): void {
@@ -76,11 +81,13 @@ function addSublayer(
   accumulate(device, { x: normalise(device, norm, y, h), output: x })
 }
 
-function enqueueAttention(device: Device, layer: PlacedLayer, pool: PagePool, step: StepViews, input: Tensor): void {
+function enqueueAttention(device: Device, layer: PlacedLayer, pool: PagePool, step: StepViews): void {
   const { attention } = layer.spec
+  const [{ weight: first }] = layer.qkv as readonly [PlacedLayer['qkv'][number]]
+  const input = normalised(device, layer.norms.beforeAttention, first, step.x, step.h)
   for (const { weight, column } of layer.qkv) {
     const output = step.qkv.slice(1, column, column + weight.outFeatures)
-    linear(device, { x: input, weight, output })
+    linear(device, { ...input, weight, output })
     output.dispose()
   }
   const { qkNorm } = attention
@@ -118,6 +125,21 @@ function attend(device: Device, { spec }: PlacedLayer, pool: PagePool, step: Ste
     sinks: visible.sinks,
     output: call.output,
   })
+}
+
+/** What a linear layer reads: x with a norm that its own kernels apply, where they can, or what is normalised into `output`. */
+function normalised(
+  device: Device,
+  norm: PlacedNorm | null,
+  reader: LinearWeight,
+  x: Tensor,
+  output: Tensor,
+): { readonly x: Tensor; readonly norm?: FusedNorm } {
+  if (!norm) return { x }
+  const { spec, weight } = norm
+  if (spec.kind === 'rms' && fusesNorm(reader, x.shape[0] as number))
+    return { x, norm: { weight, eps: spec.eps, offset: spec.offset } }
+  return { x: normalise(device, norm, x, output) }
 }
 
 function normalise(device: Device, { spec, weight, bias }: PlacedNorm, x: Tensor, output: Tensor): Tensor {

@@ -1,6 +1,7 @@
 import type { Device, Tensor } from '../device/device.ts'
 import type { Activation } from './activations.ts'
 import type { LinearWeight } from './place-linear.ts'
+import type { FusedNorm } from './weights/fused-norm.ts'
 import { runLinear } from './weights/run-linear.ts'
 
 export interface GatedLinearOptions {
@@ -10,14 +11,18 @@ export interface GatedLinearOptions {
   /** silu for SwiGLU, gelu or geluTanh for GeGLU */
   readonly activation: Activation
   readonly output: Tensor // [N, I]
+  /** x is normalised first, by the same kernel; with few rows only (`fusesNorm`) */
+  readonly norm?: FusedNorm | null
 }
 
 /**
  * output [N, I] = activation(x · gateᵀ) · (x · upᵀ) (Shazeer 2020, arXiv 2002.05202), biases added to both products where the
  * weight has them: one kernel, x is read once and neither product is ever stored.
  *
- * Throws `shape`, `dtype`, `disposed`, `device`, `unsupported` (a weight spread over several buffers), and what `Device.run` throws.
+ * Throws `shape`, `dtype`, `disposed`, `device`, `unsupported` (a weight spread over several
+ * buffers, a norm where `fusesNorm` says no), and what `Device.run` throws.
  */
-export function gatedLinear(device: Device, { x, weight, activation, output }: GatedLinearOptions): void {
-  runLinear(device, { where: 'gatedLinear', x, weight, output, activation, accumulate: false, gated: true })
+export function gatedLinear(device: Device, options: GatedLinearOptions): void {
+  const { x, weight, activation, output, norm = null } = options
+  runLinear(device, { where: 'gatedLinear', x, weight, output, activation, accumulate: false, gated: true, norm })
 }

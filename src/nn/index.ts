@@ -42,3 +42,4 @@ export {
   tokenLogLikelihoodKernel,
 } from './token-log-likelihood.ts'
 export { type MatrixData, type WeightDType, weightBlock } from './weight-data.ts'
+export { type FusedNorm, fusesNorm } from './weights/fused-norm.ts'

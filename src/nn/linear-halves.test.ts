@@ -18,7 +18,7 @@ const spec = (shape: readonly number[], dtype: StorageDType) => ({
 })
 
 /** The program that multiplies f16 activations on a device with matrix units. */
-function halvesProgram(dtype: WeightDType, N: number, gated: boolean): Program {
+function halvesProgram(dtype: WeightDType, N: number, gated: boolean, normed = false): Program {
   const [K, M] = [512, 256]
   const { parts, planes } = placedFormats[dtype]
   const output = spec([N, M], 'f16')
@@ -30,6 +30,7 @@ function halvesProgram(dtype: WeightDType, N: number, gated: boolean): Program {
       planes: Object.fromEntries(
         planes.map((plane) => [plane.name, spec([gated ? 2 * M : M, plane.length(K)], plane.dtype)]),
       ),
+      norm: normed ? spec([parts, K / parts], 'f32') : null,
       bias: spec([gated ? 2 * M : M], 'f32'),
       output,
       activation: gated ? silu : null,
@@ -38,7 +39,7 @@ function halvesProgram(dtype: WeightDType, N: number, gated: boolean): Program {
     },
     { kind: 'webgpu', info: { tier: 3 } },
     new ProgramStore(),
-    M,
+    {},
   ).program
 }
 
@@ -61,13 +62,14 @@ describe('linear layers over f16 activations', () => {
     expect([kernel.tier, kernel.code.includes('subgroupMatrixMultiplyAccumulate')]).toEqual([3, true])
     expect(await shaderErrors(device, kernel.code)).toEqual([])
   })
-  it.each<[WeightDType, number]>([
-    ['f16', 1],
-    ['f16', 8],
-    ['q8_0', 1],
-    ['q6_k', 3],
-  ])('of %s are valid with %d rows', async (dtype, rows) => {
-    const kernel = lowerProgram(halvesProgram(dtype, rows, false), typicalCapabilities[3])
+  it.each<[WeightDType, number, boolean]>([
+    ['f16', 1, true],
+    ['f16', 8, false],
+    ['f16', 8, true],
+    ['q8_0', 1, false],
+    ['q6_k', 3, true],
+  ])('of %s are valid with %d rows, normalised: %s', async (dtype, rows, normed) => {
+    const kernel = lowerProgram(halvesProgram(dtype, rows, false, normed), typicalCapabilities[3])
     expect(kernel.tier).toBe(2)
     expect(await shaderErrors(device, kernel.code)).toEqual([])
   })

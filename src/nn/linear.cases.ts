@@ -8,6 +8,8 @@ export interface LinearCase {
   /** rows of the weight's parts; gated: two of one size */
   readonly parts: readonly number[]
   readonly bias: boolean
+  /** x is normalised with eps 1e-5 and this offset; only weights in rows do so */
+  readonly norm: { readonly offset: number } | null
   readonly activation: 'gelu' | 'silu' | null
   readonly gated: boolean
   readonly accumulate: boolean
@@ -24,6 +26,7 @@ const plain: LinearCase = {
   K: 40,
   parts: [70],
   bias: false,
+  norm: null,
   activation: null,
   gated: false,
   accumulate: false,
@@ -57,7 +60,22 @@ export const linearCases: readonly LinearCase[] = [
   vary('q4_k, many rows', { dtype: 'q4_k', N: 65, K: 256, parts: [32, 38] }),
   vary('q6_k, one row, accumulated', { dtype: 'q6_k', K: 512, accumulate: true }),
   vary('q6_k, many rows', { dtype: 'q6_k', N: 20, K: 256 }),
+  vary('f32, one row, norm, bias', { K: 75, norm: { offset: 0 }, bias: true }),
+  vary('f16, eight rows, norm, columns beside', { dtype: 'f16', N: 8, K: 136, norm: { offset: 1 }, beside: 4 }),
+  vary('q8_0, three rows, norm, gated', {
+    dtype: 'q8_0',
+    N: 3,
+    K: 288,
+    parts: [40, 40],
+    norm: { offset: 0 },
+    gated: true,
+    activation: 'silu',
+  }),
+  vary('q6_k, one row, norm, accumulated', { dtype: 'q6_k', K: 256, norm: { offset: 1 }, accumulate: true }),
 ]
+
+/** added to the mean of squares of a norm */
+export const normEps = 1e-5
 
 /** Numbers of a case in row-major order before they are stored; `random` gives numbers in −1 … 1. */
 export function linearInputs(of: LinearCase, random: () => number) {
@@ -68,6 +86,7 @@ export function linearInputs(of: LinearCase, random: () => number) {
     M,
     x: draw(of.N * of.K),
     weights: of.parts.map((rows) => draw(rows * of.K)),
+    norm: of.norm ? draw(of.K) : null,
     bias: of.bias ? draw(outputs) : null,
     before: draw(of.N * M),
   }

@@ -8,10 +8,11 @@ import { activationReference } from './activations.reference.ts'
 import { gelu, silu } from './activations.ts'
 import { dequantizeRows, quantizeMatrix } from './block-formats/matrix-values.ts'
 import { gatedLinear } from './gated-mlp.ts'
-import { type LinearCase, linearCases, linearInputs } from './linear.cases.ts'
+import { type LinearCase, linearCases, linearInputs, normEps } from './linear.cases.ts'
 import { linearReference } from './linear.reference.ts'
 import { linear } from './linear.ts'
 import { linearBytes, placeLinear } from './place-linear.ts'
+import { rmsNormReference } from './rms-norm.reference.ts'
 import { layoutOf, type WeightLayout } from './weights/placed-format.ts'
 
 const activations = { gelu, silu }
@@ -25,7 +26,7 @@ describe.each(Object.entries(devices))('%s', (_, open) => {
   afterAll(() => device?.dispose())
 
   it.each(linearCases)('linear $name', async (of) => {
-    await expectLinear(device, of, layoutOf(device.kind))
+    if (!of.norm || layoutOf(device.kind) === 'rows') await expectLinear(device, of, layoutOf(device.kind))
     // the interpreter takes both layouts
     if (device.kind === 'interpret') await expectLinear(device, of, 'rows')
   })
@@ -61,14 +62,19 @@ async function expectLinear(device: Device, of: LinearCase, layout: WeightLayout
     of.outputDType,
   )
   const activation = of.activation && activations[of.activation]
-  if (gated) gatedLinear(device, { x: xs.tensor, weight, activation: activation ?? silu, output: output.tensor })
-  else linear(device, { x: xs.tensor, weight, output: output.tensor, accumulate, ...(activation && { activation }) })
+  const normWeight = inputs.norm && device.tensor(Float32Array.from(inputs.norm), [K])
+  const norm = normWeight && of.norm && { weight: normWeight, eps: normEps, ...of.norm }
+  const operands = { x: xs.tensor, weight, output: output.tensor, norm }
+  if (gated) gatedLinear(device, { ...operands, activation: activation ?? silu })
+  else linear(device, { ...operands, accumulate, ...(activation && { activation }) })
 
+  const rows = (round: (v: number) => number) =>
+    of.norm ? rmsNormReference({ N, D: K, x, weight: inputs.norm, eps: normEps, ...of.norm, round }) : x
   const input = {
     N,
     M,
     K,
-    x,
+    x: rows((v) => v),
     weight: Float64Array.from(matrices.flatMap((matrix) => [...dequantizeRows(matrix)])),
     bias: inputs.bias,
     activation: of.activation && activationReference[of.activation],
@@ -76,9 +82,12 @@ async function expectLinear(device: Device, of: LinearCase, layout: WeightLayout
     before: accumulate ? before : null,
   }
   const expected = linearReference(input)
-  const naive = linearReference({ ...input, round: Math.fround }).map((v) => roundTo(of.outputDType, v))
+  const naive = linearReference({ ...input, x: rows(Math.fround), round: Math.fround }).map((v) =>
+    roundTo(of.outputDType, v),
+  )
   expectClose({ name: of.name, got: await output.read(), expected, naive, dtype: of.outputDType, seed })
   weight.dispose()
+  normWeight?.dispose()
   xs.whole.dispose()
   output.whole.dispose()
 }

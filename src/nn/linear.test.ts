@@ -124,6 +124,8 @@ describe('what linear layers refuse', async () => {
   const other = await openDevice('interpret')
   const weight = placeLinear(device, { parts: [matrix(8, 32), matrix(8, 32)], name: 'mlp.up' })
   const odd = placeLinear(device, { parts: [matrix(8, 32), matrix(6, 32)], name: 'odd' })
+  const inRows = placeLinear(device, { parts: [matrix(8, 32)], name: 'rows', layout: 'rows' })
+  const norm = (width: number) => ({ weight: device.zeros([width]), eps: 1e-6, offset: 0 })
   const gone = placeLinear(device, { parts: [matrix(8, 32)], name: 'gone' })
   gone.dispose()
   const [x, output] = [device.zeros([3, 32]), device.zeros([3, 16])]
@@ -135,6 +137,13 @@ describe('what linear layers refuse', async () => {
     ['dtype', 'integers', () => linear(device, { x: device.zeros([3, 32], 'i32'), weight, output })],
     ['disposed', 'a weight that is gone', () => linear(device, { x, weight: gone, output: device.zeros([3, 8]) })],
     ['device', 'a weight elsewhere', () => linear(other, { x, weight, output })],
+    ['shape', 'a norm of another width', () => linear(device, { x, weight, output, norm: norm(31) })],
+    ['unsupported', 'a norm where panels are read', () => linear(device, { x, weight, output, norm: norm(32) })],
+    [
+      'unsupported',
+      'a norm of many rows',
+      () => linear(device, { x: device.zeros([9, 32]), weight: inRows, output: device.zeros([9, 8]), norm: norm(32) }),
+    ],
     [
       'shape',
       'parts that are no gate and up',
@@ -144,7 +153,7 @@ describe('what linear layers refuse', async () => {
     const error = refusal(call)
     expect(error).toMatchObject({ code })
     expect(error.message).toMatch(
-      /^(linear|gatedLinear): (mlp\.up|odd|gone) \[\d+, 32\]: .* got x \w+ \[.* output \w+ \[/,
+      /^(linear|gatedLinear): (mlp\.up|odd|gone|rows) \[\d+, 32\]: .* got x \w+ \[.* output \w+ \[/,
     )
   })
   it('rows that share memory with what is written, and none at all', async () => {

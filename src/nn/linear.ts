@@ -1,6 +1,7 @@
 import type { Device, Tensor } from '../device/device.ts'
 import type { Activation } from './activations.ts'
 import type { LinearWeight } from './place-linear.ts'
+import type { FusedNorm } from './weights/fused-norm.ts'
 import { runLinear } from './weights/run-linear.ts'
 
 export interface LinearOptions {
@@ -11,6 +12,8 @@ export interface LinearOptions {
   readonly activation?: Activation
   /** add to what `output` holds, as a residual sum does, instead of replacing it (false) */
   readonly accumulate?: boolean
+  /** x is normalised first, by the same kernel; with few rows only (`fusesNorm`) */
+  readonly norm?: FusedNorm | null
 }
 
 /**
@@ -18,9 +21,9 @@ export interface LinearOptions {
  * kernel; on WebGPU, where x is f16 and rows are many, weights are rounded to f16 for the matrix units. N is a run-time
  * value: programs differ for 1, 2 to 4, 5 to 16 (on WebGPU 8) and more rows only.
  *
- * Throws `shape`, `dtype`, `disposed`, `device`, and what `Device.run` throws.
+ * Throws `shape`, `dtype`, `disposed`, `device`, `unsupported` (a norm where `fusesNorm` says no), and what `Device.run` throws.
  */
 export function linear(device: Device, options: LinearOptions): void {
-  const { x, weight, output, activation = null, accumulate = false } = options
-  runLinear(device, { where: 'linear', x, weight, output, activation, accumulate, gated: false })
+  const { x, weight, output, activation = null, accumulate = false, norm = null } = options
+  runLinear(device, { where: 'linear', x, weight, output, activation, accumulate, gated: false, norm })
 }

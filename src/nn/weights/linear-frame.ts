@@ -10,6 +10,7 @@ import {
 } from '../../tile/index.ts'
 import type { Activation } from '../activations.ts'
 import type { WeightDType } from '../weight-data.ts'
+import { type NormInProgram, normInProgram } from './fused-norm.ts'
 import { type PlaneName, placedFormats, type WeightLayout } from './placed-format.ts'
 
 /** What a program of a linear layer is made for; sizes and strides are run-time values. */
@@ -19,6 +20,8 @@ export interface LinearSpec {
   /** x as [N, parts, inputs of a part], see PlacedFormat */
   readonly x: TensorSpec
   readonly planes: Readonly<Partial<Record<PlaneName, TensorSpec>>>
+  /** the weight of a norm of x as [parts, inputs of a part]; few rows only */
+  readonly norm: TensorSpec | null
   readonly bias: TensorSpec | null // [M], gated: [2 M]
   readonly output: TensorSpec // [N, M]
   readonly activation: Activation | null
@@ -35,6 +38,7 @@ export interface LinearFrame {
   /** gated: panels (or rows) from an output's gate to its up; else null */
   readonly second: Value | null
   readonly planes: Readonly<Record<PlaneName, TensorParam>>
+  readonly norm: NormInProgram | null
   /** x[row, part, k] */
   x(row: Value, part: number, k: Value): Value
   /** stores outputs made of the products x · weight; `second` beside a gate */
@@ -57,6 +61,7 @@ export function linearFrame(p: ProgramBuilder, spec: LinearSpec): LinearFrame {
       return [name, p.input(name, dtype, sizes, { alignment: alignmentOf(plane) })]
     }),
   ) as Record<PlaneName, TensorParam>
+  const norm = spec.norm && normInProgram(p, spec.norm, sizeOf(xParam, 2), known)
   const bias = spec.bias && p.input('bias', spec.bias.dtype, [null])
   const declare = spec.accumulate ? p.update : p.output
   const output = declare('output', spec.output.dtype, [null, null], { alignment: alignmentOf(spec.output) })
@@ -66,6 +71,7 @@ export function linearFrame(p: ProgramBuilder, spec: LinearSpec): LinearFrame {
     parts,
     second,
     planes,
+    norm,
     x: (row, part, k) => load(xParam, [row, part, k]),
     finish(row, column, product, other) {
       const biased = (y: Value, index: Value) => (bias ? y.add(load(bias, [index])) : y)

@@ -3,7 +3,7 @@ import { alignmentOf, type Kernel, type Program, type TensorSpec } from '../../t
 import { matmulTiles } from '../matmul-tiles.ts'
 import type { LinearSpec } from './linear-frame.ts'
 import { fewRowsPanelProgram, manyRowsPanelProgram, type PanelTiles } from './panel-programs.ts'
-import { panelWidth, placedFormats, scaleRun } from './placed-format.ts'
+import { fewRows, panelWidth, placedFormats, scaleRun } from './placed-format.ts'
 import type { ProgramStore } from './program-store.ts'
 import { fewRowsProgram, gridWidth, manyRowsProgram, type RowTiles } from './row-programs.ts'
 
@@ -14,26 +14,26 @@ type Method =
   | { readonly kind: 'few rows'; readonly tiles: RowTiles }
   | { readonly kind: 'many rows'; readonly tiles: ReturnType<typeof matmulTiles> }
 
-/** The kernel that fits the number of rows; its program is kept in `programs`. `second`: see LinearFrame. */
+/** The kernel that fits the number of rows; its program is kept in `programs`. `scalars`: those of LinearFrame and of a norm. */
 export function linearKernel(
   spec: LinearSpec,
   device: { readonly kind: DeviceKind; readonly info: Pick<DeviceInfo, 'tier'> },
   programs: ProgramStore<Program>,
-  second: number,
+  scalars: Kernel['scalars'],
 ): Kernel {
   const [rows, outputs] = spec.output.shape as readonly [number, number]
   const method = methodFor(spec, device, rows)
-  const { x, output, bias, gated, accumulate, activation, planes } = spec
+  const { x, output, norm, bias, gated, accumulate, activation, planes } = spec
   const key = [
     method.kind,
     scaleRun(spec.dtype, x.shape[2] as number),
     'tileM' in method ? method.tileM : 'tokens' in method.tiles ? Object.values(method.tiles).join(' ') : 0,
   ]
-  const layouts = [x, output, ...Object.values(planes)].map(form)
-  const program = programs.get([...key, ...layouts, bias !== null, gated, accumulate, activation], () =>
+  const layouts = [x, output, ...(norm ? [norm] : []), ...Object.values(planes)].map(form)
+  const program = programs.get([...key, ...layouts, norm !== null, bias !== null, gated, accumulate, activation], () =>
     build(spec, method),
   )
-  return { program, grid: gridOf(method, rows, outputs), scalars: gated ? { second } : {} }
+  return { program, grid: gridOf(method, rows, outputs), scalars }
 }
 
 /** what of a tensor specialises a program */
@@ -48,7 +48,7 @@ function methodFor(
     if (rows <= 16) return { kind: 'few panels', tileM: rows === 1 ? 1 : rows <= 4 ? 4 : 8 }
     return { kind: 'many panels', tiles: { tileM: 64, tileK: 128, panels: gated ? 2 : 4 } }
   }
-  if (rows <= 8) {
+  if (rows <= fewRows) {
     const tokens = rows === 1 ? 1 : rows <= 4 ? 4 : 8
     const width = x.shape[2] as number
     // wider than the row, invocations would stand by

@@ -59,6 +59,8 @@ export type WeightLayout = 'panels' | 'rows'
 
 /** output features in a panel */
 export const panelWidth = 32
+/** rows of x up to which weights in rows are multiplied in registers, and which can be normalised on the way */
+export const fewRows = 8
 /** output features of a plane of rows are filled up to a multiple of this, so that WebGPU can write it in parts */
 export const rowMultiple = 4
 

@@ -25,7 +25,7 @@ export const gridWidth = 32768
 
 /**
  * Few rows: a program owns a few outputs; its invocations read their weights side by side, multiply and add in registers,
- * and join their sums at the end. Traffic: the weight once, at the pace of memory.
+ * and join their sums at the end. A norm of x is a factor of these sums. Traffic: the weight once, at the pace of memory.
  */
 export function fewRowsProgram(spec: LinearSpec, { outputs, tokens, inputs }: RowTiles): Program {
   return defineProgram('linear-few-rows', (p) => {
@@ -35,12 +35,20 @@ export function fewRowsProgram(spec: LinearSpec, { outputs, tokens, inputs }: Ro
     const token = p.programId(1).mul(tokens)
     const name = (feature: number, n: number) => `acc${feature}_${n}`
     const start: Record<string, Value> = {}
-    for (let n = 0; n < tokens; n++) for (const i of features.keys()) start[name(i, n)] = zeros([outputs, inputs])
+    for (let n = 0; n < tokens; n++) {
+      for (const i of features.keys()) start[name(i, n)] = zeros([outputs, inputs])
+      if (frame.norm) start[`squares${n}`] = zeros([1, inputs])
+    }
     const sums = loop({ to: frame.depth, step: inputs }, start, (from, carried) => {
       const next: Record<string, Value> = { ...carried }
       const k = colRange(from, inputs) //                                                            [1, inputs]
       for (let part = 0; part < frame.parts; part++) {
-        const x = Array.from({ length: tokens }, (_, n) => frame.x(token.add(n), part, k).cast('f32'))
+        const x = Array.from({ length: tokens }, (_, n) => {
+          const given = frame.x(token.add(n), part, k).cast('f32')
+          if (!frame.norm) return given
+          next[`squares${n}`] = (next[`squares${n}`] as Value).add(given.mul(given))
+          return frame.norm.weighed(given, part, k)
+        })
         for (const [i, feature] of features.entries()) {
           const weight = weightTile(spec.dtype, rowEntry(frame, feature), part, frame.depth, k, k).cast('f32')
           for (let n = 0; n < tokens; n++) next[name(i, n)] = (next[name(i, n)] as Value).add(weight.mul(x[n] as Value)) //         [outputs, inputs]
@@ -49,7 +57,11 @@ export function fewRowsProgram(spec: LinearSpec, { outputs, tokens, inputs }: Ro
       return next
     })
     for (let n = 0; n < tokens; n++) {
-      const [first, second] = features.map((_, i) => (sums[name(i, n)] as Value).rowSum())
+      const factor = frame.norm?.factor((sums[`squares${n}`] as Value).rowSum())
+      const [first, second] = features.map((_, i) => {
+        const product = (sums[name(i, n)] as Value).rowSum()
+        return factor ? product.mul(factor) : product
+      })
       frame.finish(token.add(n), own, first as Value, second ?? null)
     }
   })

@@ -2,6 +2,7 @@ import type { Device, Tensor } from '../../device/device.ts'
 import { FoveaError, type StorageDType } from '../../tile/index.ts'
 import type { Activation } from '../activations.ts'
 import type { LinearWeight, WeightBlock } from '../place-linear.ts'
+import { type FusedNorm, fusesNorm } from './fused-norm.ts'
 import { linearKernel } from './linear-kernel.ts'
 import { panelWidth, placedFormats } from './placed-format.ts'
 
@@ -14,13 +15,14 @@ export interface LinearCall {
   readonly activation: Activation | null
   readonly accumulate: boolean
   readonly gated: boolean
+  readonly norm: FusedNorm | null
 }
 
 const floats: readonly StorageDType[] = ['f32', 'f16', 'bf16']
 
 /** Checks a call and enqueues its kernels: one, or one for each block of the weight. */
 export function runLinear(device: Device, call: LinearCall): void {
-  const { where, x, weight, output, gated } = call
+  const { where, x, weight, output, gated, norm } = call
   const fail = (code: 'shape' | 'dtype' | 'disposed' | 'device' | 'unsupported', what: string) => {
     const tensors = `x ${describe(x)}, output ${describe(output)}`
     return new FoveaError(
@@ -39,6 +41,10 @@ export function runLinear(device: Device, call: LinearCall): void {
     throw fail('shape', `output must be [${rows}, ${outputs}]`)
   if (x.strides[1] !== 1 && x.shape[1] !== 1) throw fail('shape', 'the last dimension of x must be contiguous')
   for (const { dtype } of [x, output]) if (!floats.includes(dtype)) throw fail('dtype', 'takes f32, f16 and bf16')
+  if (norm && (norm.weight.dtype !== 'f32' || norm.weight.shape.join() !== String(weight.inFeatures)))
+    throw fail('shape', `the weight of a norm must be f32 [${weight.inFeatures}], not ${describe(norm.weight)}`)
+  if (norm && !fusesNorm(weight, rows as number))
+    throw fail('unsupported', `a weight in ${weight.layout} normalises no ${rows} rows`)
   if (rows === 0) return
   const blocks = gated ? [gatedBlock(weight, fail)] : weight.blocks
   const { parts } = placedFormats[weight.dtype]
@@ -48,32 +54,44 @@ export function runLinear(device: Device, call: LinearCall): void {
     strides: [x.strides[0] as number, depth, 1],
     offset: x.offset,
   })
+  const normByPart =
+    norm?.weight.view({ shape: [parts, depth], strides: [depth, 1], offset: norm.weight.offset }) ?? null
   try {
     for (const block of blocks) {
       const own = blocks.length === 1 ? output : output.slice(1, block.from, block.to)
       try {
-        runBlock(device, call, byPart, block, own)
+        runBlock(device, call, byPart, normByPart, block, own)
       } finally {
         if (own !== output) own.dispose()
       }
     }
   } finally {
     byPart.dispose()
+    normByPart?.dispose()
   }
 }
 
-function runBlock(device: Device, call: LinearCall, x: Tensor, { planes, bias }: WeightBlock, output: Tensor): void {
+function runBlock(
+  device: Device,
+  call: LinearCall,
+  x: Tensor,
+  norm: Tensor | null,
+  { planes, bias }: WeightBlock,
+  output: Tensor,
+): void {
   const { weight, activation, accumulate, gated } = call
   const { dtype, layout } = weight
   const half = (weight.parts[0]?.to ?? 0) as number
-  const second = layout === 'panels' ? Math.ceil(half / panelWidth) : half
   const kernel = linearKernel(
-    { dtype, layout, x, planes, bias, output, activation, gated, accumulate },
+    { dtype, layout, x, planes, norm, bias, output, activation, gated, accumulate },
     device,
     weight.programs,
-    second,
+    {
+      ...(gated && { second: layout === 'panels' ? Math.ceil(half / panelWidth) : half }),
+      ...(call.norm && { eps: call.norm.eps, offset: call.norm.offset }),
+    },
   )
-  device.run(kernel, { x, output, ...planes, ...(bias && { bias }) })
+  device.run(kernel, { x, output, ...planes, ...(norm && { norm }), ...(bias && { bias }) })
 }
 
 function gatedBlock(
