@@ -90,7 +90,8 @@ export function planEngine(
   )
   const weights = decoderBytes(device, checkpoint, contextLength)
   const cacheBytes = pageCacheBytes(cache)
-  const tail = purpose === 'score' ? 8 * limits.rows : tokenSamplerBytes(limits.rows, maxSequences, spec.vocabSize)
+  const tail =
+    purpose === 'score' ? 8 * limits.rows : tokenSamplerBytes(device.kind, limits.rows, maxSequences, spec.vocabSize)
   const workspace = stepBufferBytes(spec, plan.stepLimits, dtypes) + tail
   return {
     options,

@@ -1,6 +1,6 @@
 import type { Device, Tensor } from '../device/device.ts'
 import type { DecoderRunner, StepTail } from '../model/decoder-runner.ts'
-import { sample } from '../nn/sample.ts'
+import { sample, sampleChunks } from '../nn/sample.ts'
 import {
   type SamplingSettings,
   seenGenerated,
@@ -24,8 +24,8 @@ export interface SampledToken {
 }
 
 /** Bytes of the tensors of a sampler. */
-export function tokenSamplerBytes(rows: number, slots: number, vocabSize: number): number {
-  return 4 * (rows * (settingsWidth + 2 + 1 + 1) + slots * vocabSize)
+export function tokenSamplerBytes(kind: Device['kind'], rows: number, slots: number, vocabSize: number): number {
+  return 4 * (rows * (settingsWidth + 2 + 1 + 1 + 4 * sampleChunks(kind, vocabSize)) + slots * vocabSize)
 }
 
 /**
@@ -42,6 +42,7 @@ export class TokenSampler implements StepTail {
   readonly #slots: Tensor // i32 [rows]
   readonly #logprobs: Tensor // f32 [rows]
   readonly #counts: Tensor // i32 [slots, V]
+  readonly #statistics: Tensor | null // f32 [rows, 4, chunks]
   #penalised = false
 
   constructor(device: Device, runner: DecoderRunner, slots: number) {
@@ -56,6 +57,8 @@ export class TokenSampler implements StepTail {
     this.#slots = device.zeros([rows], 'i32')
     this.#logprobs = device.zeros([rows])
     this.#counts = device.zeros([slots, vocabSize], 'i32')
+    const chunks = sampleChunks(device.kind, vocabSize)
+    this.#statistics = chunks > 0 ? device.zeros([rows, 4, chunks]) : null
   }
 
   get key(): string {
@@ -98,8 +101,18 @@ export class TokenSampler implements StepTail {
     )
     const [settings, seeds, slots, ids, logprobs] = views as [Tensor, Tensor, Tensor, Tensor, Tensor]
     const seen = this.#penalised ? { seen: { counts: this.#counts, slots } } : {}
-    sample(this.#device, { logits, settings, seeds, softCap: this.#softCap, output: { ids, logprobs }, ...seen })
+    const statistics = this.#statistics?.slice(0, 0, rows)
+    sample(this.#device, {
+      logits,
+      settings,
+      seeds,
+      softCap: this.#softCap,
+      output: { ids, logprobs },
+      ...seen,
+      ...(statistics && { statistics }),
+    })
     for (const view of views) view.dispose()
+    statistics?.dispose()
   }
 
   /** The tokens of the step enqueued last. */
@@ -125,6 +138,7 @@ export class TokenSampler implements StepTail {
 
   dispose(): void {
     for (const tensor of [this.#settings, this.#seeds, this.#slots, this.#logprobs, this.#counts]) tensor.dispose()
+    this.#statistics?.dispose()
   }
 
   /** The token that was just drawn counts from the next step on. */

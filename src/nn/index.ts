@@ -33,7 +33,7 @@ export {
   ropeTables,
 } from './rope-tables.ts'
 export { loadRope, type RopePairs, type RopeTurn, rope, ropeColumns } from './rope-values.ts'
-export { type SampleOptions, type SampleSpec, sample, sampleKernel } from './sample.ts'
+export { type SampleOptions, type SampleSpec, sample, sampleChunks, sampleKernels } from './sample.ts'
 export { type SamplingSettings, settingsFields, settingsRow, settingsWidth } from './sampling/sampling-settings.ts'
 export {
   type TokenLogLikelihoodOptions,

@@ -47,12 +47,17 @@ const plain: SampleCase = {
 }
 const vary = (name: string, change: Partial<SampleCase>): SampleCase => ({ ...plain, ...change, name })
 
+const chunked: SampleTiles = { tileV: 64, drawV: 128, chunkV: 64, whole: false, probes: 3 }
+
 /** Chosen to expose: vocabularies that are no tile or several, equal scores, scores of one sign or far apart, tokens that cannot be. */
 export const sampleCases: readonly SampleCase[] = [
   vary('plain', {}),
   vary('one token', { V: 1 }),
-  vary('several tiles', { V: 301, tiles: { tileV: 128, drawV: 304, whole: true, probes: 1 } }),
-  vary('in steps', { V: 301, tiles: { tileV: 64, drawV: 128, whole: false, probes: 3 } }),
+  vary('several tiles', { V: 301, tiles: { tileV: 128, drawV: 304, chunkV: null, whole: true, probes: 1 } }),
+  vary('in steps', { V: 301, tiles: { tileV: 64, drawV: 128, chunkV: null, whole: false, probes: 3 } }),
+  vary('in chunks', { V: 301, tiles: chunked }),
+  vary('in chunks, equal scores, penalties', { V: 330, step: 1, seen: true, settings: penalised, tiles: chunked }),
+  vary('in chunks, few that can be', { V: 301, possible: 2, softCap: 4, tiles: chunked }),
   vary('equal scores', { step: 1, scale: 4 }),
   vary('all equal', { scale: 0 }),
   vary('penalties', { seen: true, settings: penalised, S: 10 }),

@@ -36,6 +36,7 @@ describe.each(Object.entries(devices))('%s', (_, open) => {
     const ids = device.empty([S], 'i32')
     const logprobs = guardedOutput(device, [S], 'f32')
     const seeds = device.zeros([S, 2], 'u32')
+    const chunks = of.tiles?.chunkV ? Math.ceil(V / of.tiles.chunkV) : 0
     const call = {
       logits: device.tensor(Float32Array.from(logits), [S, V]),
       settings: device.tensor(settings.flatMap(settingsRow), [S, settingsWidth]),
@@ -48,6 +49,7 @@ describe.each(Object.entries(devices))('%s', (_, open) => {
       }),
       softCap: of.softCap,
       ...(of.tiles && { tiles: of.tiles }),
+      ...(chunks > 0 && { statistics: device.empty([S, 4, chunks]) }),
       output: { ids, logprobs: logprobs.tensor },
     }
     const rows = settings.map((given, s) => ({
@@ -78,7 +80,14 @@ describe.each(Object.entries(devices))('%s', (_, open) => {
     const good = Array.from({ length: V }, (_, v) => 3 * Math.sin(v * v))
     const rows = [good, good.with(250, Number.NaN), good.with(3, inf), Array<number>(V).fill(-inf), good.with(5, -inf)]
     const S = rows.length
-    for (const settings of [{ temperature: 0 }, { topP: 0.9, topK: 40 }]) {
+    const tiles = { tileV: 64, drawV: 128, chunkV: 64, whole: false, probes: 3 }
+    const chunked = { tiles, statistics: device.empty([S, 4, Math.ceil(V / tiles.chunkV)]) }
+    const ways = [
+      { settings: { temperature: 0 } },
+      { settings: { topP: 0.9, topK: 40 } },
+      { settings: { temperature: 0 }, way: chunked },
+    ]
+    for (const { settings, way } of ways) {
       const [ids, logprobs] = [device.empty([S], 'i32'), device.empty([S])]
       sample(device, {
         logits: device.tensor(Float32Array.from(rows.flat()), [S, V]),
@@ -87,6 +96,7 @@ describe.each(Object.entries(devices))('%s', (_, open) => {
           [S, settingsWidth],
         ),
         seeds: device.tensor(Uint32Array.from(rows.flatMap(() => [1, 2])), [S, 2]),
+        ...way,
         output: { ids, logprobs },
       })
       const [got, gotLogprobs] = [await ids.read(), await logprobs.read()]

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { type Device, openDevice } from '../device/index.ts'
 import { countTokens } from './count-tokens.ts'
 import { raceReference, type SampleRow, sampleReference } from './sample.reference.ts'
-import { type SampleOptions, sample } from './sample.ts'
+import { type SampleOptions, sample, sampleChunks } from './sample.ts'
 import { type SamplingSettings, settingsRow, settingsWidth } from './sampling/sampling-settings.ts'
 import { tokenLogLikelihood } from './token-log-likelihood.ts'
 
@@ -191,6 +191,12 @@ describe('sample', () => {
   })
 })
 
+it('long rows on GPUs are looked through by up to 256 programs', () => {
+  const chunks = (V: number) => sampleChunks('webgpu', V)
+  expect([8192, 8193, 128_256, 262_144, 262_145, 2 ** 24].map(chunks)).toEqual([0, 9, 126, 256, 129, 256])
+  expect(sampleChunks('wasm', 128_256)).toBe(0)
+})
+
 describe('what sample refuses', () => {
   const [S, V] = [3, 8]
   const options: SampleOptions = {
@@ -209,6 +215,7 @@ describe('what sample refuses', () => {
     ['shape', { seen: { counts: device.zeros([5, V + 1], 'i32'), slots } }],
     ['shape', { seen: { counts, slots: device.zeros([S + 1], 'i32') } }],
     ['shape', { output: { ids: device.zeros([S, 1], 'i32'), logprobs: device.zeros([S]) } }],
+    ['shape', { statistics: device.zeros([S, 4, 1]) }],
     ['dtype', { logits: device.zeros([S, V], 'i32') }],
     ['dtype', { seeds: device.zeros([S, 2], 'i32') }],
     ['dtype', { seen: { counts: device.zeros([5, V]), slots } }],

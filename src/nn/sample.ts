@@ -1,5 +1,6 @@
 import type { Device, Tensor } from '../device/device.ts'
 import { FoveaError, type Kernel, type TensorSpec } from '../tile/index.ts'
+import { mostTokens, rowStatisticsProgram, statisticsHeight } from './sampling/row-statistics.ts'
 import { type SampleTiles, sampleProgram } from './sampling/sample-program.ts'
 import { settingsWidth } from './sampling/sampling-settings.ts'
 
@@ -14,6 +15,8 @@ export interface SampleOptions {
   /** logits count as c · tanh(logit / c) (none); an epilogue of the product that made them costs less */
   readonly softCap?: number | null
   readonly output: { readonly ids: Tensor; readonly logprobs: Tensor } // i32 [S], f32 [S]
+  /** place for what is found out about parts of long rows: f32 [S, 4, `sampleChunks`]; without, one workgroup reads all of a row */
+  readonly statistics?: Tensor
   /** how rows are read; what suits the device by default */
   readonly tiles?: SampleTiles
 }
@@ -38,15 +41,25 @@ export interface SampleOptions {
  * Throws `shape`, `dtype`, `argument` (a soft cap that is not above 0), and what `Device.run` throws.
  */
 export function sample(device: Device, options: SampleOptions): void {
-  const { logits, settings, seeds, seen, output } = options
-  device.run(sampleKernel(device.kind, options), {
+  const { logits, settings, seeds, seen, statistics, output } = options
+  const row = {
     logits,
     settings,
-    seeds,
     ...(seen && { seen: seen.counts, slots: seen.slots }),
-    ids: output.ids,
-    logprobs: output.logprobs,
-  })
+    ...(statistics && { statistics }),
+  }
+  const kernels = sampleKernels(device.kind, options)
+  if (kernels.statistics) device.run(kernels.statistics, row)
+  device.run(kernels.choice, { ...row, seeds, ids: output.ids, logprobs: output.logprobs })
+}
+
+/**
+ * Parts of rows of V logits that programs of their own look through, where `sample` is given the place for their `statistics`;
+ * 0 where one program does as well.
+ */
+export function sampleChunks(kind: Device['kind'], V: number): number {
+  const { chunkV } = sampleTiles(kind, V)
+  return chunkV === null ? 0 : Math.ceil(V / chunkV)
 }
 
 /** A `SampleOptions` without its data. */
@@ -57,14 +70,25 @@ export interface SampleSpec {
   readonly seen?: { readonly counts: TensorSpec; readonly slots: TensorSpec }
   readonly softCap?: number | null
   readonly output: { readonly ids: TensorSpec; readonly logprobs: TensorSpec }
+  readonly statistics?: TensorSpec
   readonly tiles?: SampleTiles
 }
 
-/** The kernel of `sample`. Throws `shape`, `dtype` and `argument`. */
-export function sampleKernel(kind: Device['kind'], spec: SampleSpec): Kernel {
-  const { logits, settings, seeds, seen, output } = spec
+/** The kernels of `sample`: what finds out about parts of rows, if anything does, and what chooses. Throws `shape`, `dtype` and `argument`. */
+export function sampleKernels(
+  kind: Device['kind'],
+  spec: SampleSpec,
+): { readonly statistics: Kernel | null; readonly choice: Kernel } {
+  const { logits, settings, seeds, seen, statistics, output } = spec
   const [S = 0, V = 0] = logits.shape
-  const all = { logits, settings, seeds, ...(seen && { counts: seen.counts, slots: seen.slots }), ...output }
+  const all = {
+    logits,
+    settings,
+    seeds,
+    ...(seen && { counts: seen.counts, slots: seen.slots }),
+    ...(statistics && { statistics }),
+    ...output,
+  }
   const fail = (code: 'shape' | 'dtype', what: string) => {
     const got = Object.entries(all).map(([name, { dtype, shape }]) => `${name} ${dtype} [${shape.join(', ')}]`)
     return new FoveaError(code, 'sample', `${what}, got ${got.join(', ')}`)
@@ -76,27 +100,38 @@ export function sampleKernel(kind: Device['kind'], spec: SampleSpec): Kernel {
   if (!is(output.ids, S) || !is(output.logprobs, S)) throw fail('shape', `ids and logprobs must be [${S}]`)
   if (seen && (seen.counts.shape.length !== 2 || seen.counts.shape[1] !== V || !is(seen.slots, S)))
     throw fail('shape', `counts must be [slots, ${V}] and slots [${S}]`)
+  const tiles = spec.tiles ?? sampleTiles(kind, V)
+  const chunks = statistics && tiles.chunkV ? Math.ceil(V / tiles.chunkV) : 0
+  if (statistics && !is(statistics, S, statisticsHeight, chunks))
+    throw fail('shape', `statistics must be [${S}, ${statisticsHeight}, ${chunks}]`)
   if (!['f32', 'f16', 'bf16'].includes(logits.dtype)) throw fail('dtype', 'logits must be f32, f16 or bf16')
-  if (settings.dtype !== 'f32' || output.logprobs.dtype !== 'f32')
-    throw fail('dtype', 'settings and logprobs must be f32')
+  if ([settings, output.logprobs, ...(statistics ? [statistics] : [])].some(({ dtype }) => dtype !== 'f32'))
+    throw fail('dtype', 'settings, logprobs and statistics must be f32')
   if (seeds.dtype !== 'u32') throw fail('dtype', 'seeds must be u32')
   if (output.ids.dtype !== 'i32' || (seen && (seen.counts.dtype !== 'i32' || seen.slots.dtype !== 'i32')))
     throw fail('dtype', 'ids, counts and slots must be i32')
   const cap = spec.softCap ?? null
   if (cap !== null && !(cap > 0)) throw new FoveaError('argument', 'sample', `softCap must be above 0, got ${cap}`)
-  const tiles = spec.tiles ?? sampleTiles(kind, V)
-  const program = sampleProgram({ logits, seen: seen?.counts ?? null, softCap: cap, ...tiles })
-  return { program, grid: [S, 1, 1], scalars: {} }
+  const row = { logits, seen: seen?.counts ?? null, softCap: cap }
+  return {
+    statistics:
+      chunks > 0
+        ? { program: rowStatisticsProgram(row, tiles.chunkV as number), grid: [chunks, S, 1], scalars: {} }
+        : null,
+    choice: { program: sampleProgram({ ...row, ...tiles, chunks }), grid: [S, 1, 1], scalars: {} },
+  }
 }
 
 /**
  * How a row of V is read. In the memory of a worker there is place for a whole row of scores and weights, which are then
- * computed once for all passes; in registers of a workgroup for 8,192, where passes are short and need few guesses.
+ * computed once for all passes; in registers of a workgroup for 8,192, where passes are short and need few guesses. Longer
+ * rows would wait for one workgroup's reads: up to 256 look at a part each first.
  */
 function sampleTiles(kind: Device['kind'], V: number): SampleTiles {
   const row = Math.ceil(V / 4) * 4
   if (kind !== 'webgpu')
-    return { tileV: Math.min(512, row), drawV: Math.min(2 ** 18, row), whole: V <= 2 ** 18, probes: 1 }
+    return { tileV: Math.min(512, row), drawV: Math.min(2 ** 18, row), chunkV: null, whole: V <= 2 ** 18, probes: 1 }
   const whole = V <= 8192
-  return { tileV: Math.min(4096, row), drawV: whole ? row : 2048, whole, probes: whole ? 3 : 7 }
+  const chunkV = whole || V > mostTokens ? null : 1024 * Math.ceil(V / (1024 * 256))
+  return { tileV: Math.min(4096, row), drawV: whole ? row : 2048, chunkV, whole, probes: whole ? 3 : 7 }
 }

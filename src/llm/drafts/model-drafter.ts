@@ -1,7 +1,7 @@
 import type { CachedSequence } from '../../cache/cached-sequence.ts'
 import type { Tensor } from '../../device/device.ts'
 import type { Checkpoint } from '../../model/checkpoint.ts'
-import { sample } from '../../nn/sample.ts'
+import { sample, sampleChunks } from '../../nn/sample.ts'
 import { settingsRow, settingsWidth } from '../../nn/sampling/sampling-settings.ts'
 import { FoveaError } from '../../tile/index.ts'
 import type { ActiveSequence } from '../active-sequence.ts'
@@ -53,6 +53,7 @@ class ModelDrafter implements Drafter {
   readonly #settings: Tensor
   readonly #seeds: Tensor
   readonly #logprobs: Tensor
+  readonly #statistics: Tensor | null
 
   constructor(parts: ModelParts, most: number) {
     const { device, runner } = parts
@@ -67,6 +68,8 @@ class ModelDrafter implements Drafter {
     )
     this.#seeds = device.zeros([rows, 2], 'u32')
     this.#logprobs = device.zeros([rows])
+    const chunks = sampleChunks(device.kind, parts.checkpoint.spec.vocabSize)
+    this.#statistics = chunks > 0 ? device.zeros([rows, 4, chunks]) : null
   }
 
   async propose(
@@ -103,6 +106,7 @@ class ModelDrafter implements Drafter {
   async release(): Promise<void> {
     for (const sequence of [...this.#known.keys()]) this.forget(sequence)
     for (const tensor of [this.#settings, this.#seeds, this.#logprobs]) tensor.dispose()
+    this.#statistics?.dispose()
     await this.#parts.release()
   }
 
@@ -170,8 +174,11 @@ class ModelDrafter implements Drafter {
       tensor.slice(0, 0, rows),
     )
     const [settings, seeds, ids, logprobs] = views as [Tensor, Tensor, Tensor, Tensor]
-    sample(this.#parts.device, { logits, settings, seeds, output: { ids, logprobs } })
+    const statistics = this.#statistics?.slice(0, 0, rows)
+    const output = { ids, logprobs }
+    sample(this.#parts.device, { logits, settings, seeds, output, ...(statistics && { statistics }) })
     for (const view of views) view.dispose()
+    statistics?.dispose()
   }
 }
 
