@@ -2,6 +2,7 @@
 // Every subpath of package.json has its source, its build and its declarations, loads by the name a user writes, and
 // exports names only. Says what is missing. Runs after the build.
 import { existsSync, readFileSync, statSync } from 'node:fs'
+import { runtimePackages } from './runtime-packages.mjs'
 import { sourceFiles } from './source-files.mjs'
 
 const manifest = JSON.parse(readFileSync('package.json', 'utf8'))
@@ -46,7 +47,10 @@ const exported = new Set(entries.map(([, target]) => target.replace('./dist/', '
 for (const path of sourceFiles('src', ['index.ts']))
   if (path.endsWith('/index.ts') && !exported.has(path)) faults.push(`${path}: an index.ts that no subpath needs`)
 
-if (Object.keys(manifest.dependencies ?? {}).length > 0) faults.push('package.json: the core has no runtime dependency')
+const needed = Object.values(runtimePackages).flat().sort()
+const given = Object.keys(manifest.dependencies ?? {}).sort()
+if (given.join() !== needed.join())
+  faults.push(`package.json: runtime dependencies are ${given.join(', ')}; the sources may import ${needed.join(', ')}`)
 
 for (const fault of faults) console.error(fault)
 console.log(`exports: ${loaded} subpaths load, ${faults.length} faults`)

@@ -2,6 +2,7 @@
 // Holds the house's table: each folder under src imports only from the folders of its row, no file takes part in a
 // cycle of imports, and nothing that a browser loads needs Node or a package.
 import { importedFile, moduleImports } from './module-imports.mjs'
+import { runtimePackages } from './runtime-packages.mjs'
 import { isTest, sourceFiles } from './source-files.mjs'
 
 /**
@@ -25,12 +26,6 @@ const table = {
 }
 const everything = Object.keys(table)
 
-/** packages that a folder may import; all others none: the engine has no runtime dependency */
-/** @type {Record<string, readonly string[]>} */
-const packages = {
-  model: ['@huggingface/tokenizers', '@huggingface/jinja', '@huggingface/hub'],
-  llm: ['hono', '@hono/node-server'],
-}
 /** entries that only Node loads */
 const nodeEntries = ['src/llm/server/index.ts']
 table.cli = { values: everything }
@@ -57,7 +52,7 @@ for (const [path, list] of imports) {
     const at = `${path}:${imported.line}`
     if (imported.file === undefined) {
       const optional = imported.dynamic && imported.specifier === 'webgpu'
-      const known = packages[folder]?.some((name) => `${imported.specifier}/`.startsWith(`${name}/`))
+      const known = runtimePackages[folder]?.some((name) => `${imported.specifier}/`.startsWith(`${name}/`))
       if (!imported.specifier.startsWith('node:') && !imported.typeOnly && !optional && !known)
         faults.push(`${at}: imports the package "${imported.specifier}", which ${folder} may not`)
       continue

@@ -1,0 +1,10 @@
+// @ts-check
+/**
+ * Packages that a folder of src may import; all others none, so that the engine needs nothing at run time.
+ *
+ * @type {Record<string, readonly string[]>}
+ */
+export const runtimePackages = {
+  model: ['@huggingface/tokenizers', '@huggingface/jinja', '@huggingface/hub'],
+  llm: ['hono', '@hono/node-server'],
+}
