@@ -49,8 +49,9 @@ describe.each<[string, DeviceKind, boolean]>([
   })
 })
 
-it('the example does it for a person, on a server that sends no headers', async () => {
+it('the example does it for a person, on a server that sends no headers', { timeout: 10 * minutes }, async () => {
   const { page, close } = await openBrowserPage({ path: '/examples/browser/', isolated: false })
+  page.setDefaultTimeout(2 * minutes)
   try {
     await page.waitForFunction('crossOriginIsolated')
     await page.selectOption('[name=device]', 'wasm')
