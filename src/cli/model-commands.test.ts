@@ -29,7 +29,7 @@ describe('fovea generate', () => {
     const first = fovea([...args, '--prompt', prompt, '--save', 'prefix'])
     expect(first.stderr).toMatch(/prefill +\d+ tokens in .* tokens\/s\n/)
     expect(first.stderr).toMatch(/decode +12 tokens, .* tokens\/s at \d+ to \d+ tokens of context \(length\)/)
-    expect(first.stderr).toMatch(/cache +[\d.]+ MB for \d+ tokens in f32/)
+    expect(first.stderr).toMatch(/cache +[\d.]+ MB for \d+ tokens in bf16/)
     const [, peak, planned] = /memory +([\d.]+) MB at most on the device, ([\d.]+) MB planned/.exec(first.stderr) ?? []
     expect(Math.abs(Number(peak) / Number(planned) - 1)).toBeLessThan(0.05)
     expect(first.stdout.length).toBeGreaterThan(10)

@@ -32,7 +32,7 @@ export const modelHelp: readonly string[] = [
   '  --wide-vectors      WebAssembly in Node: join vectors to 256 bits, by an experimental flag of V8',
   '  --context N         most tokens of prompt and answer together (what the model was made for)',
   '  --cache-tokens N    tokens of all sequences and kept prefixes (one context)',
-  '  --cache-format F    f32, f16, bf16, q8 or q4 (f16 on a GPU with it, else f32)',
+  '  --cache-format F    f32, f16, bf16, q8 or q4 (bf16 on WebAssembly, f16 on a GPU with it)',
   '  --page-size N       tokens of a page, 16 to 256 (64)',
   '  --window N          keep only the N newest tokens, and with --sinks K the first K',
   '  --sequences N       most generations at once (8)',

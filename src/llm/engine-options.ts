@@ -17,7 +17,7 @@ export interface EngineOptions {
   readonly maxQueue?: number
   /** tokens that the cache holds in all, shared by all sequences and kept prefixes (the context length) */
   readonly cacheTokens?: number
-  /** how keys and values are stored (f16 on a GPU that computes in it, else f32) */
+  /** how keys and values are stored (bf16 on WebAssembly, f16 on a GPU that computes in it, else f32) */
   readonly cacheFormat?: PageFormat
   /** tokens of a page, 16 to 256 (64) */
   readonly pageSize?: number

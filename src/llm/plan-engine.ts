@@ -5,7 +5,7 @@ import type { Checkpoint } from '../model/checkpoint.ts'
 import { decoderBytes } from '../model/decoder-bytes.ts'
 import type { DecoderSpec } from '../model/decoder-spec.ts'
 import { defaultStepDTypes, planRunner, type RunnerLimits } from '../model/plan-runner.ts'
-import { stepBufferBytes } from '../model/step-buffers.ts'
+import { type StepDTypes, stepBufferBytes } from '../model/step-buffers.ts'
 import { type CheckedEngineOptions, checkEngineOptions, type EngineOptions } from './engine-options.ts'
 import { tokenSamplerBytes } from './token-sampler.ts'
 
@@ -54,7 +54,7 @@ export function planEngine(
   const { spec } = checkpoint
   const options = checkEngineOptions('openEngine', given, spec.maxPositions, device.info.tier === 3 ? 2048 : 512)
   const dtypes = defaultStepDTypes(device)
-  const format = options.cacheFormat ?? (dtypes.query === 'f16' ? 'f16' : 'f32')
+  const format = options.cacheFormat ?? defaultFormat(device, dtypes)
   const { pageSize, contextLength, maxSequences, chunkSize } = options
   const maxPages = Math.ceil(contextLength / pageSize)
   const cache: PageCacheSpec = {
@@ -110,6 +110,15 @@ export function planEngine(
       chunkSize,
     },
   }
+}
+
+/**
+ * Without a GPU bf16: half the bytes of f32 for a shift of each element, and 2e-4 nats (docs/LOG.md). GPUs that compute in f16
+ * keep it; others have no cheap 16 bits.
+ */
+function defaultFormat({ kind }: Device, { query }: StepDTypes): PageFormat {
+  if (query === 'f16') return 'f16'
+  return kind === 'wasm' ? 'bf16' : 'f32'
 }
 
 /** The policy of a cache as a runner takes it. */

@@ -47,7 +47,8 @@ export function enqueueLogits(
   { gathered, hidden }: NonNullable<StepViews['rows']>,
   logits: Tensor,
 ): void {
-  linear(device, { ...normalised(device, finalNorm, head, gathered, hidden), weight: head, output: logits })
+  // with as many outputs as a vocabulary, a norm in the product costs more than its own kernel
+  linear(device, { x: normalise(device, finalNorm, gathered, hidden), weight: head, output: logits })
 }
 
 function enqueueLayer(device: Device, layer: PlacedLayer, pool: PagePool, step: StepViews): void {

@@ -34,7 +34,7 @@ describe.each(models)('books-16m in $name', ({ model, nats, agree, greedy }) => 
 
   it('has the recorded logits and the most likely token at every position', async () => {
     const device = await openDevice('wasm')
-    const parts = await openParts(model, { device, contextLength: 512, chunkSize: 256 }, 'score')
+    const parts = await openParts(model, { device, contextLength: 512, chunkSize: 256, cacheFormat: 'f32' }, 'score')
     const sequence = parts.cache.open([])
     const [logits] = await runTokens(parts, [{ sequence, tokens: golden.ids }])
     const width = parts.checkpoint.spec.vocabSize

@@ -42,7 +42,11 @@ describe.each(['wasm', 'webgpu'] as const)('models of Hugging Face transformers 
     }
     for (const pageSize of [256, 16]) {
       const { checkpoint } = pageSize === 256 ? recorded : await openParityCase(name)
-      const parts = await openParts(checkpoint, { device, contextLength: 128, pageSize, maxSequences: 4 }, 'generate')
+      const parts = await openParts(
+        checkpoint,
+        { device, contextLength: 128, pageSize, maxSequences: 4, cacheFormat: 'f32' },
+        'generate',
+      )
       // every token's logits are looked at, not only those that are drawn from
       const scored = await openScored(parts)
       try {
@@ -75,6 +79,7 @@ describe.each(['wasm', 'webgpu'] as const)('models of Hugging Face transformers 
         contextLength: 128,
         maxSequences: 3,
         cacheTokens: 400,
+        cacheFormat: 'f32',
         ...options,
       })
       try {

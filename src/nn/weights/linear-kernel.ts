@@ -40,7 +40,7 @@ export function linearKernel(
 const form = (spec: TensorSpec) => `${spec.dtype}/${alignmentOf(spec)}`
 
 function methodFor(
-  { dtype, layout, x, gated }: LinearSpec,
+  { dtype, layout, x, gated, norm }: LinearSpec,
   { kind, info }: { readonly kind: DeviceKind; readonly info: Pick<DeviceInfo, 'tier'> },
   rows: number,
 ): Method {
@@ -53,7 +53,8 @@ function methodFor(
     const width = x.shape[2] as number
     // wider than the row, invocations would stand by
     const widest = Math.max(32, 2 ** Math.ceil(Math.log2(width)))
-    const { outputs, inputs } = rows === 1 ? oneRowTiles(info.tier, width, gated) : { outputs: 4, inputs: 256 }
+    const { outputs, inputs } =
+      rows === 1 ? oneRowTiles(info.tier, { gated, norm }, width) : { outputs: 4, inputs: 256 }
     return {
       kind: 'few rows',
       tiles: { outputs, tokens, inputs: Math.min(inputs / placedFormats[dtype].parts, widest) },
@@ -66,12 +67,18 @@ function methodFor(
 
 /**
  * Tiles of a single row, by measurement on an H200 (f16, docs/LOG.md): 2,048 → 3,072 6.0 µs (6.5 with 4 outputs of 1,024
- * inputs), 2,048 → 2 × 8,192 gated 19.3 (27.3), 8,192 → 2,048 11.2 (13.7), 2,048 → 128,256 120 (131). Adapters without f16
+ * inputs), 2,048 → 2 × 8,192 gated 19.3 (27.3), 8,192 → 2,048 11.2 (13.7), 2,048 → 128,256 120 (131);
+ * with a norm 2,048 → 3,072 7.2, gated 21.9. Adapters without f16
  * are software, or old: there a program costs more than its multiplications, and fewer programs are faster (a token of
  * books-16m on SwiftShader in Chromium takes 1.5 s of CPU, 3.1 with 4 outputs, 6 with the tiles of the H200).
  */
-function oneRowTiles(tier: WebgpuTier | null, width: number, gated: boolean): { outputs: number; inputs: number } {
+function oneRowTiles(
+  tier: WebgpuTier | null,
+  { gated, norm }: Pick<LinearSpec, 'gated' | 'norm'>,
+  width: number,
+): { outputs: number; inputs: number } {
   if (tier === 0 || tier === 1) return { outputs: 16, inputs: 1024 }
+  if (norm) return gated ? { outputs: 1, inputs: 256 } : { outputs: 4, inputs: 2048 }
   if (gated) return { outputs: 1, inputs: 1024 }
   return width > 4096 ? { outputs: 1, inputs: 512 } : { outputs: 2, inputs: 2048 }
 }
