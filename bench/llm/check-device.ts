@@ -49,7 +49,15 @@ async function allLogits(
   shape: LlamaShape,
   tokens: readonly number[],
 ): Promise<Float32Array[]> {
-  const options = { device, contextLength: 512, maxSequences: 1, sharePrefixes: false, chunkSize: Math.max(...chunks) }
+  const options = {
+    device,
+    contextLength: 512,
+    maxSequences: 1,
+    sharePrefixes: false,
+    chunkSize: Math.max(...chunks),
+    // what is judged by must not round keys and values itself
+    ...(device === 'wasm' && { cacheFormat: 'f32' as const }),
+  }
   // every row of a chunk is asked for
   const parts = await openParts(syntheticCheckpoint(shape), options, 'score')
   try {

@@ -2,7 +2,7 @@ import type { CachedSequence } from '../../src/cache/cached-sequence.ts'
 import type { Tensor } from '../../src/device/index.ts'
 import type { ModelParts } from '../../src/llm/open-parts.ts'
 import type { StepTail } from '../../src/model/decoder-runner.ts'
-import { sample } from '../../src/nn/sample.ts'
+import { sample, sampleChunks } from '../../src/nn/sample.ts'
 import { settingsRow, settingsWidth } from '../../src/nn/sampling/sampling-settings.ts'
 
 /** One sequence that is stepped by hand, greedily, with no engine around it: what a step costs and what it is made of. */
@@ -12,6 +12,7 @@ export class SteppedSequence {
   readonly #settings: Tensor
   readonly #seeds: Tensor
   readonly #logprobs: Tensor
+  readonly #statistics: Tensor | null
   readonly #enqueueDraw: StepTail['enqueue']
 
   constructor(parts: ModelParts) {
@@ -21,10 +22,13 @@ export class SteppedSequence {
     this.#settings = device.tensor(Float32Array.from(settingsRow({ temperature: 0 })), [1, settingsWidth])
     this.#seeds = device.zeros([1, 2], 'u32')
     this.#logprobs = device.zeros([1])
+    const chunks = sampleChunks(device.kind, runner.weights.spec.vocabSize)
+    this.#statistics = chunks > 0 ? device.zeros([1, 4, chunks]) : null
     this.#enqueueDraw = (logits) => {
       const ids = runner.ids.slice(0, 0, 1)
       const output = { ids, logprobs: this.#logprobs }
-      sample(device, { logits, settings: this.#settings, seeds: this.#seeds, output })
+      const statistics = this.#statistics ? { statistics: this.#statistics } : {}
+      sample(device, { logits, settings: this.#settings, seeds: this.#seeds, output, ...statistics })
       ids.dispose()
     }
   }
