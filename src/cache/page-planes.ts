@@ -1,3 +1,4 @@
+import { type HostArray, storedArray } from '../device/host-data.ts'
 import type { Tensor } from '../device/index.ts'
 import { type StorageDType, storageBytes } from '../tile/index.ts'
 import type { KvPages } from './kv-pages.ts'
@@ -54,7 +55,11 @@ export function writePlane(plane: PagePlane, pages: readonly number[], bytes: Ui
   let at = 0
   for (const span of spansOf(plane, pages, 0)) {
     const part = bytes.subarray(at * width, (at + span.count) * width)
-    withSpan(span, (tensor) => tensor.write(asStored(dtype, part)))
+    withSpan(span, (tensor) =>
+      tensor.write(
+        storedArray(dtype, part.buffer, part.byteOffset, part.byteLength / storageBytes[dtype]) as HostArray,
+      ),
+    )
     at += span.count
   }
 }
@@ -90,28 +95,5 @@ function withSpan<T>({ segment, from, to }: Span, use: (part: Tensor) => T): T {
     return use(part)
   } finally {
     part.dispose()
-  }
-}
-
-/** Bytes as an array whose elements a tensor of this dtype stores as they are. */
-function asStored(dtype: StorageDType, bytes: Uint8Array) {
-  const { buffer, byteOffset, byteLength } = bytes
-  const length = byteLength / storageBytes[dtype]
-  switch (dtype) {
-    case 'f32':
-      return new Float32Array(buffer, byteOffset, length)
-    case 'f16':
-    case 'bf16':
-      return new Uint16Array(buffer, byteOffset, length)
-    case 'i32':
-      return new Int32Array(buffer, byteOffset, length)
-    case 'u32':
-      return new Uint32Array(buffer, byteOffset, length)
-    case 'i8':
-      return new Int8Array(buffer, byteOffset, length)
-    case 'u8':
-      return bytes
-    default:
-      return dtype satisfies never
   }
 }
