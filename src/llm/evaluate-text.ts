@@ -4,6 +4,7 @@ import { tokenLogLikelihood } from '../nn/token-log-likelihood.ts'
 import { FoveaError } from '../tile/index.ts'
 import type { EngineOptions } from './engine-options.ts'
 import { type ModelParts, openParts } from './open-parts.ts'
+import { packStep } from './pack-step.ts'
 
 export interface EvaluateTextOptions extends EngineOptions {
   /** at most this many tokens of the text (all) */
@@ -137,28 +138,16 @@ async function scoreWindow(
       try {
         wanted.write(Int32Array.from(window.slice(from + 1, from + 1 + count)))
         const ids = window.slice(from, from + count)
-        const recentFrom = sequence.recentFrom(count)
-        const share = [{ row: sequence.row, qBase: 0, qLength: count, kLength: from + count, recentFrom }]
-        const all = Int32Array.from(ids, (_, i) => i)
-        runner.run(
-          {
-            ids,
-            positions: all.map((i) => from + i),
-            slots: sequence.slots(from, from + count),
-            prefill: count > 1 ? share : [],
-            decode: count > 1 ? [] : share,
-            rows: all,
+        const share = [{ cached: sequence, tokens: ids, count, rows: count }]
+        runner.run(count > 1 ? packStep(share, []) : packStep([], share), {
+          key: 'score',
+          enqueue: (logits) => {
+            const rows = logits.shape[0] as number
+            const views = [tensors.targets.slice(0, 0, rows), tensors.output.slice(0, 0, rows)] as const
+            tokenLogLikelihood(runner.device, { logits, targets: views[0], softCap, output: views[1] })
+            for (const view of views) view.dispose()
           },
-          {
-            key: 'score',
-            enqueue: (logits) => {
-              const rows = logits.shape[0] as number
-              const views = [tensors.targets.slice(0, 0, rows), tensors.output.slice(0, 0, rows)] as const
-              tokenLogLikelihood(runner.device, { logits, targets: views[0], softCap, output: views[1] })
-              for (const view of views) view.dispose()
-            },
-          },
-        )
+        })
         sequence.append(ids)
         const values = await result.read()
         for (let i = 0; i < count; i++) take(from + i + 1, values[i] as number)

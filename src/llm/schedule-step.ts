@@ -1,5 +1,6 @@
 import type { StepInput } from '../model/decoder-runner.ts'
 import type { ActiveSequence } from './active-sequence.ts'
+import { type PackedShare, packStep } from './pack-step.ts'
 
 /** A sequence's share of a step: tokens from … from + count − 1 of its text and, behind it, its draft. */
 export interface StepEntry {
@@ -77,31 +78,10 @@ export function entryRows({
 
 /** A schedule as the decoder takes it; every sequence has its pages. */
 export function stepInput({ prefill, decode }: Schedule): StepInput {
-  const entries = [...prefill, ...decode]
-  const total = entries.reduce((sum, { count }) => sum + count, 0)
-  const ids = new Int32Array(total)
-  const positions = new Int32Array(total)
-  const slots = new Int32Array(total)
-  const rows: number[] = []
-  let base = 0
-  const placed = entries.map((entry) => {
-    const { sequence, from, count } = entry
-    const pages = sequence.pages
+  const share = (entry: StepEntry): PackedShare => {
+    const { pages } = entry.sequence
     if (!pages) throw new TypeError('a scheduled sequence has no pages')
-    ids.set(entryTokens(entry), base)
-    for (let i = 0; i < count; i++) positions[base + i] = from + i
-    pages.slots(from, from + count, slots, base)
-    const recentFrom = pages.recentFrom(count)
-    for (let i = count - entry.rows; i < count; i++) rows.push(base + i)
-    base += count
-    return { row: pages.row, qBase: base - count, qLength: count, kLength: from + count, recentFrom }
-  })
-  return {
-    ids,
-    positions,
-    slots,
-    prefill: placed.slice(0, prefill.length),
-    decode: placed.slice(prefill.length),
-    rows,
+    return { cached: pages, tokens: entryTokens(entry), count: entry.count, rows: entry.rows }
   }
+  return packStep(prefill.map(share), decode.map(share))
 }

@@ -76,7 +76,7 @@ export class TokenSampler implements StepTail {
     writeInto(this.#counts.slice(0, pages.row, pages.row + 1), seen)
   }
 
-  /** Writes how the rows of the next step are drawn, and counts the newest token of those that are penalised. */
+  /** Writes how the rows of the next step are drawn. */
   place(rows: readonly SampledRow[]): void {
     this.#penalised = rows.some(({ sequence }) => isPenalised(sequence.request.sampling))
     if (rows.length === 0) return

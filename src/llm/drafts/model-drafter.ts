@@ -7,6 +7,7 @@ import { FoveaError } from '../../tile/index.ts'
 import type { ActiveSequence } from '../active-sequence.ts'
 import type { EngineOptions } from '../engine-options.ts'
 import { type ModelParts, openParts } from '../open-parts.ts'
+import { packStep } from '../pack-step.ts'
 import type { Drafter } from './drafter.ts'
 
 /** A sequence in the cache of the draft model. */
@@ -137,35 +138,21 @@ class ModelDrafter implements Drafter {
       const count = Math.min(tokens.length, left)
       left -= count
       cached.reserve(count)
-      return { cached, tokens: tokens.slice(0, count), done: count === tokens.length }
+      return { cached, tokens: tokens.slice(0, count), count, rows: count === tokens.length ? 1 : 0 }
     })
     cache.flush()
-    // prefill shares come first
-    const order = placed.map((_, i) => i).filter((i) => (placed[i]?.tokens.length ?? 0) > 0)
-    order.sort((a, b) => Number(placed[a]?.tokens.length === 1) - Number(placed[b]?.tokens.length === 1))
-    const ids: number[] = []
-    const [positions, slots, rows]: [number[], number[], number[]] = [[], [], []]
-    const input = { prefill: [] as PagedShare[], decode: [] as PagedShare[] }
-    for (const i of order) {
-      const { cached, tokens, done } = placed[i] as (typeof placed)[number]
-      const from = cached.length
-      const share = { row: cached.row, qBase: ids.length, qLength: tokens.length, kLength: from + tokens.length }
-      input[tokens.length > 1 ? 'prefill' : 'decode'].push(share)
-      ids.push(...tokens)
-      positions.push(...tokens.map((_, t) => from + t))
-      slots.push(...cached.slots(from, from + tokens.length))
-      if (done) rows.push(ids.length - 1)
-    }
-    runner.run({ ids, positions, slots, rows, ...input }, { key: 'draft', enqueue: (logits) => this.#enqueue(logits) })
+    const prefill = placed.filter(({ count }) => count > 1)
+    const decode = placed.filter(({ count }) => count === 1)
+    const input = packStep(prefill, decode)
+    runner.run(input, { key: 'draft', enqueue: (logits) => this.#enqueue(logits) })
     for (const { cached, tokens } of placed) cached.append(tokens)
-    const drawn = runner.ids.slice(0, 0, rows.length)
-    if (rows.length === 0) await device.sync()
-    const values = rows.length > 0 ? await drawn.read() : []
+    const asked = [...prefill, ...decode].filter(({ rows }) => rows > 0)
+    const drawn = runner.ids.slice(0, 0, asked.length)
+    if (asked.length === 0) await device.sync()
+    const values = asked.length > 0 ? await drawn.read() : []
     drawn.dispose()
-    const result = shares.map((): number | null => null)
-    let at = 0
-    for (const i of order) if (placed[i]?.done) result[i] = values[at++] as number
-    return result
+    const tokenOf = new Map(asked.map((share, i) => [share, values[i] as number]))
+    return placed.map((share) => tokenOf.get(share) ?? null)
   }
 
   #enqueue(logits: Tensor): void {
@@ -180,11 +167,4 @@ class ModelDrafter implements Drafter {
     for (const view of views) view.dispose()
     statistics?.dispose()
   }
-}
-
-interface PagedShare {
-  readonly row: number
-  readonly qBase: number
-  readonly qLength: number
-  readonly kLength: number
 }
