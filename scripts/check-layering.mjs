@@ -22,7 +22,7 @@ const table = {
   cache: { values: ['tile', 'device', 'attention', 'nn'], types: ['ir'] },
   model: { values: ['tile', 'nn', 'attention', 'cache', 'device'] },
   llm: { values: ['tile', 'model', 'cache', 'nn', 'device'], types: ['attention'] },
-  train: { values: ['model', 'nn', 'attention', 'device'] },
+  train: { values: ['tile', 'model', 'cache', 'llm', 'nn', 'attention', 'device'], types: ['ir'] },
 }
 const everything = Object.keys(table)
 
