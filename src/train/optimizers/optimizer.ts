@@ -1,0 +1,46 @@
+import type { Device, Tensor } from '../../device/device.ts'
+import type { ParameterGroup } from '../parameters.ts'
+
+/**
+ * What changes from step to step, as the elements of one f32 tensor [8] on the device, so that a recorded step replays with
+ * new values: `learningRate` and `step` (counted from 1) are written by the host; `gradientFactor` (what every gradient is
+ * multiplied by: clipping and 1 / lossScale together) and `skip` (≠ 0: nothing changes in this step) by `enqueueClip`.
+ */
+export const stepFields = [
+  'learningRate',
+  'step',
+  'gradientFactor',
+  'skip',
+  'lossScale',
+  'seed',
+  'beta',
+  'reserved',
+] as const
+
+export type StepField = (typeof stepFields)[number]
+
+/** Place of a field in the step tensor. */
+export function stepIndex(field: StepField): number {
+  return stepFields.indexOf(field)
+}
+
+/** The tensors of one group that an optimiser reads and writes besides its weights and gradients. */
+export interface OptimizerMemory {
+  readonly states: Readonly<Record<string, Tensor>> // f32 [group.size] each
+  readonly scratch: Readonly<Record<string, Tensor>> // f32, of the shapes that `scratch` gave
+  readonly step: Tensor // f32 [8], see stepFields
+}
+
+/** How the weights of a group follow from their gradients. */
+export interface Optimizer {
+  readonly name: string
+  /** flat f32 states that it keeps for each group, all zero at first */
+  readonly states: readonly string[]
+  /** shapes of the f32 scratch that it needs for a group, by name; contents need not be kept from step to step */
+  scratch?(group: ParameterGroup): Readonly<Record<string, readonly number[]>>
+  /**
+   * Enqueues the update of one group from gradient · gradientFactor, and of its narrow copy; nothing at all changes where
+   * skip ≠ 0. Allocates nothing but constant tables (made when it is first called for a group).
+   */
+  enqueue(device: Device, group: ParameterGroup, memory: OptimizerMemory): void
+}
