@@ -24,6 +24,10 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
     summary: 'writes a model as a GGUF file',
     load: async () => (await import('./export.ts')).exportCommand,
   },
+  tokenizer: {
+    summary: 'learns a tokenizer from texts',
+    load: async () => (await import('./tokenizer.ts')).tokenizerCommand,
+  },
   devices: {
     summary: 'the adapters and back ends of this machine: tiers, limits, features, threads, SIMD',
     load: async () => (await import('./devices.ts')).devicesCommand,

@@ -44,7 +44,7 @@ function sentencePieceBytes(token: string): Uint8Array {
 }
 
 /** GPT-2's letters for bytes: printable ones stand for themselves, the others for those from U+0100 on, in order. */
-function bytesByLetter(): ReadonlyMap<string, number> {
+export function bytesByLetter(): ReadonlyMap<string, number> {
   const letters = new Map<string, number>()
   let next = 0x100
   for (let byte = 0; byte < 256; byte++) {
