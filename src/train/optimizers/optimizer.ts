@@ -31,6 +31,12 @@ export interface OptimizerMemory {
   readonly step: Tensor // f32 [8], see stepFields
 }
 
+export interface CurvatureEstimate {
+  readonly every: number
+  /** `group.gradient` · gradientFactor is that of the mean loss over `predictions` labels drawn from the model */
+  enqueue(device: Device, group: ParameterGroup, memory: OptimizerMemory, predictions: number): void
+}
+
 /** How the weights of a group follow from their gradients. */
 export interface Optimizer {
   readonly name: string
@@ -40,7 +46,10 @@ export interface Optimizer {
   scratch?(group: ParameterGroup): Readonly<Record<string, readonly number[]>>
   /**
    * Enqueues the update of one group from gradient · gradientFactor, and of its narrow copy; nothing at all changes where
-   * skip ≠ 0. Allocates nothing but constant tables (made when it is first called for a group).
+   * skip ≠ 0. What the gradients hold afterwards is undefined. Allocates nothing but constant tables (made when it is first
+   * called for a group).
    */
   enqueue(device: Device, group: ParameterGroup, memory: OptimizerMemory): void
+  /** for optimisers that follow the loss's curvature: an extra call at steps 1, 1 + every, … before `enqueue`, see `sophia` */
+  readonly curvature?: CurvatureEstimate
 }
