@@ -9,6 +9,19 @@ import { binaryMath, unaryMath } from './scalar-math.ts'
  * one parameter each, named captured0, captured1 … in order of first use, so that a program's text names no object.
  */
 export function simplify(effects: readonly EffectNode[]): EffectNode[] {
+  return rewrite(effects, (tensor, nth) => ({ ...tensor, name: `captured${nth}` }))
+}
+
+/** The same of expressions that are not yet part of a program: symbols stay, captured tensors get one parameter each as they are. */
+export function simplifyExpressions(roots: readonly Node[]): Node[] {
+  return rewrite(roots, (tensor) => tensor)
+}
+
+/** `parameterOf` makes the one parameter of the nth captured tensor from the first that is met. */
+function rewrite<T extends Node>(
+  roots: readonly T[],
+  parameterOf: (tensor: TensorParam, nth: number) => TensorParam,
+): T[] {
   const done = new Map<Node, Node>()
   const interned = new Map<string, Node>()
   const numbers = new Map<object, number>()
@@ -40,18 +53,18 @@ export function simplify(effects: readonly EffectNode[]): EffectNode[] {
     if (!tensor.source) return tensor
     const known = captured.get(tensor.source)
     if (known) return known
-    const renamed = { ...tensor, name: `captured${captured.size}` }
+    const renamed = parameterOf(tensor, captured.size)
     captured.set(tensor.source, renamed)
     return renamed
   }
-  const visit = <T extends Node>(node: T): T => {
+  const visit = <N extends Node>(node: N): N => {
     const known = done.get(node)
-    if (known) return known as T
+    if (known) return known as N
     const rebuilt = intern(fold(rebuild(node, visit, rename)))
     done.set(node, rebuilt)
-    return rebuilt as T
+    return rebuilt as N
   }
-  return effects.map(visit)
+  return roots.map(visit)
 }
 
 function rebuild(node: Node, visit: <T extends Node>(n: T) => T, rename: (tensor: TensorParam) => TensorParam): Node {

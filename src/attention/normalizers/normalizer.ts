@@ -26,4 +26,10 @@ export interface Normalizer {
    * (natural units) that takes weight and gives no value.
    */
   finish(state: RowState, sink: Value | null): { scale: Value | null; lse: Value }
+  /**
+   * For the backward pass: the final state of a row, given back from its `lse` (and sink), up to a shift of the stabiliser
+   * that `finish` undoes. Rows with nothing to attend to have lse −∞ and must get a finite stabiliser. Without it, the
+   * backward pass streams the keys once more to find the state.
+   */
+  resume?(lse: Value, sink: Value | null): RowState
 }

@@ -1,4 +1,4 @@
-import { rowSum, select, type Value, zeros } from '../../tile/index.ts'
+import { exp, rowSum, select, type Value, zeros } from '../../tile/index.ts'
 import type { Normalizer } from './normalizer.ts'
 
 /**
@@ -18,4 +18,5 @@ export const sigmoid: Normalizer = {
     const sum = sink ? (l as Value).add(sink.sigmoid()) : (l as Value)
     return { scale: null, lse: select(sum.eq(0), Number.NEGATIVE_INFINITY, sum.log()) }
   },
+  resume: (lse, sink) => ({ l: sink ? exp(lse).sub(sink.sigmoid()) : exp(lse) }),
 }

@@ -1,4 +1,4 @@
-import { exp2, full, max, rowMax, rowSum, select, type Value, zeros } from '../../tile/index.ts'
+import { exp, exp2, full, max, rowMax, rowSum, select, type Value, zeros } from '../../tile/index.ts'
 import type { Normalizer } from './normalizer.ts'
 
 const log2e = Math.LOG2E
@@ -37,5 +37,10 @@ export const softmax: Normalizer = {
       scale: select(sum.eq(0), 0, sum.reciprocal()),
       lse: select(sum.eq(0), Number.NEGATIVE_INFINITY, top.mul(ln2).add(sum.log())),
     }
+  },
+  resume: (lse, sink) => {
+    const m = select(lse.eq(Number.NEGATIVE_INFINITY), 0, lse.mul(log2e))
+    // weights relative to lse sum to 1, together with the sink's
+    return { m, l: sink ? full([1, 1], 1).sub(exp(sink.sub(lse))) : full([1, 1], 1) }
   },
 }

@@ -36,4 +36,10 @@ export const softpick: Normalizer = {
     const lse = select(sum.eq(0), Number.NEGATIVE_INFINITY, top.add(total.log()))
     return { scale: total.reciprocal().mul(scale), lse }
   },
+  resume: (lse, sink) => {
+    const m = select(lse.eq(Number.NEGATIVE_INFINITY), 0, lse)
+    // relative to lse the whole sum is 1: what the 1e-6 and the sink took is not l's
+    const rest = full([1, 1], 1 - epsilon)
+    return { m, l: sink ? rest.sub(exp(sink.sub(m)).sub(exp(m.neg())).abs()) : rest }
+  },
 }
