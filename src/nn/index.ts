@@ -35,6 +35,7 @@ export {
 export { loadRope, type RopePairs, type RopeTurn, rope, ropeColumns } from './rope-values.ts'
 export { type SampleOptions, type SampleSpec, sample, sampleChunks, sampleKernels } from './sample.ts'
 export { type SamplingSettings, settingsFields, settingsRow, settingsWidth } from './sampling/sampling-settings.ts'
+export { type SumRowsOptions, type SumRowsSpec, sumRows, sumRowsKernel, sumRowsPartials } from './sum-rows.ts'
 export {
   type TokenLogLikelihoodOptions,
   type TokenLogLikelihoodSpec,

@@ -27,12 +27,14 @@ export interface MatmulSpec {
   readonly transposeB: boolean
   readonly alpha: number
   readonly epilogue: Activation | null
+  /** added to what the output holds */
+  readonly accumulate: boolean
   readonly tiles: MatmulTiles
 }
 
 /**
  * One program owns a tile [tileM, tileN] of the output and streams tileK columns of a and rows of b at a time.
- * Traffic: a is read N / tileN times, b M / tileM times, output written once.
+ * Traffic: a is read N / tileN times, b M / tileM times, output written once (and read once, where it is added to).
  */
 export function matmulProgram(spec: MatmulSpec): Program {
   const { tileM, tileN, tileK } = spec.tiles
@@ -40,7 +42,7 @@ export function matmulProgram(spec: MatmulSpec): Program {
     const a = operand(p, 'a', spec.a)
     const b = operand(p, 'b', spec.b)
     const bias = spec.bias && p.input('bias', spec.bias.dtype, [null])
-    const output = p.output(
+    const output = p[spec.accumulate ? 'update' : 'output'](
       'output',
       spec.output.dtype,
       spec.output.shape.map(() => null),
@@ -76,7 +78,8 @@ export function matmulProgram(spec: MatmulSpec): Program {
     let y = acc.mul(alpha)
     if (bias) y = y.add(load(bias, [n]))
     if (spec.epilogue) y = spec.epilogue(y)
-    p.emit(store(output, at(spec.output, rowRange(mStart, tileM), n), y))
+    const place = at(spec.output, rowRange(mStart, tileM), n)
+    p.emit(store(output, place, spec.accumulate ? load(output, place).add(y) : y))
   })
 }
 

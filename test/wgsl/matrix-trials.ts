@@ -164,14 +164,18 @@ interface MatmulTrial {
   readonly transposeA?: boolean
   readonly transposeB?: boolean
   readonly epilogue?: boolean
+  /** added to an f32 output */
+  readonly accumulate?: boolean
 }
 
 function matmulTrial(trial: MatmulTrial): Trial {
   const { name, size, tiles = [128, 128, 32], transposeA = false, transposeB = false, epilogue = false } = trial
+  const { accumulate = false } = trial
   const [M, N, K] = size
   const spec = (shape: readonly number[]) =>
     ({ dtype: 'f16', shape, strides: contiguousStrides(shape), offset: 0 }) as const
-  const [a, b, output] = [spec(transposeA ? [K, M] : [M, K]), spec(transposeB ? [N, K] : [K, N]), spec([M, N])]
+  const [a, b] = [spec(transposeA ? [K, M] : [M, K]), spec(transposeB ? [N, K] : [K, N])]
+  const output = { ...spec([M, N]), dtype: accumulate ? 'f32' : 'f16' } as const
   const bias = epilogue ? spec([N]) : null
   const [tileM, tileN, tileK] = tiles
   const { program, grid, scalars } = matmulKernel({
@@ -183,13 +187,14 @@ function matmulTrial(trial: MatmulTrial): Trial {
     transposeB,
     alpha: 0.5,
     epilogue: epilogue ? gelu : null,
+    accumulate,
     tiles: { tileM, tileN, tileK },
   })
   const tensors = {
     a: normal(a.shape),
     b: normal(b.shape),
     ...(bias && { bias: normal(bias.shape) }),
-    output: out(output.shape),
+    output: accumulate ? normal(output.shape) : out(output.shape),
   }
   return { name, program, grid, scalars, tensors, tuning: {}, tolerance: 2e-3 }
 }
@@ -242,6 +247,7 @@ export function matrixTrials(): readonly Trial[] {
     matmulTrial({ name: 'matmul, ragged, multiples of eight', size: [136, 72, 40] }),
     matmulTrial({ name: 'matmul, transposed', size: [128, 128, 64], transposeA: true, transposeB: true }),
     matmulTrial({ name: 'matmul, bias and gelu', size: [128, 200, 48], epilogue: true, transposeB: true }),
+    matmulTrial({ name: 'matmul, gradient of a weight', size: [130, 72, 200], transposeA: true, accumulate: true }),
     matmulTrial({ name: 'matmul, few rows', size: [3, 128, 128], tiles: [16, 64, 64] }),
   ]
 }
