@@ -1,7 +1,7 @@
 import type { Device, Tensor } from '../device/device.ts'
-import { FoveaError, type Kernel, type Program, storageBytes } from '../tile/index.ts'
+import { FoveaError, type Kernel, storageBytes } from '../tile/index.ts'
 import { type AttentionRequest, checkTensors } from './attention-request.ts'
-import { type CallCache, callCache, type PlacedWork } from './call-cache.ts'
+import { type CallCache, callCache, keepProgram, type PlacedWork } from './call-cache.ts'
 import { maskInKernel, type PreparedCall, prepareCall } from './prepare-call.ts'
 import { commonAlignment, flash } from './softmax/flash.ts'
 import { itemFields } from './softmax/flash-program.ts'
@@ -68,7 +68,7 @@ async function runCall(
 }
 
 /** A kernel and the tensors that it binds. */
-interface Pass {
+export interface Pass {
   readonly kernel: Kernel
   readonly tensors: Readonly<Record<string, Tensor>>
 }
@@ -123,14 +123,6 @@ function makePasses(
   ]
 }
 
-/** A kernel whose program is taken from the cache, or joins it. */
-function keepProgram(cache: CallCache, key: string, make: (known: { program?: Program }) => Kernel): Kernel {
-  const known = cache.programs.get(key)
-  const kernel = make(known ? { program: known } : {})
-  if (!known) cache.programs.set(key, kernel.program)
-  return kernel
-}
-
 /** The work list on the device: that of an earlier call with the same mask and lengths, or a new one. */
 function placeWork(
   device: Device,
@@ -157,12 +149,20 @@ function placeWork(
 }
 
 /** Runs a kernel, more items than the grid may have in several parts. */
-function runInSlices(device: Device, { kernel, tensors }: Pass): void {
+export function runInSlices(device: Device, { kernel, tensors }: Pass): void {
   const most = device.info.limits.maxComputeWorkgroupsPerDimension ?? Number.POSITIVE_INFINITY
   const [count, y, z] = kernel.grid
   const { items } = tensors
   if (count <= most || !items) {
-    device.run(kernel, tensors)
+    const { firstItem } = kernel.scalars
+    // programs of a work table count their items from a number
+    if (count <= most || firstItem === undefined) device.run(kernel, tensors)
+    else
+      for (let from = 0; from < count; from += most)
+        device.run(
+          { ...kernel, grid: [Math.min(most, count - from), y, z], scalars: { ...kernel.scalars, firstItem: from } },
+          tensors,
+        )
     return
   }
   for (let from = 0; from < count; from += most) {

@@ -1,5 +1,5 @@
 import type { Device, Tensor } from '../device/device.ts'
-import type { KnownTensor, Program } from '../tile/index.ts'
+import type { Kernel, KnownTensor, Program } from '../tile/index.ts'
 
 /** A work list on its device. */
 export interface PlacedWork {
@@ -45,6 +45,14 @@ export function callCache(device: Device): CallCache {
   }
   caches.set(device, cache)
   return cache
+}
+
+/** A kernel whose program is taken from the cache, or joins it. */
+export function keepProgram(cache: CallCache, key: string, make: (known: { program?: Program }) => Kernel): Kernel {
+  const known = cache.programs.get(key)
+  const kernel = make(known ? { program: known } : {})
+  if (!known) cache.programs.set(key, kernel.program)
+  return kernel
 }
 
 /** A map that drops its least recently used entry beyond `limit`. */

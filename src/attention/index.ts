@@ -1,4 +1,5 @@
 export { attention } from './attention.ts'
+export { type AttentionBackwardRequest, type AttentionGradients, attentionBackward } from './attention-backward.ts'
 export type { AttentionOptions, AttentionPlanRequest, AttentionRequest } from './attention-request.ts'
 export { type BlockMap, type BlockMapSpec, blockMap } from './block-map.ts'
 export type { BlockMask, CompressedRows } from './block-mask.ts'
@@ -28,4 +29,11 @@ export {
   workWidth,
 } from './paged/paged-work.ts'
 export { type AttentionPlan, plan } from './plan.ts'
+export type { BackwardTensors } from './softmax/backward/backward-passes.ts'
 export { type AttentionState, mergeStates } from './softmax/merge-states.ts'
+export {
+  type ForwardTensors,
+  prepareTrainableAttention,
+  type TrainableAttention,
+  type TrainableAttentionRequest,
+} from './trainable-attention.ts'

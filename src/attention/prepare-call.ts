@@ -11,7 +11,7 @@ import { softmax } from './normalizers/softmax.ts'
 import { type Sequence, sequencesOf } from './sequences.ts'
 import type { AttentionShape } from './softmax/attention-shape.ts'
 import { splitKvWork } from './softmax/split-kv-work.ts'
-import { flashWork, type WorkList } from './softmax/work-list.ts'
+import { flashWork, type WorkList, type WorkSpec } from './softmax/work-list.ts'
 import { positionNames, type TracedHook, traceMask, traceScore } from './traced-mask.ts'
 
 /** A call, checked and decided: everything that is known before anything is allocated. */
@@ -33,7 +33,16 @@ export interface PreparedCall {
   /** equal for calls with equal work lists; null when they cannot be compared */
   readonly workKey: string | null
   readonly captured: readonly TensorParam[]
+  /** what work lists are made of, for tiles of any size */
+  workSpec(): Omit<WorkSpec, 'tileQ' | 'tileK'>
   work(): WorkList
+}
+
+/** What a caller of `prepareCall` decides for it. */
+export interface CallChoices {
+  readonly algorithm?: 'flash'
+  /** captured integer tensors whose contents the block structure must not depend on */
+  readonly changing?: readonly object[]
 }
 
 /** Throws what `attention` documents, in the name of `where`. */
@@ -42,6 +51,7 @@ export async function prepareCall(
   device: Device,
   request: AttentionPlanRequest,
   cache: CallCache,
+  choices: CallChoices = {},
 ): Promise<PreparedCall> {
   if (device.disposed) throw new FoveaError('disposed', where, `the ${device.kind} device was disposed`)
   const shape = checkRequest(where, request)
@@ -51,24 +61,30 @@ export async function prepareCall(
   const mask = request.maskMod ? traceMask(where, request.maskMod, cache.numberOf) : null
   const score = request.scoreMod ? traceScore(where, request.scoreMod, cache.numberOf) : null
   const captured = [...new Set([...(mask?.captured ?? []), ...(score?.captured ?? [])])]
-  const contents = await readCapturedIntegers(where, device, mask?.captured ?? [], cache)
+  const steady = (mask?.captured ?? []).filter(({ source }) => !source || !choices.changing?.includes(source))
+  const contents = await readCapturedIntegers(where, device, steady, cache)
   const { batch, numHeads: heads, queries: qLength, keys: kLength } = shape
   const pattern = request.blockMask ? readBlockMask(where, request.blockMask, { batch, heads, qLength, kLength }) : null
 
-  const algorithm = chooseAlgorithm(shape, sequences, normalizer, pattern)
+  const algorithm = choices.algorithm ?? chooseAlgorithm(shape, sequences, normalizer, pattern)
   const { dtype, headDim, valueDim, numHeads, numKvHeads, groupSize } = shape
   const tuned = request.tiling ?? device.tiling(algorithm, { dtype, headDim, valueDim })
   const tiling = algorithm === 'split-kv' && !request.tiling ? fitRows(device, tuned, sequences, groupSize) : tuned
   const { tileQ, tileK } = tiling
-  // the last tile of keys, where it hangs over their end, asks the mask even in a block that is not to ask it
-  const overhangs = mask !== null && kLength % tileK !== 0 && (pattern?.cells.includes(2) ?? false)
   const aligned =
-    !pattern || (pattern.blockQ % tileQ === 0 && pattern.blockK % tileK === 0 && algorithm === 'flash' && !overhangs)
+    algorithm === 'flash' && patternFits(pattern, tuned, { hangsOver: mask !== null && kLength % tileK !== 0 })
   const splits = algorithm === 'split-kv' ? chooseSplits(device, sequences, numKvHeads, groupSize, tileQ, tileK) : 1
   const lengths = packed
     ? [cuSeqlensQ, cuSeqlensK].map((bounds) => (bounds ? Array.from(bounds).join() : '')).join('/')
     : `${batch} ${qLength} ${kLength}`
   const keyable = contents.key !== null && !pattern
+  const workSpec = () => {
+    const reading = mask ? readIntervals(mask.root, mask.variables, contents.known) : null
+    const uses = (name: (typeof positionNames)[number]) =>
+      reading?.uses.has(mask?.variables[positionNames.indexOf(name)] as Node) ?? false
+    const [byHead, byBatch] = [uses('head'), uses('batch')]
+    return { sequences, numHeads, mask: reading, byHead, byBatch, pattern }
+  }
   return {
     shape,
     packed,
@@ -80,22 +96,32 @@ export async function prepareCall(
     mask,
     score,
     pattern,
-    asksPattern: !aligned,
+    asksPattern: pattern !== null && !aligned,
     splits,
     workKey: keyable
       ? [algorithm, tileQ, tileK, numHeads, groupSize, splits, packed, lengths, mask?.key, contents.key].join('|')
       : null,
     captured,
+    workSpec,
     work() {
-      const reading = mask ? readIntervals(mask.root, mask.variables, contents.known) : null
-      const uses = (name: (typeof positionNames)[number]) =>
-        reading?.uses.has(mask?.variables[positionNames.indexOf(name)] as Node) ?? false
-      const byHead = uses('head')
-      const byBatch = uses('batch')
-      const spec = { sequences, numHeads, tileQ, tileK, mask: reading, byHead, byBatch, pattern }
+      const spec = { ...workSpec(), tileQ, tileK }
       return algorithm === 'flash' ? flashWork(spec) : splitKvWork({ ...spec, groupSize, splits, stateBatch: batch })
     },
   }
+}
+
+/**
+ * Do the blocks of a pattern say all about each tile? The last tile, where it hangs over the end of the tokens (`hangsOver`),
+ * asks the mask even in a block that is not to ask it.
+ */
+export function patternFits(
+  pattern: BlockPattern | null,
+  { tileQ, tileK }: Tiling,
+  { hangsOver }: { readonly hangsOver: boolean },
+): boolean {
+  if (!pattern) return true
+  if (hangsOver && pattern.cells.includes(2)) return false
+  return pattern.blockQ % tileQ === 0 && pattern.blockK % tileK === 0
 }
 
 /** Few queries over many keys are split along the keys, where states can be merged. */

@@ -131,6 +131,10 @@ export class BackedTensor<Block extends MemoryBlock> implements Tensor {
     })
   }
 
+  sharesMemory(other: Tensor): boolean {
+    return other instanceof BackedTensor && other.memory === this.memory
+  }
+
   transpose(dimA: number, dimB: number): Tensor {
     const where = 'tensor.transpose'
     const order = this.shape.map((_, dim) => dim)

@@ -133,6 +133,8 @@ export interface Tensor extends TensorSpec {
     readonly strides?: readonly number[]
     readonly offset?: number
   }): Tensor
+  /** Do both look at the same memory, at the same elements or others? */
+  sharesMemory(other: Tensor): boolean
   /** Two dimensions exchanged. */
   transpose(dimA: number, dimB: number): Tensor
   /** Elements from … to−1 of a dimension. */

@@ -2,7 +2,13 @@ import type { StorageDType } from '../ir/dtype.ts'
 import type { DeviceInfo, DeviceKind } from './device-info.ts'
 
 /** Algorithms whose tile sizes are tuned. */
-export type TunedAlgorithm = 'flash' | 'split-kv' | 'matmul' | 'gated-linear-attention'
+export type TunedAlgorithm =
+  | 'flash'
+  | 'split-kv'
+  | 'query-gradient'
+  | 'key-gradient'
+  | 'matmul'
+  | 'gated-linear-attention'
 
 /** What tile sizes depend on, besides the device. */
 export interface TilingRequest {
@@ -34,17 +40,23 @@ type Rule = (algorithm: TunedAlgorithm, request: TilingRequest, info: DeviceClas
 
 const byDevice: Readonly<Record<DeviceKind, Rule>> = {
   interpret: () => ({ tileQ: 16, tileK: 16, padTo: 1 }),
-  wasm: (algorithm) => ({ tileQ: algorithm === 'split-kv' ? 8 : 96, tileK: 64, padTo: 8 }),
+  wasm: (algorithm) =>
+    algorithm === 'key-gradient'
+      ? { tileQ: 64, tileK: 96, padTo: 8 }
+      : { tileQ: algorithm === 'split-kv' ? 8 : 96, tileK: 64, padTo: 8 },
   webgpu: (algorithm, { headDim, valueDim, dtype }, { tier, limits }) => {
     const width = Math.max(headDim, valueDim)
+    const backward = algorithm === 'query-gradient' || algorithm === 'key-gradient'
     // matrix units take f16; f32 tensors stay on the tiers below
-    if (tier === 3 && dtype === 'f16') {
+    if (tier === 3 && dtype === 'f16' && !backward) {
       const tileQ = algorithm === 'split-kv' ? 16 : 128
       return { tileQ, tileK: algorithm === 'split-kv' || width > 64 ? 16 : 32, padTo: 16 }
     }
     // with the 16 KiB of workgroup memory that WebGPU guarantees, larger tiles do not fit
     const small = (limits?.maxComputeWorkgroupStorageSize ?? 32768) < 32768
     const tileK = width > 64 || small ? 32 : 64
+    // accumulators and operands of two products more than the forward
+    if (backward) return { tileQ: 32, tileK: 32, padTo: 16 }
     if (algorithm === 'split-kv') return { tileQ: 16, tileK, padTo: 16 }
     // H200, causal, T 8192: 28 TFLOP/s at headDim 128 in f32, against 22 with 64 × 64 and 15 with 64 × 32
     const large = (limits?.maxComputeWorkgroupStorageSize ?? 0) >= 49152

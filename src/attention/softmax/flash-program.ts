@@ -105,6 +105,7 @@ export function flashProgram(spec: FlashProgramSpec): Program {
   })
 }
 
-function roundUp(n: number, multiple: number): number {
+/** `n`, or the next multiple. */
+export function roundUp(n: number, multiple: number): number {
   return Math.ceil(n / multiple) * multiple
 }

@@ -39,7 +39,7 @@ export function flashWork(spec: WorkSpec): WorkList {
   const byHead = spec.byHead || (spec.pattern !== null && spec.pattern.heads > 1)
   const byBatch = spec.byBatch || (spec.pattern !== null && spec.pattern.batch > 1)
   const heads = byHead ? numHeads : 1
-  const runs = new RunStore()
+  const runs = new RunStore(3)
   const maps = new Map<string, { map: BlockMap; base: number }>()
   const rows: number[] = []
   const costs: number[] = []
@@ -80,14 +80,23 @@ export function flashWork(spec: WorkSpec): WorkList {
   }
 }
 
-/** Runs of all maps, one after the other. */
-class RunStore {
+/** Runs of all maps, one after the other; each takes `width` integers. */
+export class RunStore {
   #data = new Int32Array(64)
   #length = 0
+  readonly #width: number
+
+  constructor(width: number) {
+    this.#width = width
+  }
+
+  get count(): number {
+    return this.#length / this.#width
+  }
 
   /** the number of the first of these runs */
   append(runs: Int32Array): number {
-    const first = this.#length / 3
+    const first = this.count
     if (this.#length + runs.length > this.#data.length) {
       const grown = new Int32Array(2 * (this.#length + runs.length))
       grown.set(this.#data.subarray(0, this.#length))
@@ -104,7 +113,7 @@ class RunStore {
 }
 
 /** Rows of `items` in order of falling cost: the long ones do not start last. */
-function heaviestFirst(rows: readonly number[], costs: readonly number[]): Int32Array {
+export function heaviestFirst(rows: readonly number[], costs: readonly number[]): Int32Array {
   const width = itemFields.length
   const count = costs.length
   // cost and place in one number: a plain numeric sort, stable

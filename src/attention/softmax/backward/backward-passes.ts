@@ -1,0 +1,171 @@
+import type { Device, Tensor } from '../../../device/device.ts'
+import type { Tiling } from '../../../device/tuning.ts'
+import type { Kernel, Program } from '../../../tile/index.ts'
+import type { CallCache } from '../../call-cache.ts'
+import type { MaskMod, ScoreMod } from '../../hooks.ts'
+import type { PreparedCall } from '../../prepare-call.ts'
+import { commonAlignment } from '../flash.ts'
+import { rowTermNames } from './gradient-tile.ts'
+import { type KeyGradientOutputs, keyGradientProgram } from './key-gradient-program.ts'
+import { queryGradientProgram } from './query-gradient-program.ts'
+import { rowTermsProgram, rowTermsTile } from './row-terms-program.ts'
+import { sinkGradientProgram } from './sink-gradient-program.ts'
+
+// FlashAttention-2 (Dao, 2023, arXiv 2307.08691), algorithm 2, as two passes without atomics: no element of a gradient is
+// written by two programs, so two runs agree in every bit. With s = scoreMod(scale · q·k) and p = softmax(s),
+//
+//   dV_k = Σ_q p_qk dO_q     dP_qk = dO_q · v_k     delta_q = Σ_k p_qk dP_qk − dLse_q = dO_q · O_q − dLse_q
+//   dS_qk = p_qk (dP_qk − delta_q) ∂scoreMod     dQ_q = scale Σ_k dS_qk k_k     dK_k = scale Σ_q dS_qk q_q
+//
+// p is computed again from lse in both passes: seven products of tiles for the five of the derivation, and no buffer that
+// grows with tokens².
+
+/** Tensors of one backward; what the gradients held is replaced. */
+export interface BackwardTensors {
+  readonly query: Tensor // [B, T, H, D]
+  readonly key: Tensor // [B, S, Hkv, D]
+  readonly value: Tensor // [B, S, Hkv, Dv]
+  readonly sinks?: Tensor // [H]
+  /** of the forward: [B, T, H, Dv] and [B, H, T] */
+  readonly output: Tensor
+  readonly lse: Tensor
+  readonly dOutput: Tensor // [B, T, H, Dv]
+  /** gradient of lse; zero by default */
+  readonly dLse?: Tensor // [B, H, T]
+  readonly dQuery: Tensor // as query
+  readonly dKey: Tensor // as key
+  readonly dValue: Tensor // as value
+  readonly dSinks?: Tensor // f32 [H]
+}
+
+/** What a prepared backward has of its own. */
+export interface BackwardParts {
+  readonly call: PreparedCall
+  readonly cache: CallCache
+  readonly scoreMod: ScoreMod | null
+  readonly query: SidePart
+  readonly key: SidePart
+  /** row terms f32 [terms, B, H, T] */
+  readonly rows: Tensor
+}
+
+/** Tiles of one of the two passes, the mask that its kernel asks, and its work on the device. */
+export interface SidePart {
+  readonly tiling: Tiling
+  readonly maskMod: MaskMod | null
+  /** names the mask of the kernel */
+  readonly maskKey: string
+  readonly work: Tensor
+  readonly itemCount: number
+  readonly headsPerItem: number
+}
+
+/** A kernel and the tensors that it binds. */
+export interface Pass {
+  readonly kernel: Kernel
+  readonly tensors: Readonly<Record<string, Tensor>>
+  /** made for this pass: disposed once it is enqueued */
+  readonly view?: Tensor
+}
+
+/** How many row terms a backward stores. */
+export function rowTermCount(sinks: boolean): number {
+  return rowTermNames.length + (sinks ? 1 : 0)
+}
+
+/** The kernels of a backward, in order. */
+export function backwardPasses(device: Device, parts: BackwardParts, tensors: BackwardTensors): readonly Pass[] {
+  return [
+    rowTermsPass(parts, tensors),
+    ...sinkPasses(parts, tensors),
+    queryGradientPass(parts, tensors),
+    ...keyGradientPasses(device, parts, tensors),
+  ]
+}
+
+function rowTermsPass({ call, cache, rows }: BackwardParts, tensors: BackwardTensors): Pass {
+  const { dtype, valueDim, batch, queries, numHeads } = call.shape
+  const { output, lse, dOutput, dLse, sinks } = tensors
+  const { padTo } = call.tiling
+  const alignment = commonAlignment([output, dOutput])
+  const [withLse, withSinks] = [dLse !== undefined, sinks !== undefined]
+  const program = programOf(cache, `row-terms ${dtype} ${valueDim} ${padTo} ${alignment} ${withLse} ${withSinks}`, () =>
+    rowTermsProgram({ dtype, valueDim, padTo, alignment, dLse: withLse, sinks: withSinks }),
+  )
+  return {
+    kernel: { program, grid: [Math.ceil(queries / rowTermsTile), numHeads, batch], scalars: {} },
+    tensors: { output, lse, dOutput, rows, ...(dLse && { dLse }), ...(sinks && { sinks }) },
+  }
+}
+
+function sinkPasses({ call, cache, rows }: BackwardParts, { dSinks }: BackwardTensors): Pass[] {
+  if (!dSinks) return []
+  const program = programOf(cache, 'sink-gradient', () => sinkGradientProgram(rowTermNames.length))
+  return [{ kernel: { program, grid: [call.shape.numHeads, 1, 1], scalars: {} }, tensors: { rows, dSinks } }]
+}
+
+function queryGradientPass(parts: BackwardParts, tensors: BackwardTensors): Pass {
+  const { query, key, value, dOutput, dQuery } = tensors
+  const bound = { query, key, value, dOutput, dQuery }
+  const { spec, kernelKey } = sideSpec(parts, parts.query, bound)
+  const program = programOf(parts.cache, `query-gradient ${kernelKey}`, () => queryGradientProgram(spec))
+  return sidePass(parts, parts.query, program, bound)
+}
+
+function keyGradientPasses(device: Device, parts: BackwardParts, tensors: BackwardTensors): Pass[] {
+  const { query, key, value, dOutput, dKey, dValue } = tensors
+  const inputs = { query, key, value, dOutput }
+  const passOf = (outputs: KeyGradientOutputs, gradients: Readonly<Record<string, Tensor>>) => {
+    const bound = { ...inputs, ...gradients }
+    const { spec, kernelKey } = sideSpec(parts, parts.key, bound)
+    const program = programOf(parts.cache, `key-gradient ${outputs} ${kernelKey}`, () =>
+      keyGradientProgram({ ...spec, outputs }),
+    )
+    return sidePass(parts, parts.key, program, bound)
+  }
+  const most = device.info.limits.maxStorageBuffersPerShaderStage ?? Number.POSITIVE_INFINITY
+  const fits = ({ kernel }: Pass) => kernel.program.params.filter(({ kind }) => kind === 'tensor').length <= most
+  const together = dKey.sharesMemory(dValue)
+    ? joined(dKey, dValue).map((view) => ({ ...passOf('joined', { dKeyValue: view }), view }))
+    : [passOf('separate', { dKey, dValue })]
+  if (together.length > 0 && together.every(fits)) return together
+  return [passOf('key', { dKey }), passOf('value', { dValue })]
+}
+
+/** Both gradients as one tensor [2, …], where they lie in one memory in the same way; nothing where they do not. */
+function joined(dKey: Tensor, dValue: Tensor): Tensor[] {
+  const { shape, strides, offset } = dKey
+  const step = dValue.offset - offset
+  const alike = shape.every((size, dim) => dValue.shape[dim] === size && dValue.strides[dim] === strides[dim])
+  return alike && step > 0 ? [dKey.view({ shape: [2, ...shape], strides: [step, ...strides], offset })] : []
+}
+
+/** What specialises a pass over tiles, and the name of all of it. */
+function sideSpec({ call, scoreMod, cache }: BackwardParts, side: SidePart, bound: Readonly<Record<string, Tensor>>) {
+  const { shape, normalizer, packed } = call
+  const { dtype, headDim, valueDim, groupSize } = shape
+  const alignment = commonAlignment(Object.values(bound))
+  const { tileQ, tileK, padTo } = side.tiling
+  const spec = { dtype, headDim, valueDim, groupSize, tileQ, tileK, padTo, alignment, packed, normalizer, scoreMod }
+  const sizes = [dtype, headDim, valueDim, groupSize, tileQ, tileK, padTo, alignment, packed].join(' ')
+  const kernelKey = [sizes, side.maskKey, call.score?.key, cache.numberOf(normalizer)].join('|')
+  return { spec: { ...spec, maskMod: side.maskMod }, kernelKey }
+}
+
+function sidePass(
+  { call, rows }: BackwardParts,
+  { work, itemCount, headsPerItem }: SidePart,
+  program: Program,
+  bound: Readonly<Record<string, Tensor>>,
+): Pass {
+  const scalars = { scale: call.scale, scaleLog2: call.scale * Math.LOG2E, firstItem: 0 }
+  return { kernel: { program, grid: [itemCount, headsPerItem, 1], scalars }, tensors: { ...bound, rows, work } }
+}
+
+function programOf(cache: CallCache, key: string, make: () => Program): Program {
+  const known = cache.programs.get(key)
+  if (known) return known
+  const program = make()
+  cache.programs.set(key, program)
+  return program
+}
