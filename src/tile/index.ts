@@ -35,5 +35,6 @@ export {
   store,
   zeros,
 } from './language.ts'
+export { mixBits } from './mix-bits.ts'
 export { symbol } from './symbol.ts'
 export { type Operand, Value } from './value.ts'

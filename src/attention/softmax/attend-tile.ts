@@ -1,4 +1,5 @@
 import { colRange, dot, type StorageDType, select, type Value } from '../../tile/index.ts'
+import { type Dropout, dropoutFactor } from '../dropout.ts'
 import type { MaskMod, Position, ScoreMod } from '../hooks.ts'
 import type { Normalizer, RowState } from '../normalizers/normalizer.ts'
 
@@ -9,6 +10,8 @@ export interface AttendSpec {
   readonly normalizer: Normalizer
   readonly scoreMod: ScoreMod | null
   readonly maskMod: MaskMod | null
+  /** drops weights; none by default */
+  readonly dropout?: Dropout | null
 }
 
 /** Does the factor of the scores carry log2 e: no score function asks for natural units, and the normalizer wants log2. */
@@ -71,7 +74,9 @@ export function attendTile(
   const allowed = maskMod ? maskMod({ ...position, k }).and(inside) : inside
   s = select(full, s, select(allowed, s, Number.NEGATIVE_INFINITY))
   const { state, p, alpha } = normalizer.step(carried as RowState, s)
-  const weights = tile.valueScale ? p.mul(tile.valueScale) : p
+  // the row sums keep what is dropped: weights of the normalizer are scaled, not divided anew
+  const kept = spec.dropout ? p.mul(dropoutFactor(spec.dropout, { ...position, k })) : p
+  const weights = tile.valueScale ? kept.mul(tile.valueScale) : kept
   const next: Record<string, Value> = { ...state }
   tile.values.forEach((part, i) => {
     const acc = carried[accumulatorName(i)] as Value

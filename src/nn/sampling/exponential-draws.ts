@@ -1,4 +1,4 @@
-import { select, type Value } from '../../tile/index.ts'
+import { mixBits, select, type Value } from '../../tile/index.ts'
 
 /** Two words that a row's numbers come from. */
 export interface DrawKey {
@@ -8,8 +8,8 @@ export interface DrawKey {
 
 /** The key of a row's `counter`-th step: both numbers (u32 scalars) stirred into both words. */
 export function drawKey(seed: Value, counter: Value): DrawKey {
-  const first = mix(mix(counter.add(0x9e3779b9)).xor(seed))
-  return { first, second: mix(first.xor(mix(seed.add(0x85ebca6b)).add(counter))) }
+  const first = mixBits(mixBits(counter.add(0x9e3779b9)).xor(seed))
+  return { first, second: mixBits(first.xor(mixBits(seed.add(0x85ebca6b)).add(counter))) }
 }
 
 /**
@@ -17,7 +17,7 @@ export function drawKey(seed: Value, counter: Value): DrawKey {
  * with q = (h + ½) / 2³², h a 32-bit hash of both, by its series where 1 − q would lose the digits of q.
  */
 export function exponentialDraws(key: DrawKey, index: Value): Value {
-  const h = mix(index.cast('u32').mul(0x9e3779b9).add(key.first), key.second)
+  const h = mixBits(index.cast('u32').mul(0x9e3779b9).add(key.first), key.second)
   const q = h
     .cast('f32')
     .mul(2 ** -32)
@@ -25,12 +25,4 @@ export function exponentialDraws(key: DrawKey, index: Value): Value {
     .min(1 - 2 ** -24)
   const series = q.mul(q.mul(q.mul(q.mul(1 / 4).add(1 / 3)).add(1 / 2)).add(1))
   return select(q.lt(2 ** -7), series, q.mul(-1).add(1).log().neg())
-}
-
-/** A bijection of 32-bit words in which every bit hangs on every other (C. Wellons's lowbias32); `key` enters half-way. */
-function mix(word: Value, key?: Value): Value {
-  const one = word.xor(word.shr(16)).mul(0x7feb352d)
-  const keyed = key ? one.xor(key) : one
-  const two = keyed.xor(keyed.shr(15)).mul(0x846ca68b)
-  return two.xor(two.shr(16))
 }
