@@ -13,6 +13,13 @@ export {
   tanh,
 } from './activations.ts'
 export { type CountedAs, type CountTokensOptions, countTokens, countTokensKernel } from './count-tokens.ts'
+export {
+  type CrossEntropyOptions,
+  type CrossEntropyScratch,
+  type CrossEntropySizes,
+  crossEntropy,
+  crossEntropyScratch,
+} from './cross-entropy.ts'
 export { type EmbedOptions, embed } from './embedding.ts'
 export { type GatedLinearOptions, gatedLinear } from './gated-mlp.ts'
 export { type GatherRowsOptions, gatherRows } from './gather-rows.ts'

@@ -1,0 +1,180 @@
+import type { Device, Tensor } from '../device/device.ts'
+import { FoveaError, type StorageDType, storageBytes } from '../tile/index.ts'
+import { logitsGradientKernel } from './logits-gradient.ts'
+import { matmul } from './matmul.ts'
+import { sumRows } from './sum-rows.ts'
+
+export interface CrossEntropyOptions {
+  readonly hidden: Tensor // [N, C] f32, f16 or bf16
+  readonly weight: Tensor // [V, C] f32, f16 or bf16
+  readonly bias?: Tensor // [V]
+  /** i32 [N]; a token with a target outside 0 … V − 1 (−1 is the one to use) has no loss and no gradient */
+  readonly targets: Tensor
+  /** logits count as c · tanh(logit / c) (none; Gemma 2, arXiv 2408.00118) */
+  readonly softCap?: number | null
+  readonly losses: Tensor // f32 [N]
+  readonly lse: Tensor // f32 [N]
+  /** i32 [N]: 1 where no logit is above the target's */
+  readonly correct?: Tensor
+  /** f32 [1]: the gradient of every token's loss (loss scale / number of tokens); needed by each of the gradients below */
+  readonly factor?: Tensor
+  readonly dHidden?: Tensor // [N, C] f32, f16 or bf16
+  readonly dWeight?: Tensor // f32 [V, C], added to
+  readonly dBias?: Tensor // f32 [V], added to
+  /** tensors of the shapes and dtypes that `crossEntropyScratch` gives */
+  readonly scratch: CrossEntropyScratch<Tensor>
+}
+
+/** Logits of a chunk of tokens, and their gradient where it does not take their place. Their rows are a multiple of 8 long. */
+export interface CrossEntropyScratch<T> {
+  readonly logits: T // f32 [chunk, ≥ V]
+  readonly gradient: T | null // [chunk, ≥ V], of hidden's dtype
+}
+
+export interface CrossEntropySizes {
+  readonly tokens: number
+  readonly vocabulary: number
+  /** dtype of `hidden` */
+  readonly dtype: StorageDType
+  /** false: losses only (true) */
+  readonly gradients?: boolean
+  /** what the scratch may take (64 MB) */
+  readonly maxBytes?: number
+}
+
+/**
+ * Scratch of `crossEntropy`: as many tokens at a time as fit, in chunks of nearly equal size. Throws `argument` when not even
+ * one token fits.
+ */
+export function crossEntropyScratch(
+  sizes: CrossEntropySizes,
+): CrossEntropyScratch<{ readonly shape: readonly [number, number]; readonly dtype: StorageDType }> {
+  const { tokens, vocabulary, dtype, gradients = true, maxBytes = 64e6 } = sizes
+  const width = Math.ceil(vocabulary / 8) * 8
+  const narrow = gradients && dtype !== 'f32'
+  const bytes = width * (4 + (narrow ? storageBytes[dtype] : 0))
+  const most = Math.floor(maxBytes / bytes)
+  if (most < 1)
+    throw new FoveaError(
+      'argument',
+      'crossEntropy',
+      `maxBytes must hold the ${bytes} of one token's logits, got ${maxBytes}`,
+    )
+  // tiles of products are filled by multiples of 32 tokens
+  const fitting = most >= 32 ? Math.floor(most / 32) * 32 : most
+  const even = Math.ceil(tokens / Math.ceil(tokens / fitting))
+  const chunk = Math.min(fitting, most >= 32 ? Math.ceil(even / 32) * 32 : even)
+  const shape = [chunk, width] as const
+  return { logits: { shape, dtype: 'f32' }, gradient: narrow ? { shape, dtype } : null }
+}
+
+/**
+ * Cross-entropy fused with the output projection: with x = hidden · weightᵀ + bias, or its soft cap,
+ *
+ *     losses[n] = lse[n] − x[n, targets[n]]        lse[n] = log Σ_v exp(x[n, v])
+ *
+ * and, where tensors for them are given, the gradients of factor · Σ_n losses[n]: `dHidden` (replaced), `dWeight` and `dBias`
+ * (added to). Logits of [N, V] never exist: a chunk of tokens at a time is multiplied, its logits become their gradient in
+ * one pass over each row, and two products take that further (compare Wijmans et al. 2024, Cut Your Losses, arXiv 2411.09009,
+ * who recompute instead; here memory is bounded by the chunk). Nothing is allocated.
+ *
+ * Throws `shape`, `dtype`, `argument` (a soft cap that is not above 0, gradients without a factor), and what `Device.run` throws.
+ */
+export function crossEntropy(device: Device, options: CrossEntropyOptions): void {
+  check(options)
+  const [tokens, chunk] = [options.hidden.shape[0] as number, options.scratch.logits.shape[0] as number]
+  for (let from = 0; from < tokens; from += chunk) enqueueChunk(device, options, from, Math.min(tokens, from + chunk))
+}
+
+function enqueueChunk(device: Device, options: CrossEntropyOptions, from: number, to: number): void {
+  const { weight, bias, scratch, factor, dHidden, dWeight, dBias, softCap = null } = options
+  const views: Tensor[] = []
+  const view = (made: Tensor) => {
+    views.push(made)
+    return made
+  }
+  const part = (x: Tensor) => view(x.slice(0, from, to))
+  const area = (x: Tensor) =>
+    view(x.view({ shape: [to - from, weight.shape[0] as number], strides: x.strides, offset: x.offset }))
+  try {
+    const [hidden, logits] = [part(options.hidden), area(scratch.logits)]
+    const rows = {
+      targets: part(options.targets),
+      losses: part(options.losses),
+      lse: part(options.lse),
+      ...(options.correct && { correct: part(options.correct) }),
+    }
+    const gradient = factor && (scratch.gradient ? area(scratch.gradient) : logits)
+    const kernel = logitsGradientKernel({
+      correct: null,
+      ...rows,
+      logits,
+      gradient: !gradient ? 'none' : gradient === logits ? 'in place' : gradient,
+      softCap,
+      tileV: device.kind === 'interpret' ? 256 : 2048,
+    })
+    matmul(device, { a: hidden, b: weight, transposeB: true, output: logits, ...(bias && { bias }) })
+    device.run(kernel, {
+      ...rows,
+      logits,
+      ...(factor && { factor }),
+      ...(gradient && gradient !== logits && { gradient }),
+    })
+    if (!gradient) return
+    if (dHidden) matmul(device, { a: gradient, b: weight, output: part(dHidden) })
+    if (dWeight) matmul(device, { a: gradient, b: hidden, transposeA: true, output: dWeight, accumulate: true })
+    if (dBias) sumRows(device, { x: gradient, output: dBias, accumulate: true })
+  } finally {
+    for (const made of views) made.dispose()
+  }
+}
+
+function check(options: CrossEntropyOptions): void {
+  const { hidden, weight, scratch, factor, dHidden, dWeight, dBias } = options
+  const fail = (code: 'shape' | 'dtype' | 'argument', what: string) =>
+    new FoveaError(code, 'crossEntropy', `${what}, got hidden ${describe(hidden)}, weight ${describe(weight)}`)
+  const [N = 0, C = 0] = hidden.shape
+  const [V = 0] = weight.shape
+  if (hidden.shape.length !== 2 || weight.shape.length !== 2 || weight.shape[1] !== C || V === 0)
+    throw fail('shape', 'hidden must be [N, C], weight [V, C] with V ≥ 1')
+  const expected = {
+    bias: [V],
+    targets: [N],
+    losses: [N],
+    lse: [N],
+    correct: [N],
+    factor: [1],
+    dHidden: [N, C],
+    dWeight: [V, C],
+    dBias: [V],
+  }
+  for (const [name, shape] of Object.entries(expected) as [keyof typeof expected, number[]][]) {
+    const tensor = options[name]
+    if (tensor && tensor.shape.join() !== shape.join())
+      throw fail('shape', `${name} must be [${shape.join(', ')}] and is ${describe(tensor)}`)
+    const dtype = {
+      targets: 'i32',
+      correct: 'i32',
+      losses: 'f32',
+      lse: 'f32',
+      factor: 'f32',
+      dWeight: 'f32',
+      dBias: 'f32',
+    }
+    const wanted = dtype[name as keyof typeof dtype]
+    if (tensor && wanted && tensor.dtype !== wanted)
+      throw fail('dtype', `${name} must be ${wanted} and is ${tensor.dtype}`)
+  }
+  if ((dHidden || dWeight || dBias) && !factor) throw fail('argument', 'gradients take a factor')
+  const { logits, gradient } = scratch
+  if (factor && hidden.dtype !== 'f32' && gradient?.dtype !== hidden.dtype)
+    throw fail('dtype', `the gradient of logits must be ${hidden.dtype} and is ${gradient?.dtype ?? 'absent'}`)
+  for (const tensor of [logits, ...(gradient ? [gradient] : [])])
+    if (tensor.shape.length !== 2 || !tensor.shape[0] || (tensor.shape[1] as number) < V)
+      throw fail('shape', `scratch must be [chunk, ≥ ${V}] and is ${describe(tensor)}`)
+  if (logits.dtype !== 'f32') throw fail('dtype', `logits in scratch must be f32 and are ${logits.dtype}`)
+}
+
+function describe({ dtype, shape }: Tensor): string {
+  return `${dtype} [${shape.join(', ')}]`
+}
