@@ -2,6 +2,7 @@ import type { Device, Tensor } from '../device/device.ts'
 import type { Tiling } from '../device/tuning.ts'
 import { FoveaError, type TensorSpec } from '../tile/index.ts'
 import type { BlockMask } from './block-mask.ts'
+import { checkDropout, type Dropout } from './dropout.ts'
 import type { MaskMod, ScoreMod } from './hooks.ts'
 import type { Normalizer } from './normalizers/normalizer.ts'
 import { type AttentionShape, checkAttentionShape, describeSpec } from './softmax/attention-shape.ts'
@@ -16,6 +17,8 @@ export interface AttentionOptions {
   readonly normalizer?: Normalizer
   /** factor of the scores; 1 / √headDim by default */
   readonly scale?: number
+  /** drops weights after they were normalised, for training; none by default */
+  readonly dropout?: Dropout
   /** packed sequences: bounds 0 … T of the queries of each sequence (host numbers); the batch size is then 1 */
   readonly cuSeqlensQ?: ArrayLike<number>
   /** the same for keys; by default those of the queries */
@@ -56,6 +59,7 @@ export function checkRequest(where: string, request: AttentionPlanRequest): Atte
   if (request.blockMask && (request.cuSeqlensQ || request.cuSeqlensK))
     throw new FoveaError('unsupported', where, 'blockMask does not go with packed sequences (cuSeqlens)')
   if (request.tiling) checkTiling(where, request.tiling)
+  if (request.dropout) checkDropout(where, request.dropout)
   for (const [name, spec] of Object.entries({ query, key, value, sinks, output, lse }))
     if (!isSpec(spec) && (spec !== null || isInput(name)))
       throw new FoveaError(

@@ -2,6 +2,7 @@ import type { Device, Tensor } from '../device/device.ts'
 import { FoveaError, type Kernel, storageBytes } from '../tile/index.ts'
 import { type AttentionRequest, checkTensors } from './attention-request.ts'
 import { type CallCache, callCache, keepProgram, type PlacedWork } from './call-cache.ts'
+import { dropoutKey } from './dropout.ts'
 import { maskInKernel, type PreparedCall, prepareCall } from './prepare-call.ts'
 import { commonAlignment, flash } from './softmax/flash.ts'
 import { itemFields } from './softmax/flash-program.ts'
@@ -83,7 +84,7 @@ function makePasses(
   keep: (tensor: Tensor) => Tensor,
 ): readonly Pass[] {
   const { query, key, value, sinks } = request
-  const { shape, pattern, normalizer, tiling, packed, scale } = call
+  const { shape, pattern, normalizer, dropout, tiling, packed, scale } = call
   const { dtype, headDim, valueDim, groupSize, batch, queries, numHeads } = shape
   const cells =
     pattern && call.asksPattern
@@ -97,13 +98,16 @@ function makePasses(
   const inputs = { query, key, value, items, runs }
   const common = { query, key, value, scale, scoreMod, maskMod, normalizer, packed, tiling, itemCount, headsPerItem }
   // hooks by what they compute; what else specialises a program, by value
-  const hooks = [call.mask?.key, call.score?.key, cache.numberOf(normalizer), cells && cache.numberOf(cells)].join('|')
+  const hooks = [
+    ...[call.mask?.key, call.score?.key, dropoutKey(dropout, cache.numberOf)],
+    ...[cache.numberOf(normalizer), cells && cache.numberOf(cells)],
+  ].join('|')
   const sizes = [dtype, headDim, valueDim, groupSize, tiling.tileQ, tiling.tileK, tiling.padTo, packed].join(' ')
   const sinkTensors = sinks ? { sinks } : {}
   if (call.algorithm === 'flash') {
     const alignment = commonAlignment([query, key, value, results.output])
     const kernel = keepProgram(cache, `flash ${sizes} ${alignment} ${sinks !== undefined} ${hooks}`, (program) =>
-      flash({ ...common, sinks: sinks ?? null, ...results, ...program }),
+      flash({ ...common, dropout, sinks: sinks ?? null, ...results, ...program }),
     )
     return [{ kernel, tensors: { ...inputs, ...results, ...sinkTensors } }]
   }

@@ -1,4 +1,4 @@
-import { mixBits, select, type Value } from '../tile/index.ts'
+import { FoveaError, mixBits, select, type Value } from '../tile/index.ts'
 import type { Captured, Position } from './hooks.ts'
 
 /** Drops attention weights (Srivastava et al., "Dropout", JMLR 15, 2014), the same ones whenever `seed` holds the same. */
@@ -26,6 +26,22 @@ export function dropoutFactor(
   const second = stir(mixBits(two.add(0x85ebca6b), one))
   const hash = mixBits(k.cast('u32').mul(0x9e3779b9).add(first), second)
   return select(hash.lt(Math.floor(rate * 2 ** 32)), 0, 1 / (1 - rate))
+}
+
+/** Throws `argument` for a rate outside [0, 1), `shape` and `dtype` for a seed that is not i32 [2]. */
+export function checkDropout(where: string, { rate, seed }: Dropout): void {
+  if (!(rate >= 0 && rate < 1))
+    throw new FoveaError('argument', where, `dropout.rate must be at least 0 and below 1, got ${rate}`)
+  if (!Array.isArray(seed?.shape) || typeof seed.at !== 'function')
+    throw new FoveaError('argument', where, `dropout.seed must be a tensor i32 [2], got ${typeof seed}`)
+  if (seed.dtype !== 'i32') throw new FoveaError('dtype', where, `dropout.seed must be i32, got ${seed.dtype}`)
+  if (seed.shape.length !== 1 || seed.shape[0] !== 2)
+    throw new FoveaError('shape', where, `dropout.seed must be [2], got [${seed.shape.join(', ')}]`)
+}
+
+/** What tells programs with different dropout apart. */
+export function dropoutKey(dropout: Dropout | null, numberOf: (object: object) => number): string {
+  return dropout ? `dropout ${dropout.rate} ${numberOf(dropout.seed)}` : ''
 }
 
 /** The bits of an i32 as a u32: a cast would make negative numbers 0. */

@@ -4,6 +4,7 @@ export type { AttentionOptions, AttentionPlanRequest, AttentionRequest } from '.
 export { type BlockMap, type BlockMapSpec, blockMap } from './block-map.ts'
 export type { BlockMask, CompressedRows } from './block-mask.ts'
 export { drawBlockMap } from './draw-block-map.ts'
+export type { Dropout } from './dropout.ts'
 export type { Captured, MaskMod, Position, ScoreContext, ScoreMod } from './hooks.ts'
 export {
   type GatedLinearAttentionOptions,

@@ -1,10 +1,11 @@
 import type { Device, Tensor } from '../device/device.ts'
 import type { Tiling } from '../device/tuning.ts'
-import { FoveaError, type Node, readIntervals, type TensorParam } from '../tile/index.ts'
+import { FoveaError, type Node, readIntervals } from '../tile/index.ts'
 import { type AttentionPlanRequest, checkRequest } from './attention-request.ts'
 import { type BlockPattern, readBlockMask } from './block-mask.ts'
 import type { CallCache } from './call-cache.ts'
 import { readCapturedIntegers } from './captured-integers.ts'
+import type { Dropout } from './dropout.ts'
 import type { MaskMod } from './hooks.ts'
 import type { Normalizer } from './normalizers/normalizer.ts'
 import { softmax } from './normalizers/softmax.ts'
@@ -25,6 +26,7 @@ export interface PreparedCall {
   readonly scale: number
   readonly mask: TracedHook | null
   readonly score: TracedHook | null
+  readonly dropout: Dropout | null
   readonly pattern: BlockPattern | null
   /** whether the kernel must ask the pattern, because its blocks are no multiples of the tiles */
   readonly asksPattern: boolean
@@ -32,7 +34,8 @@ export interface PreparedCall {
   readonly splits: number
   /** equal for calls with equal work lists; null when they cannot be compared */
   readonly workKey: string | null
-  readonly captured: readonly TensorParam[]
+  /** tensors that its kernels read besides their arguments */
+  readonly captured: readonly { readonly source?: object }[]
   /** what work lists are made of, for tiles of any size */
   workSpec(): Omit<WorkSpec, 'tileQ' | 'tileK'>
   work(): WorkList
@@ -61,12 +64,13 @@ export async function prepareCall(
   const mask = request.maskMod ? traceMask(where, request.maskMod, cache.numberOf) : null
   const score = request.scoreMod ? traceScore(where, request.scoreMod, cache.numberOf) : null
   const captured = [...new Set([...(mask?.captured ?? []), ...(score?.captured ?? [])])]
+  const dropout = request.dropout && request.dropout.rate > 0 ? request.dropout : null
   const steady = (mask?.captured ?? []).filter(({ source }) => !source || !choices.changing?.includes(source))
   const contents = await readCapturedIntegers(where, device, steady, cache)
   const { batch, numHeads: heads, queries: qLength, keys: kLength } = shape
   const pattern = request.blockMask ? readBlockMask(where, request.blockMask, { batch, heads, qLength, kLength }) : null
 
-  const algorithm = choices.algorithm ?? chooseAlgorithm(shape, sequences, normalizer, pattern)
+  const algorithm = choices.algorithm ?? (dropout ? 'flash' : chooseAlgorithm(shape, sequences, normalizer, pattern))
   const { dtype, headDim, valueDim, numHeads, numKvHeads, groupSize } = shape
   const tuned = request.tiling ?? device.tiling(algorithm, { dtype, headDim, valueDim })
   const tiling = algorithm === 'split-kv' && !request.tiling ? fitRows(device, tuned, sequences, groupSize) : tuned
@@ -95,13 +99,14 @@ export async function prepareCall(
     scale: request.scale ?? 1 / Math.sqrt(headDim),
     mask,
     score,
+    dropout,
     pattern,
     asksPattern: pattern !== null && !aligned,
     splits,
     workKey: keyable
       ? [algorithm, tileQ, tileK, numHeads, groupSize, splits, packed, lengths, mask?.key, contents.key].join('|')
       : null,
-    captured,
+    captured: dropout ? [...captured, { source: dropout.seed }] : captured,
     workSpec,
     work() {
       const spec = { ...workSpec(), tileQ, tileK }

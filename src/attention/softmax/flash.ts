@@ -1,4 +1,5 @@
 import { alignmentOf, type Kernel, type Program, type TensorSpec } from '../../tile/index.ts'
+import type { Dropout } from '../dropout.ts'
 import type { MaskMod, ScoreMod } from '../hooks.ts'
 import type { Normalizer } from '../normalizers/normalizer.ts'
 import { softmax } from '../normalizers/softmax.ts'
@@ -26,6 +27,7 @@ export interface FlashSpec extends AttentionTensors {
   readonly scoreMod?: ScoreMod | null
   readonly maskMod?: MaskMod | null
   readonly normalizer?: Normalizer
+  readonly dropout?: Dropout | null
   /** several sequences in one batch row, by the work items */
   readonly packed?: boolean
   readonly tiling: { readonly tileQ: number; readonly tileK: number; readonly padTo: number }
@@ -57,6 +59,7 @@ export function flash(spec: FlashSpec): Kernel {
       normalizer: spec.normalizer ?? softmax,
       scoreMod: spec.scoreMod ?? null,
       maskMod: spec.maskMod ?? null,
+      dropout: spec.dropout ?? null,
     })
   const scale = spec.scale ?? 1 / Math.sqrt(shape.headDim)
   return {
