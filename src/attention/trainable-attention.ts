@@ -2,13 +2,15 @@ import type { Device, Tensor } from '../device/device.ts'
 import { FoveaError, type TensorSpec } from '../tile/index.ts'
 import { runInSlices } from './attention.ts'
 import { type AttentionOptions, checkTensors } from './attention-request.ts'
+import { traceScoreGradient } from './backward/score-gradient.ts'
+import { traceNormalizer } from './backward/weight-gradient.ts'
 import { type CallCache, callCache, keepProgram } from './call-cache.ts'
 import { maskInKernel, type PreparedCall, patternFits, prepareCall } from './prepare-call.ts'
 import { checkAttentionShape } from './softmax/attention-shape.ts'
 import {
+  type BackwardParts,
   type BackwardTensors,
   backwardPasses,
-  rowTermCount,
   type SidePart,
 } from './softmax/backward/backward-passes.ts'
 import { transposedWork } from './softmax/backward/transposed-work.ts'
@@ -94,6 +96,7 @@ function made(
   keep: (tensor: Tensor) => Tensor,
   held: readonly Tensor[],
 ): TrainableAttention {
+  const where = 'prepareTrainableAttention'
   const { shape, pattern } = call
   const { batch, queries, keys, numHeads, numKvHeads, headDim, valueDim, groupSize, dtype } = shape
   const maskMod = request.maskMod ?? null
@@ -132,7 +135,17 @@ function made(
     ...place(transposedWork({ ...workSpec, ...keyTiling, groupSize })),
   }
   const withSinks = request.sinks !== undefined
-  const rows = keep(device.empty([rowTermCount(withSinks), batch, numHeads, queries]))
+  const trace = (dLse: boolean) => traceNormalizer(where, call.normalizer, { sink: withSinks, dLse })
+  const [plain, withLse] = [trace(false), trace(true)]
+  const termCount = Math.max(plain.termCount, withLse.termCount) + (withSinks ? 1 : 0)
+  const rows = keep(device.empty([Math.max(termCount, 1), batch, numHeads, queries]))
+  const { stored } = plain
+  const states = stored.length > 0 ? keep(device.empty([stored.length, batch, numHeads, queries])) : null
+  const parts: BackwardParts = {
+    ...{ call, cache, scoreMod, query, key, rows, states, withSinks },
+    scoreGradient: scoreMod && traceScoreGradient(where, scoreMod),
+    gradientOf: (dLse) => (dLse ? withLse : plain),
+  }
   const scratchBytes = held.reduce((sum, { size }) => sum + 4 * size, 0)
   const expected = { batch, queries, keys, numHeads, numKvHeads, headDim, valueDim, dtype }
   let disposed = false
@@ -175,7 +188,7 @@ function made(
       const where = 'TrainableAttention.backward'
       check(where, tensors)
       checkGradients(where, tensors)
-      for (const pass of backwardPasses(device, { call, cache, scoreMod, query, key, rows }, tensors)) {
+      for (const pass of backwardPasses(device, parts, tensors)) {
         runInSlices(device, pass)
         pass.view?.dispose()
       }

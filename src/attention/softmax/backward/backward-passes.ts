@@ -1,13 +1,16 @@
 import type { Device, Tensor } from '../../../device/device.ts'
 import type { Tiling } from '../../../device/tuning.ts'
 import type { Kernel, Program } from '../../../tile/index.ts'
+import type { ScoreGradient } from '../../backward/score-gradient.ts'
+import type { NormalizerGradient } from '../../backward/weight-gradient.ts'
 import type { CallCache } from '../../call-cache.ts'
 import type { MaskMod, ScoreMod } from '../../hooks.ts'
 import type { PreparedCall } from '../../prepare-call.ts'
 import { commonAlignment } from '../flash.ts'
-import { rowTermNames } from './gradient-tile.ts'
+import type { BackwardProgramSpec } from './gradient-tile.ts'
 import { type KeyGradientOutputs, keyGradientProgram } from './key-gradient-program.ts'
 import { queryGradientProgram } from './query-gradient-program.ts'
+import { rowStateProgram } from './row-state-program.ts'
 import { rowTermsProgram, rowTermsTile } from './row-terms-program.ts'
 import { sinkGradientProgram } from './sink-gradient-program.ts'
 
@@ -17,7 +20,7 @@ import { sinkGradientProgram } from './sink-gradient-program.ts'
 //   dV_k = Σ_q p_qk dO_q     dP_qk = dO_q · v_k     delta_q = Σ_k p_qk dP_qk − dLse_q = dO_q · O_q − dLse_q
 //   dS_qk = p_qk (dP_qk − delta_q) ∂scoreMod     dQ_q = scale Σ_k dS_qk k_k     dK_k = scale Σ_q dS_qk q_q
 //
-// p is computed again from lse in both passes: seven products of tiles for the five of the derivation, and no buffer that
+// (other normalizers: `backward/weight-gradient.ts`). p is computed again from lse in both passes: seven products of tiles for the five of the derivation, and no buffer that
 // grows with tokens².
 
 /** Tensors of one backward; what the gradients held is replaced. */
@@ -43,10 +46,15 @@ export interface BackwardParts {
   readonly call: PreparedCall
   readonly cache: CallCache
   readonly scoreMod: ScoreMod | null
+  readonly scoreGradient: ScoreGradient | null
+  readonly withSinks: boolean
+  /** the normalizer's derivative, with and without a gradient of lse */
+  gradientOf(dLse: boolean): NormalizerGradient
   readonly query: SidePart
   readonly key: SidePart
-  /** row terms f32 [terms, B, H, T] */
+  /** row terms f32 [terms, B, H, T], and the final states that they need, if any */
   readonly rows: Tensor
+  readonly states: Tensor | null
 }
 
 /** Tiles of one of the two passes, the mask that its kernel asks, and its work on the device. */
@@ -68,43 +76,59 @@ export interface Pass {
   readonly view?: Tensor
 }
 
-/** How many row terms a backward stores. */
-export function rowTermCount(sinks: boolean): number {
-  return rowTermNames.length + (sinks ? 1 : 0)
-}
-
 /** The kernels of a backward, in order. */
 export function backwardPasses(device: Device, parts: BackwardParts, tensors: BackwardTensors): readonly Pass[] {
+  const gradient = parts.gradientOf(tensors.dLse !== undefined)
+  const given = { ...parts, gradient, dLse: tensors.dLse !== undefined }
   return [
-    rowTermsPass(parts, tensors),
-    ...sinkPasses(parts, tensors),
-    queryGradientPass(parts, tensors),
-    ...keyGradientPasses(device, parts, tensors),
+    ...statePasses(given, tensors),
+    rowTermsPass(given, tensors),
+    ...sinkPasses(given, tensors),
+    queryGradientPass(given, tensors),
+    ...keyGradientPasses(device, given, tensors),
   ]
 }
 
-function rowTermsPass({ call, cache, rows }: BackwardParts, tensors: BackwardTensors): Pass {
+interface GivenParts extends BackwardParts {
+  readonly gradient: NormalizerGradient
+  readonly dLse: boolean
+}
+
+function statePasses(parts: GivenParts, { query, key }: BackwardTensors): Pass[] {
+  const { states } = parts
+  if (!states) return []
+  const { spec, kernelKey } = sideSpec(parts, parts.query, { query, key })
+  const program = programOf(parts.cache, `row-state ${kernelKey}`, () => rowStateProgram(spec))
+  const { kernel, tensors } = sidePass(parts, parts.query, program, { query, key })
+  const { rows: _, ...bound } = tensors
+  return [{ kernel, tensors: { ...bound, states } }]
+}
+
+function rowTermsPass({ call, cache, rows, states, gradient }: GivenParts, tensors: BackwardTensors): Pass {
   const { dtype, valueDim, batch, queries, numHeads } = call.shape
   const { output, lse, dOutput, dLse, sinks } = tensors
   const { padTo } = call.tiling
   const alignment = commonAlignment([output, dOutput])
-  const [withLse, withSinks] = [dLse !== undefined, sinks !== undefined]
-  const program = programOf(cache, `row-terms ${dtype} ${valueDim} ${padTo} ${alignment} ${withLse} ${withSinks}`, () =>
-    rowTermsProgram({ dtype, valueDim, padTo, alignment, dLse: withLse, sinks: withSinks }),
+  const has = { dLse: dLse !== undefined, sinks: sinks !== undefined }
+  const key = [dtype, valueDim, padTo, alignment, has.dLse, has.sinks, cache.numberOf(call.normalizer)].join(' ')
+  const program = programOf(cache, `row-terms ${key}`, () =>
+    rowTermsProgram({ dtype, valueDim, padTo, alignment, ...has, gradient }),
   )
+  const optional = { ...(dLse && { dLse }), ...(sinks && { sinks }), ...(states && { states }) }
   return {
     kernel: { program, grid: [Math.ceil(queries / rowTermsTile), numHeads, batch], scalars: {} },
-    tensors: { output, lse, dOutput, rows, ...(dLse && { dLse }), ...(sinks && { sinks }) },
+    tensors: { output, lse, dOutput, rows, ...optional },
   }
 }
 
-function sinkPasses({ call, cache, rows }: BackwardParts, { dSinks }: BackwardTensors): Pass[] {
+function sinkPasses({ call, cache, rows, gradient }: GivenParts, { dSinks }: BackwardTensors): Pass[] {
   if (!dSinks) return []
-  const program = programOf(cache, 'sink-gradient', () => sinkGradientProgram(rowTermNames.length))
+  const term = gradient.termCount
+  const program = programOf(cache, `sink-gradient ${term}`, () => sinkGradientProgram(term))
   return [{ kernel: { program, grid: [call.shape.numHeads, 1, 1], scalars: {} }, tensors: { rows, dSinks } }]
 }
 
-function queryGradientPass(parts: BackwardParts, tensors: BackwardTensors): Pass {
+function queryGradientPass(parts: GivenParts, tensors: BackwardTensors): Pass {
   const { query, key, value, dOutput, dQuery } = tensors
   const bound = { query, key, value, dOutput, dQuery }
   const { spec, kernelKey } = sideSpec(parts, parts.query, bound)
@@ -112,7 +136,7 @@ function queryGradientPass(parts: BackwardParts, tensors: BackwardTensors): Pass
   return sidePass(parts, parts.query, program, bound)
 }
 
-function keyGradientPasses(device: Device, parts: BackwardParts, tensors: BackwardTensors): Pass[] {
+function keyGradientPasses(device: Device, parts: GivenParts, tensors: BackwardTensors): Pass[] {
   const { query, key, value, dOutput, dKey, dValue } = tensors
   const inputs = { query, key, value, dOutput }
   const passOf = (outputs: KeyGradientOutputs, gradients: Readonly<Record<string, Tensor>>) => {
@@ -141,15 +165,23 @@ function joined(dKey: Tensor, dValue: Tensor): Tensor[] {
 }
 
 /** What specialises a pass over tiles, and the name of all of it. */
-function sideSpec({ call, scoreMod, cache }: BackwardParts, side: SidePart, bound: Readonly<Record<string, Tensor>>) {
-  const { shape, normalizer, packed } = call
-  const { dtype, headDim, valueDim, groupSize } = shape
+function sideSpec(
+  parts: GivenParts,
+  side: SidePart,
+  bound: Readonly<Record<string, Tensor>>,
+): { spec: BackwardProgramSpec; kernelKey: string } {
+  const { call, scoreMod, scoreGradient, cache, gradient, dLse } = parts
+  const { normalizer, packed } = call
+  const { dtype, headDim, valueDim, groupSize } = call.shape
   const alignment = commonAlignment(Object.values(bound))
   const { tileQ, tileK, padTo } = side.tiling
-  const spec = { dtype, headDim, valueDim, groupSize, tileQ, tileK, padTo, alignment, packed, normalizer, scoreMod }
-  const sizes = [dtype, headDim, valueDim, groupSize, tileQ, tileK, padTo, alignment, packed].join(' ')
-  const kernelKey = [sizes, side.maskKey, call.score?.key, cache.numberOf(normalizer)].join('|')
-  return { spec: { ...spec, maskMod: side.maskMod }, kernelKey }
+  const sizes = { dtype, headDim, valueDim, groupSize, tileQ, tileK, padTo, alignment, packed }
+  const hooks = [side.maskKey, call.score?.key, cache.numberOf(normalizer), dLse, parts.withSinks]
+  const { maskMod } = side
+  return {
+    spec: { ...sizes, normalizer, scoreMod, maskMod, gradient, scoreGradient },
+    kernelKey: [...Object.values(sizes), ...hooks].join('|'),
+  }
 }
 
 function sidePass(

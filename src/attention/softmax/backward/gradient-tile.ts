@@ -1,6 +1,8 @@
-import { exp2, load, type Operand, select, type TensorParam, type Value } from '../../../tile/index.ts'
+import { load, type Operand, select, type TensorParam, type Value } from '../../../tile/index.ts'
+import type { ScoreGradient } from '../../backward/score-gradient.ts'
+import type { NormalizerGradient } from '../../backward/weight-gradient.ts'
 import type { Position } from '../../hooks.ts'
-import { type AttendSpec, scalesToLog2 } from '../attend-tile.ts'
+import type { AttendSpec } from '../attend-tile.ts'
 
 /** All that specialises the programs of the backward; lengths, strides, scale and the block structure are run-time values. */
 export interface BackwardProgramSpec extends AttendSpec {
@@ -12,16 +14,20 @@ export interface BackwardProgramSpec extends AttendSpec {
   /** sizes of tiles are rounded up to a multiple of this */
   readonly padTo: number
   readonly alignment: number
+  readonly gradient: NormalizerGradient
+  /** the derivative of `scoreMod`, where there is one */
+  readonly scoreGradient: ScoreGradient | null
 }
 
-/** What the backward keeps for each query row, in the order in which the tensor of row terms [terms, B, H, T] holds it. */
-export const rowTermNames = ['lse', 'delta'] as const
-export type RowTerms = Readonly<Record<(typeof rowTermNames)[number], Value>>
-
-/** The row terms of queries `rows` (either a row or a column of indices). */
-export function loadRowTerms(rows: TensorParam, batch: Operand, head: Value, queries: Value): RowTerms {
-  const term = (name: (typeof rowTermNames)[number]) => load(rows, [rowTermNames.indexOf(name), batch, head, queries])
-  return { lse: term('lse'), delta: term('delta') }
+/** The row terms of some queries, from their tensor [terms, B, H, T]; `queries` runs along rows or columns. */
+export function loadRowTerms(
+  { gradient }: BackwardProgramSpec,
+  rows: TensorParam,
+  batch: Operand,
+  head: Value,
+  queries: Value,
+): readonly Value[] {
+  return Array.from({ length: gradient.termCount }, (_, term) => load(rows, [term, batch, head, queries]))
 }
 
 /** One tile of scores as the backward meets it, in either orientation: [tileQ, tileK], or transposed. */
@@ -31,26 +37,32 @@ export interface ScoreTile {
   /** dOutput·v */
   readonly dP: Value
   readonly scale: Value
-  readonly rows: RowTerms
+  /** those of the tile's queries */
+  readonly terms: readonly Value[]
   readonly position: Position
   /** where query and key are inside their sequence */
   readonly inside: Value
   /** all pairs are allowed (scalar) */
   readonly full: Value
+  /** queries run along the columns */
+  readonly transposed: boolean
 }
 
 /**
  * The weights p of a tile, computed again from the row terms, and the gradient of its scores before the score function, in
- * natural units: dS = p (dP − delta), delta = Σ_k p dP − dLse.
+ * natural units. Both are 0 where the mask forbids.
  */
 export function gradientTile(spec: BackwardProgramSpec, tile: ScoreTile): { p: Value; dS: Value } {
-  const { product, dP, scale, rows, position, inside, full } = tile
-  const { dtype, scoreMod, maskMod } = spec
-  let s = dtype === 'f32' ? product : product.mul(scale)
-  if (scoreMod) s = scoreMod({ score: s, ...position })
-  if (!scalesToLog2(spec)) s = s.mul(Math.LOG2E)
+  const { product, dP, scale, terms, position, inside, full, transposed } = tile
+  const { dtype, scoreMod, maskMod, normalizer, gradient, scoreGradient } = spec
+  const score = dtype === 'f32' ? product : product.mul(scale)
+  let s = scoreMod ? scoreMod({ score, ...position }) : score
+  if (scoreMod && normalizer.units === 'log2') s = s.mul(Math.LOG2E)
   const allowed = maskMod ? maskMod(position).and(inside) : inside
   s = select(full, s, select(allowed, s, Number.NEGATIVE_INFINITY))
-  const p = exp2(s.sub(rows.lse))
-  return { p, dS: p.mul(dP.sub(rows.delta)) }
+  const { p, dS } = gradient.tile({ s, dP, terms })
+  if (!scoreGradient) return { p, dS }
+  const { dScore } = scoreGradient.instantiate({ score, ...position }, dS, { transposed })
+  // where a score is masked its function may have no finite slope
+  return { p, dS: select(full, dScore, select(allowed, dScore, 0)) }
 }

@@ -92,10 +92,11 @@ export function keyGradientProgram(spec: BackwardProgramSpec & { readonly output
           product: dot(kTile, qTile.T), //                                                     [tileK, tileQ]
           dP: dot(vTile, doTile.T),
           scale: scaled,
-          rows: loadRowTerms(rows, row, head, q.add(qBase)), //                                [1, tileQ]
+          terms: loadRowTerms(spec, rows, row, head, q.add(qBase)), //                                [1, tileQ]
           position: { q, k, head, batch, qLength, kLength },
           inside: q.lt(qLength),
           full,
+          transposed: true,
         })
         const next: Record<string, Value> = {}
         if (carried.accV) next.accV = carried.accV.add(dot(weights, doTile)) //                [tileK, Dv]

@@ -46,7 +46,7 @@ export function queryGradientProgram(spec: BackwardProgramSpec): Program {
     const scaled = scalesToLog2(spec) ? scaleLog2 : scale
     const qTile = scaleQuery(spec, load(query, [row, qRows, head, colRange(0, width)]), scaled) // [tileQ, D]
     const doTile = load(dOutput, [row, qRows, head, colRange(0, valueWidth)]) //               [tileQ, Dv]
-    const terms = loadRowTerms(rows, row, head, qRows) //                                      [tileQ, 1]
+    const terms = loadRowTerms(spec, rows, row, head, qRows) //                                      [tileQ, 1]
     const [runFrom, runTo] = [field('runFrom'), field('runTo')]
 
     const start: Record<string, Value> = { acc: zeros([tileQ, width]) }
@@ -65,10 +65,11 @@ export function queryGradientProgram(spec: BackwardProgramSpec): Program {
           product: dot(qTile, kTile.T), //                                                     [tileQ, tileK]
           dP: dot(doTile, vTile.T),
           scale: scaled,
-          rows: terms,
+          terms,
           position: { q, k, head, batch, qLength, kLength },
           inside: k.lt(kLength),
           full,
+          transposed: false,
         })
         return { acc: (carried.acc as Value).add(dot(dS, kTile)) } //                          [tileQ, D]
       })
