@@ -46,7 +46,11 @@ export function updateFlat(
   const [size] = Object.values(tensors)[0]?.shape ?? [0]
   for (const [key, { shape }] of Object.entries(tensors))
     if (shape.length !== 1 || shape[0] !== size)
-      throw new FoveaError('shape', name, `tensors must be [size] alike, got ${key} [${shape.join(', ')}], size ${size}`)
+      throw new FoveaError(
+        'shape',
+        name,
+        `tensors must be [size] alike, got ${key} [${shape.join(', ')}], size ${size}`,
+      )
   const program = defineProgram(name, (p) => {
     const declare = (make: ProgramBuilder['input'], group: Tensors) =>
       Object.entries(group).map(([key, tensor]): [string, TensorParam] => [
@@ -59,7 +63,9 @@ export function updateFlat(
     const now = stepValues(p.input('step', 'f32', [8]))
     const numbers = Object.fromEntries(Object.keys(scalars).map((key) => [key, p.scalar(key, 'f32')]))
     const from = p.programId(1).mul(gridWidth).add(p.programId(0)).mul(chunk)
-    const left = sizeOf((updates[0] ?? outputs[0])?.[1] as TensorParam, 0).sub(from).min(chunk)
+    const left = sizeOf((updates[0] ?? outputs[0])?.[1] as TensorParam, 0)
+      .sub(from)
+      .min(chunk)
     loop(
       { to: now.active.select(left, 0), step: tile },
       {},

@@ -20,7 +20,10 @@ export function lion({ betas: [beta1, beta2] = [0.9, 0.99] }: LionOptions = {}):
     states: ['momentum'],
     update({ weight, gradient, states, learningRate, weightDecay }) {
       const m = states.momentum as Value
-      const direction = m.mul(beta1).add(gradient.mul(1 - beta1)).sign()
+      const direction = m
+        .mul(beta1)
+        .add(gradient.mul(1 - beta1))
+        .sign()
       return {
         weight: weight.sub(direction.add(weight.mul(weightDecay)).mul(learningRate)),
         states: { momentum: m.mul(beta2).add(gradient.mul(1 - beta2)) },
