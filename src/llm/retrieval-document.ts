@@ -1,5 +1,6 @@
 import type { Tokenizer } from '../model/tokenizer.ts'
 import { FoveaError } from '../tile/index.ts'
+import { drawFacts, factQuestion, factSentence, fillerSentence, type RetrievalFact } from './retrieval-prose.ts'
 
 export interface RetrievalSpec {
   /** tokens of the document, question included, at most; it comes within a sentence of it */
@@ -15,89 +16,8 @@ export interface RetrievalDocument {
   /** ends with the beginning of the sentence that the answer completes */
   readonly text: string
   readonly answer: string
-  readonly facts: readonly { readonly thing: string; readonly code: string }[]
+  readonly facts: readonly RetrievalFact[]
 }
-
-const adjectives = [
-  'amber',
-  'broken',
-  'crimson',
-  'distant',
-  'elder',
-  'frozen',
-  'gilded',
-  'hollow',
-  'ivory',
-  'jagged',
-  'lonely',
-  'mossy',
-  'narrow',
-  'patient',
-  'quiet',
-  'rusted',
-  'silver',
-  'tall',
-  'velvet',
-  'weary',
-]
-const nouns = [
-  'anchor',
-  'bridge',
-  'candle',
-  'door',
-  'engine',
-  'falcon',
-  'garden',
-  'harbour',
-  'island',
-  'key',
-  'lantern',
-  'mirror',
-  'orchard',
-  'piano',
-  'river',
-  'statue',
-  'tower',
-  'vessel',
-  'window',
-  'wolf',
-]
-const people = [
-  'the captain',
-  'an old sailor',
-  'her brother',
-  'the schoolmaster',
-  'a young clerk',
-  'the widow',
-  'my uncle',
-  'the surgeon',
-  'a stranger',
-  'the baker',
-]
-const deeds = [
-  'looked at',
-  'walked past',
-  'remembered',
-  'spoke of',
-  'waited by',
-  'dreamed about',
-  'turned away from',
-  'asked after',
-  'wrote about',
-  'returned to',
-]
-const times = [
-  'before dawn',
-  'that evening',
-  'in the rain',
-  'without a word',
-  'for the last time',
-  'as the bells rang',
-  'late in the autumn',
-  'with some surprise',
-  'once more',
-  'in silence',
-]
 
 /**
  * Filler prose of a small grammar with `codes` sentences "The secret code of the <adjective> <noun> is <five digits>." at random
@@ -107,15 +27,11 @@ const times = [
 export function retrievalDocument(tokenizer: Tokenizer, spec: RetrievalSpec): RetrievalDocument {
   const { tokens, codes = 4, seed = 0 } = spec
   const random = generator(seed)
-  const pick = (list: readonly string[]) => list[Math.floor(random() * list.length)] as string
-  const things = new Set<string>()
-  while (things.size < Math.min(codes, adjectives.length * nouns.length))
-    things.add(`${pick(adjectives)} ${pick(nouns)}`)
-  const facts = [...things].map((thing) => ({ thing, code: String(10000 + Math.floor(random() * 90000)) }))
+  const facts = drawFacts(random, codes)
   const asked = facts[Math.floor(random() * facts.length)]
   if (!asked) throw new FoveaError('argument', 'retrievalDocument', `codes must be at least 1, got ${codes}`)
-  const sentences = facts.map(({ thing, code }) => `The secret code of the ${thing} is ${code}.`)
-  const question = `The secret code of the ${asked.thing} is`
+  const sentences = facts.map(factSentence)
+  const question = factQuestion(asked)
   const length = (text: string) => tokenizer.encode(text, { special: false }).length
   // the begin token, and a token where two sentences meet
   let left = tokens - 1 - length(` ${question}`) - sentences.reduce((sum, sentence) => sum + length(` ${sentence}`), 0)
@@ -127,8 +43,7 @@ export function retrievalDocument(tokenizer: Tokenizer, spec: RetrievalSpec): Re
     )
   const filler: string[] = []
   for (;;) {
-    const person = pick(people)
-    const sentence = `${(person[0] as string).toUpperCase()}${person.slice(1)} ${pick(deeds)} the ${pick(adjectives)} ${pick(nouns)} ${pick(times)}.`
+    const sentence = fillerSentence(random)
     left -= length(` ${sentence}`)
     if (left < 0) break
     filler.push(sentence)
