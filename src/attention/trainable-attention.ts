@@ -5,6 +5,7 @@ import { type AttentionOptions, checkTensors } from './attention-request.ts'
 import { traceScoreGradient } from './backward/score-gradient.ts'
 import { traceNormalizer } from './backward/weight-gradient.ts'
 import { type CallCache, callCache, keepProgram } from './call-cache.ts'
+import { dropoutKey } from './dropout.ts'
 import { maskInKernel, type PreparedCall, patternFits, prepareCall } from './prepare-call.ts'
 import { checkAttentionShape } from './softmax/attention-shape.ts'
 import {
@@ -171,14 +172,28 @@ function made(
     forward(tensors) {
       check('TrainableAttention.forward', tensors)
       const { query, key, value, sinks, output, lse } = tensors
-      const { tiling, normalizer, packed, scale } = call
+      const { tiling, normalizer, packed, scale, dropout } = call
       const { itemCount, headsPerItem } = list
       const alignment = commonAlignment([query, key, value, output])
       const sizes = [dtype, headDim, valueDim, groupSize, tiling.tileQ, tiling.tileK, tiling.padTo, packed].join(' ')
-      const hooks = [forwardMask.maskKey, call.score?.key, cache.numberOf(normalizer)].join('|')
+      const names = [forwardMask.maskKey, call.score?.key, dropoutKey(dropout, cache.numberOf)]
+      const hooks = [...names, cache.numberOf(normalizer)].join('|')
       const kernel = keepProgram(cache, `flash forward ${sizes} ${alignment} ${withSinks} ${hooks}`, (program) =>
         flash({
-          ...{ query, key, value, sinks: sinks ?? null, output, lse, scale, scoreMod, normalizer, packed, tiling },
+          ...{
+            query,
+            key,
+            value,
+            sinks: sinks ?? null,
+            output,
+            lse,
+            scale,
+            scoreMod,
+            normalizer,
+            packed,
+            tiling,
+            dropout,
+          },
           ...{ maskMod: forwardMask.maskMod, itemCount, headsPerItem, ...program },
         }),
       )

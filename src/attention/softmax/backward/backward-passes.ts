@@ -4,6 +4,7 @@ import type { Kernel, Program } from '../../../tile/index.ts'
 import type { ScoreGradient } from '../../backward/score-gradient.ts'
 import type { NormalizerGradient } from '../../backward/weight-gradient.ts'
 import type { CallCache } from '../../call-cache.ts'
+import { dropoutKey } from '../../dropout.ts'
 import type { MaskMod, ScoreMod } from '../../hooks.ts'
 import type { PreparedCall } from '../../prepare-call.ts'
 import { commonAlignment } from '../flash.ts'
@@ -171,15 +172,16 @@ function sideSpec(
   bound: Readonly<Record<string, Tensor>>,
 ): { spec: BackwardProgramSpec; kernelKey: string } {
   const { call, scoreMod, scoreGradient, cache, gradient, dLse } = parts
-  const { normalizer, packed } = call
+  const { normalizer, packed, dropout } = call
   const { dtype, headDim, valueDim, groupSize } = call.shape
   const alignment = commonAlignment(Object.values(bound))
   const { tileQ, tileK, padTo } = side.tiling
   const sizes = { dtype, headDim, valueDim, groupSize, tileQ, tileK, padTo, alignment, packed }
-  const hooks = [side.maskKey, call.score?.key, cache.numberOf(normalizer), dLse, parts.withSinks]
+  const names = [side.maskKey, call.score?.key, dropoutKey(dropout, cache.numberOf)]
+  const hooks = [...names, cache.numberOf(normalizer), dLse, parts.withSinks]
   const { maskMod } = side
   return {
-    spec: { ...sizes, normalizer, scoreMod, maskMod, gradient, scoreGradient },
+    spec: { ...sizes, normalizer, scoreMod, maskMod, dropout, gradient, scoreGradient },
     kernelKey: [...Object.values(sizes), ...hooks].join('|'),
   }
 }

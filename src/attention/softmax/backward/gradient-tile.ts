@@ -1,6 +1,7 @@
 import { load, type Operand, select, type TensorParam, type Value } from '../../../tile/index.ts'
 import type { ScoreGradient } from '../../backward/score-gradient.ts'
 import type { NormalizerGradient } from '../../backward/weight-gradient.ts'
+import { dropoutFactor } from '../../dropout.ts'
 import type { Position } from '../../hooks.ts'
 import type { AttendSpec } from '../attend-tile.ts'
 
@@ -49,18 +50,20 @@ export interface ScoreTile {
 }
 
 /**
- * The weights p of a tile, computed again from the row terms, and the gradient of its scores before the score function, in
- * natural units. Both are 0 where the mask forbids.
+ * The weights of a tile that met its values, computed again from the row terms, and the gradient of its scores before the
+ * score function, in natural units. Both are 0 where the mask forbids; dropped weights are 0 and pass nothing on.
  */
 export function gradientTile(spec: BackwardProgramSpec, tile: ScoreTile): { p: Value; dS: Value } {
-  const { product, dP, scale, terms, position, inside, full, transposed } = tile
-  const { dtype, scoreMod, maskMod, normalizer, gradient, scoreGradient } = spec
+  const { product, scale, terms, position, inside, full, transposed } = tile
+  const { dtype, scoreMod, maskMod, normalizer, dropout, gradient, scoreGradient } = spec
   const score = dtype === 'f32' ? product : product.mul(scale)
   let s = scoreMod ? scoreMod({ score, ...position }) : score
   if (scoreMod && normalizer.units === 'log2') s = s.mul(Math.LOG2E)
   const allowed = maskMod ? maskMod(position).and(inside) : inside
   s = select(full, s, select(allowed, s, Number.NEGATIVE_INFINITY))
-  const { p, dS } = gradient.tile({ s, dP, terms })
+  const kept = dropout ? dropoutFactor(dropout, position) : null
+  const { p: weights, dS } = gradient.tile({ s, dP: kept ? tile.dP.mul(kept) : tile.dP, terms })
+  const p = kept ? weights.mul(kept) : weights
   if (!scoreGradient) return { p, dS }
   const { dScore } = scoreGradient.instantiate({ score, ...position }, dS, { transposed })
   // where a score is masked its function may have no finite slope
