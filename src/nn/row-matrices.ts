@@ -24,7 +24,7 @@ export function runRows(
     throw new FoveaError('shape', where, `output must be [${x.shape.join(', ')}], got ${describeRows(given)}`)
   const dtype = operands.outputDType ?? x.dtype
   const planned = given ?? { dtype, shape: x.shape, strides: contiguousStrides(x.shape), offset: 0 }
-  const [rows, outputRows] = matrices(where, x, planned)
+  const [rows, outputRows] = rowMatrices(where, [x, planned]) as [TensorSpec, TensorSpec]
   if (!given) make(rows, outputRows)
   const output = given ?? device.empty(x.shape, dtype)
   const [from, to] = [x.view(rows), output.view(outputRows)]
@@ -38,37 +38,36 @@ export function runRows(
 }
 
 /**
- * x and output [..., D] as [batch, N, D], leading dimensions that lie like one in both taken as one. Throws `shape` for
- * scalars, `unsupported` for leading dimensions that lie like no two nested ones.
+ * Tensors [..., D] of one shape as [batch, N, D], leading dimensions that lie like one in all of them taken as one. Throws
+ * `shape` for scalars, `unsupported` for leading dimensions that lie like no two nested ones.
  */
-function matrices(where: string, x: TensorSpec, output: TensorSpec): [x: TensorSpec, output: TensorSpec] {
-  if (x.shape.length === 0)
-    throw new FoveaError('shape', where, `x must have a last dimension to normalise, got ${describeRows(x)}`)
-  const both = [x, output]
+export function rowMatrices(where: string, tensors: readonly TensorSpec[]): TensorSpec[] {
+  const [{ shape }] = tensors as [TensorSpec]
+  if (shape.length === 0)
+    throw new FoveaError('shape', where, `x must have a last dimension to normalise, got ${tensors.map(describeRows)}`)
   const leading: { size: number; strides: readonly number[] }[] = []
-  for (let dim = x.shape.length - 2; dim >= 0; dim--) {
-    const size = x.shape[dim] as number
-    const strides = both.map((tensor) => tensor.strides[dim] as number)
+  for (let dim = shape.length - 2; dim >= 0; dim--) {
+    const size = shape[dim] as number
+    const strides = tensors.map((tensor) => tensor.strides[dim] as number)
     const inner = leading[0]
     if (inner && inner.size === 1) leading[0] = { size, strides }
     else if (inner && size !== 1 && strides.every((stride, i) => stride === inner.size * (inner.strides[i] as number)))
       leading[0] = { size: inner.size * size, strides: inner.strides }
     else if (!inner || size !== 1) leading.unshift({ size, strides })
   }
-  while (leading.length < 2) leading.unshift({ size: 1, strides: [0, 0] })
+  while (leading.length < 2) leading.unshift({ size: 1, strides: tensors.map(() => 0) })
   if (leading.length > 2)
     throw new FoveaError(
       'unsupported',
       where,
-      `leading dimensions must lie like at most two, got ${both.map(describeRows).join(', ')}`,
+      `leading dimensions must lie like at most two, got ${tensors.map(describeRows).join(', ')}`,
     )
-  const flat = ({ dtype, strides, offset }: TensorSpec, i: number): TensorSpec => ({
+  return tensors.map(({ dtype, strides, offset }, i) => ({
     dtype,
-    shape: [...leading.map(({ size }) => size), x.shape.at(-1) as number],
+    shape: [...leading.map(({ size }) => size), shape.at(-1) as number],
     strides: [...leading.map((dim) => dim.strides[i] as number), strides.at(-1) as number],
     offset,
-  })
-  return [flat(x, 0), flat(output, 1)]
+  }))
 }
 
 /** Tensors of a row-wise kernel: x and output [batch, N, D], each of `vectors` [D], all float with contiguous rows. Throws `shape`, `dtype`. */
