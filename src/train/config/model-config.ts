@@ -1,0 +1,48 @@
+import { configFields, isRecord } from '../../model/architectures/config-fields.ts'
+import { findArchitecture } from '../../model/architectures/find-architecture.ts'
+import type { DecoderSpec } from '../../model/decoder-spec.ts'
+import { FoveaError } from '../../tile/index.ts'
+import { meant } from './closest-name.ts'
+import type { Reader } from './field-readers.ts'
+
+/** The fields of a Hugging Face config.json. */
+export type ModelFields = Readonly<Record<string, unknown>>
+
+/** fields that say nothing about the computation */
+const ignored = ['model_type', 'architectures', 'dtype', 'torch_dtype', 'transformers_version', 'initializer_range']
+
+export const modelFieldsReader: Reader<ModelFields> = (value, path, faults) => {
+  if (isRecord(value)) return value
+  faults.push(`${path}: must be the path of a model or the fields of a config.json`)
+  return {}
+}
+
+/**
+ * The specification that fields of a config.json describe. Faults are added to `faults`: what the architecture rejects, and
+ * each field that it does not read.
+ */
+export function modelSpec(fields: ModelFields, faults: string[]): DecoderSpec | null {
+  const asked = new Set<string>(ignored)
+  const fault = (error: unknown): null => {
+    if (!(error instanceof FoveaError)) throw error
+    faults.push(error.message.replace(/^\w+: /, '').replace(/^model: /, 'model.'))
+    return null
+  }
+  const watched = new Proxy(fields, {
+    getOwnPropertyDescriptor(target, name) {
+      asked.add(String(name))
+      return Reflect.getOwnPropertyDescriptor(target, name)
+    },
+  })
+  let spec: DecoderSpec | null = null
+  try {
+    const architecture = findArchitecture('model', 'model_type', String(fields.model_type))
+    spec = architecture.spec(configFields('model', watched), {})
+  } catch (error) {
+    return fault(error)
+  }
+  for (const name of Object.keys(fields))
+    if (!asked.has(name))
+      faults.push(`model.${name}: ${spec.architecture} reads no such field${meant(name, [...asked])}`)
+  return spec
+}

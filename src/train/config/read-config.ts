@@ -1,0 +1,98 @@
+import { isRecord } from '../../model/architectures/config-fields.ts'
+import { FoveaError } from '../../tile/index.ts'
+import { attentionVariant } from '../attention-variants.ts'
+import { isTokenTask } from './data-config.ts'
+import { type ModelFields, modelSpec } from './model-config.ts'
+import { type TrainConfig, trainConfigReader } from './train-config.ts'
+
+/**
+ * A configuration from the value of a JSON file. Sizes that follow from the rest are filled in: the model's vocabulary from
+ * the task or the tokenizer that is to be learnt, its positions from the length. Throws `argument` naming every field that
+ * is unknown (and what was probably meant), missing or of the wrong kind, and those that contradict each other, with their
+ * values.
+ */
+export function readTrainConfig(value: unknown, source = 'configuration'): TrainConfig {
+  const faults: string[] = []
+  if (!isRecord(value)) throw new FoveaError('argument', 'readTrainConfig', `${source}: must be an object`)
+  const config = trainConfigReader(value, '', faults)
+  if (faults.length === 0) {
+    const whole = withSizes(config)
+    findContradictions(whole, faults)
+    if (faults.length === 0) return whole
+  }
+  throw new FoveaError('argument', 'readTrainConfig', `${source}: ${faults.join('; ')}`)
+}
+
+function withSizes(config: TrainConfig): TrainConfig {
+  if (typeof config.model === 'string') return config
+  const task = config.data.find(isTokenTask)
+  const learnt = typeof config.tokenizer === 'object' ? config.tokenizer : undefined
+  const vocabSize = task?.vocabSize ?? learnt?.vocabSize
+  return {
+    ...config,
+    model: {
+      max_position_embeddings: config.length,
+      ...(vocabSize !== undefined && { vocab_size: vocabSize }),
+      ...config.model,
+    },
+  }
+}
+
+function findContradictions(config: TrainConfig, faults: string[]): void {
+  const { model, data, tokenizer, length, batch, accumulate, steps, schedule } = config
+  const taskSizes = data.filter(isTokenTask).map(({ task, vocabSize }) => ({ task, vocabSize }))
+  const needsTokenizer = data.some((part) => !isTokenTask(part))
+  if (batch % accumulate !== 0)
+    faults.push(`accumulate ${accumulate} does not divide batch ${batch}: each part of a step has as many rows`)
+  if (taskSizes.length > 0 && needsTokenizer)
+    faults.push(`data: ${taskSizes[0]?.task} is made of numbered tokens, which no text can be mixed with`)
+  for (const { task, vocabSize } of taskSizes)
+    if (vocabSize !== taskSizes[0]?.vocabSize)
+      faults.push(`data: ${task} has a vocabulary of ${vocabSize}, ${taskSizes[0]?.task} of ${taskSizes[0]?.vocabSize}`)
+  if (taskSizes.length > 0 && tokenizer !== undefined)
+    faults.push(`tokenizer: ${taskSizes[0]?.task} is made of numbered tokens and takes no tokenizer`)
+  if (needsTokenizer && tokenizer === undefined && typeof model !== 'string')
+    faults.push('tokenizer: missing; texts need one (a path, or {"vocabSize": 8192} to learn it)')
+  if (typeof tokenizer === 'object' && !data.some((part) => 'texts' in part))
+    faults.push('tokenizer: there are no texts to learn one from; name a tokenizer.json')
+  const warmup = 'warmup' in schedule ? (schedule.warmup ?? 0) : 0
+  const decay = 'decay' in schedule ? (schedule.decay ?? 0) : 0
+  const rise = 'rise' in schedule ? (schedule.rise ?? 0) : 0
+  for (const [name, count] of Object.entries({ warmup, decay, rise }))
+    if (count > steps) faults.push(`schedule.${name} ${count} is more than all ${steps} steps`)
+  for (const text of [config.attention, ...config.compare.map((other) => other.attention)])
+    if (text !== undefined) findUnknownAttention(text, faults)
+  const names = ['', ...config.compare.map(({ name }) => name)]
+  const doubled = names.find((name, index) => names.indexOf(name) !== index)
+  if (doubled !== undefined) faults.push(`compare: two runs are called ${JSON.stringify(doubled)}`)
+  if (typeof model === 'string') return
+
+  findModelFaults(model, config, taskSizes, faults)
+  if (typeof tokenizer === 'object' && typeof model.vocab_size === 'number' && model.vocab_size !== tokenizer.vocabSize)
+    faults.push(`model.vocab_size ${model.vocab_size} disagrees with tokenizer.vocabSize ${tokenizer.vocabSize}`)
+  const positions = model.max_position_embeddings
+  if (typeof positions === 'number' && length > positions)
+    faults.push(`length ${length} is longer than model.max_position_embeddings ${positions}`)
+}
+
+function findModelFaults(
+  model: ModelFields,
+  { tokenizer }: TrainConfig,
+  tasks: readonly { readonly task: string; readonly vocabSize: number }[],
+  faults: string[],
+): void {
+  // the vocabulary of a tokenizer that is read from a file is not known yet
+  const open = model.vocab_size === undefined && (typeof tokenizer === 'string' || tasks.length === 0)
+  modelSpec(open ? { ...model, vocab_size: 2 ** 20 } : model, faults)
+  for (const { task, vocabSize } of tasks)
+    if (typeof model.vocab_size === 'number' && model.vocab_size < vocabSize)
+      faults.push(`model.vocab_size ${model.vocab_size} is smaller than the vocabulary ${vocabSize} of ${task}`)
+}
+
+function findUnknownAttention(text: string, faults: string[]): void {
+  try {
+    attentionVariant(text)
+  } catch (error) {
+    faults.push(`attention: ${(error as Error).message.replace(/^\w+: /, '')}`)
+  }
+}

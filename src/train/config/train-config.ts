@@ -1,0 +1,71 @@
+import { isRecord } from '../../model/architectures/config-fields.ts'
+import { dataReader } from './data-config.ts'
+import { either, list, number, object, optional, positive, type Reader, text, whole, word } from './field-readers.ts'
+import { type ModelFields, modelFieldsReader } from './model-config.ts'
+import { optimizerReader, scheduleReader } from './update-config.ts'
+
+const isText = (value: unknown) => typeof value === 'string'
+
+/** What another run of a comparison does differently. */
+const comparedReader = object({
+  name: text,
+  attention: optional(text),
+  seed: optional(whole(0)),
+  optimizer: optional(optimizerReader),
+  schedule: optional(scheduleReader),
+})
+
+/** Everything that decides a run. */
+export const trainConfigReader = object({
+  /** what it is called in reports */
+  name: optional(text, 'run'),
+  /** fields of a config.json, for fresh weights; or the path of a model, whose training goes on */
+  model: either<ModelFields, string>(
+    'a path or an object',
+    isRecord,
+    modelFieldsReader,
+    text as Reader<string>,
+    isText,
+  ),
+  data: dataReader,
+  /** path of a tokenizer.json, or one to be learnt from the texts; by default that of the model, if it is a path */
+  tokenizer: optional(either('a path or an object', isText, text, object({ vocabSize: whole(260) }), isRecord)),
+  /** tokens of a row */
+  length: whole(2),
+  /** rows of a step */
+  batch: whole(1),
+  /** parts in which a step is computed, one after another, to save memory */
+  accumulate: optional(whole(1), 1),
+  steps: whole(1),
+  /** decides weights, data and dropout */
+  seed: optional(whole(0), 0),
+  /** how layers attend, such as full, window:8 */
+  attention: optional(text, 'full'),
+  optimizer: optimizerReader,
+  schedule: scheduleReader,
+  /** most global norm of the gradient; null: it is not clipped */
+  clip: optional(positive, null),
+  /** deviation of fresh weights */
+  deviation: optional(positive, 0.02),
+  precision: optional(word('f32', 'f16', 'bf16'), 'f32'),
+  checkpointing: optional(word('none', 'layer', 'sqrt'), 'none'),
+  /** decay of an exponential average of the weights, which is then judged and exported; null: none */
+  averaging: optional(
+    number('above 0 and below 1', (value) => value > 0 && value < 1),
+    null,
+  ),
+  device: optional(word('webgpu', 'wasm', 'interpret'), null),
+  /** held-out loss and accuracy: every so many steps, over so many batches */
+  evaluate: optional(object({ every: whole(1), batches: optional(whole(1), 8) }), { every: 100, batches: 8 }),
+  /** a checkpoint after so many steps or minutes, what comes first */
+  save: optional(object({ steps: optional(whole(1), null), minutes: optional(positive, null) }), {
+    steps: null,
+    minutes: 5,
+  }),
+  /** texts that are continued for the report, by so many tokens */
+  samples: optional(object({ prompts: list(text), tokens: optional(whole(1), 60) }), null),
+  /** other runs, for comparison in one report */
+  compare: optional(list(comparedReader), []),
+})
+
+export type TrainConfig = ReturnType<typeof trainConfigReader>
