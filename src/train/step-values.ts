@@ -24,6 +24,15 @@ export function stepValues(step: TensorParam): StepValues {
   }
 }
 
+/** Where there is no step tensor: everything is updated, and numbers are zeros. */
+export const noStep: StepValues = {
+  learningRate: scalar(0),
+  step: scalar(0),
+  gradientFactor: scalar(0),
+  lossScale: scalar(0),
+  active: scalar(true),
+}
+
 /**
  * 1 − rateᵗ for a step t ≥ 1 (f32 scalar) and 0 ≤ rate < 1: the correction of a moving average that started from zero.
  * Exact to rounding also where rateᵗ is near 1, where the plain difference cancels.

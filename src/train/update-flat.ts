@@ -12,7 +12,7 @@ import {
   type TensorParam,
   type Value,
 } from '../tile/index.ts'
-import { type StepValues, stepValues } from './step-values.ts'
+import { noStep, type StepValues, stepValues } from './step-values.ts'
 
 type Tensors = Readonly<Record<string, Tensor>>
 type Values = Readonly<Record<string, Value>>
@@ -23,7 +23,8 @@ export interface FlatUpdate {
   readonly write?: Tensors
   /** numbers fixed when the kernel is enqueued, without being part of the program */
   readonly scalars?: Readonly<Record<string, number>>
-  readonly step: Tensor // f32 [8], see stepFields
+  /** f32 [8], see stepFields; absent: nothing is skipped, and `body` is given zeros */
+  readonly step?: Tensor
 }
 
 /** elements that a program owns, and computes at a time */
@@ -60,7 +61,7 @@ export function updateFlat(
     const inputs = declare(p.input, read)
     const updates = declare(p.update, update)
     const outputs = declare(p.output, write)
-    const now = stepValues(p.input('step', 'f32', [8]))
+    const now = step ? stepValues(p.input('step', 'f32', [8])) : noStep
     const numbers = Object.fromEntries(Object.keys(scalars).map((key) => [key, p.scalar(key, 'f32')]))
     const from = p.programId(1).mul(gridWidth).add(p.programId(0)).mul(chunk)
     const left = sizeOf((updates[0] ?? outputs[0])?.[1] as TensorParam, 0)
@@ -81,7 +82,10 @@ export function updateFlat(
       p.emit,
     )
   })
-  device.run({ program, grid: gridOf(Math.ceil((size as number) / chunk)), scalars }, { ...tensors, step })
+  device.run(
+    { program, grid: gridOf(Math.ceil((size as number) / chunk)), scalars },
+    { ...tensors, ...(step && { step }) },
+  )
 }
 
 /** A grid of at least `programs`, numbered by programId(0) + gridWidth · programId(1). */

@@ -1,0 +1,1 @@
+export { type MovingAverage, type MovingAverageOptions, movingAverage } from './moving-average.ts'
