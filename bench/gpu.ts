@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import { textTable } from '../src/cli/text-table.ts'
 import type { WebgpuTier } from '../src/device/device-info.ts'
 import { type Device, type FoveaError, openDevice } from '../src/device/index.ts'
+import { backwardRows } from './gpu/backward-rows.ts'
 import { blockMapRow } from './gpu/block-map-row.ts'
 import { countingAdapter } from './gpu/counting-adapter.ts'
 import { decodeRows } from './gpu/decode-rows.ts'
@@ -33,6 +34,7 @@ const tier = best.info.tier ?? 0
 const header = runHeader({ adapter: best.info.name }, options.commit)
 console.log(`${best.info.name}: tier ${tier}, commit ${header.commit}${options.quick ? ', tiny sizes' : ''}`)
 await measure('dense', () => denseRows(best, sizes.dense, 'f16', { system: 'fovea', hooks: true }))
+await measure('backward', () => backwardRows(best, sizes.dense))
 await measure('window', () => windowRow(best, sizes.window))
 await measure('decode', () => decodeRows(best, counting.device(), sizes.decode))
 await measure('matmul', () => matmulRow(best, sizes.matmul))
@@ -53,6 +55,7 @@ for (const [forced, dtype] of [
     return found
   })
 await measure('torch', () => (options.quick ? [] : torchRows(sizes.dense)))
+await measure('torch-backward', () => (options.quick ? [] : torchRows(sizes.dense, { backward: true })))
 
 printTable()
 if (!options['dry-run']) appendRows(options.out, rows)

@@ -1,6 +1,6 @@
 """PyTorch's scaled_dot_product_attention on CUDA, one JSON line a backend: the peers of `npm run bench -- gpu`.
 
-usage: torch-sdpa.py B H T D [window]   (f16, causal)
+usage: torch-sdpa.py B H T D [backward]   (f16, causal; with `backward` forward and backward together)
 """
 
 import json
@@ -11,8 +11,21 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 batch, heads, tokens, dim = (int(x) for x in sys.argv[1:5])
-query, key, value = (torch.randn(batch, heads, tokens, dim, device="cuda", dtype=torch.float16) for _ in range(3))
-operations = 4 * batch * heads * tokens * tokens * dim / 2
+backward = "backward" in sys.argv[5:]
+query, key, value = (
+    torch.randn(batch, heads, tokens, dim, device="cuda", dtype=torch.float16, requires_grad=backward)
+    for _ in range(3)
+)
+gradient = torch.randn_like(query)
+# the backward counts as 2.5 times the forward
+operations = 4 * batch * heads * tokens * tokens * dim / 2 * (3.5 if backward else 1)
+
+
+def run():
+    output = torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+    if backward:
+        torch.autograd.grad(output, (query, key, value), gradient)
+
 
 for name, backend in {
     "cuDNN": SDPBackend.CUDNN_ATTENTION,
@@ -21,7 +34,6 @@ for name, backend in {
 }.items():
     try:
         with sdpa_kernel(backend):
-            run = lambda: torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
             for _ in range(5):
                 run()
             times = []

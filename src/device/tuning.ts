@@ -48,9 +48,11 @@ const byDevice: Readonly<Record<DeviceKind, Rule>> = {
     const width = Math.max(headDim, valueDim)
     const backward = algorithm === 'query-gradient' || algorithm === 'key-gradient'
     // matrix units take f16; f32 tensors stay on the tiers below
-    if (tier === 3 && dtype === 'f16' && !backward) {
-      const tileQ = algorithm === 'split-kv' ? 16 : 128
-      return { tileQ, tileK: algorithm === 'split-kv' || width > 64 ? 16 : 32, padTo: 16 }
+    if (tier === 3 && dtype === 'f16') {
+      if (algorithm === 'split-kv') return { tileQ: 16, tileK: 16, padTo: 16 }
+      // two accumulators and two operands of 128 keys fill the registers
+      if (algorithm === 'key-gradient') return { tileQ: 16, tileK: 128, padTo: 16 }
+      return { tileQ: 128, tileK: width > 64 ? 16 : 32, padTo: 16 }
     }
     // with the 16 KiB of workgroup memory that WebGPU guarantees, larger tiles do not fit
     const small = (limits?.maxComputeWorkgroupStorageSize ?? 32768) < 32768

@@ -2,6 +2,7 @@ import type { Node, Program, TensorParam } from '../ir/index.ts'
 import { argumentLayout } from './argument-layout.ts'
 import type { TensorBinding } from './bind-tensors.ts'
 import type { WgslCapabilities } from './capabilities.ts'
+import { declareColumns, stagedColumns } from './fragment-columns.ts'
 import { fragmentConfig, isUnsupported, type Unsupported } from './fragment-config.ts'
 import type { FragmentContext } from './fragment-context.ts'
 import { type FragmentLayout, fragmentLayout } from './fragment-layout.ts'
@@ -30,7 +31,8 @@ export function lowerFragments(program: Program, capabilities: WgslCapabilities)
   const roles = fragmentRoles(program, uses, virtual)
   if (isUnsupported(roles)) return roles
   const inStep = capabilities.subgroupsInStep ?? false
-  const layout = fragmentLayout(config, capabilities, uses, roles, inStep)
+  const columns = stagedColumns(uses, (node) => virtual.has(node) || roles.late.has(node))
+  const layout = fragmentLayout(config, capabilities, uses, roles, columns, inStep)
   if (isUnsupported(layout)) return layout
   const problem = unsupportedValue(uses, roles, layout, (node) => virtual.has(node))
   if (problem) return problem
@@ -132,6 +134,7 @@ function workgroupArrays(layout: FragmentLayout, inStep: boolean): string[] {
     `var<workgroup> results: array<f32, ${subgroups * results.rows * results.stride}>;`,
     ...(lefts ? [`var<workgroup> lefts: array<f16, ${subgroups * lefts.rows * lefts.stride}>;`] : []),
     ...[...staged.values()].map((tile) => `var<workgroup> ${tile.name}: array<f16, ${tile.rows * tile.stride}>;`),
+    ...declareColumns(layout.columns),
     ...(inStep ? [] : [`var<workgroup> votes: array<u32, ${subgroups}>;`]),
   ]
 }

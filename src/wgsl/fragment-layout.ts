@@ -1,6 +1,7 @@
 import type { Node } from '../ir/index.ts'
 import type { DotNode } from '../ir/node.ts'
 import type { WgslCapabilities } from './capabilities.ts'
+import { columnBytes, type StagedColumns } from './fragment-columns.ts'
 import type { FragmentConfig, Unsupported } from './fragment-config.ts'
 import type { FragmentRoles } from './fragment-roles.ts'
 import type { NodeUses } from './node-uses.ts'
@@ -38,6 +39,7 @@ export interface Exchange {
 export interface FragmentLayout {
   readonly distribution: Distribution
   readonly staged: ReadonlyMap<Node, StagedTile>
+  readonly columns: ReadonlyMap<Node, StagedColumns>
   /** f32: results on their way to lanes and back */
   readonly results: Exchange
   /** f16: left operands on their way to fragments */
@@ -54,6 +56,7 @@ export function fragmentLayout(
   capabilities: WgslCapabilities,
   uses: NodeUses,
   roles: FragmentRoles,
+  columns: ReadonlyMap<Node, StagedColumns>,
   inStep: boolean,
 ): FragmentLayout | Unsupported {
   const { M, N, K, lanesPerRow } = config
@@ -69,15 +72,15 @@ export function fragmentLayout(
       }
   }
   const distribution = distribute(config, capabilities, uses, roles, rows)
-  const columns = Math.max(N, 4 * lanesPerRow)
+  const unit = Math.max(N, 4 * lanesPerRow)
   // results that lanes read whole
   const whole = uses.dots.filter((dot) => !roles.absorbed.has(dot))
   const share = (cols: number) => cols / distribution.groupCols
   for (const width of [...whole.map((dot) => dot.cols), ...[...roles.accumulators.values()].map((a) => share(a.cols))])
-    if (width % columns) return { unsupported: `results of ${width} columns are dealt to lanes in units of ${columns}` }
+    if (width % unit) return { unsupported: `results of ${width} columns are dealt to lanes in units of ${unit}` }
   // blocks pass one after the other where that needs no barriers
   const exchanged = inStep ? M : M * distribution.blocks
-  const resultCols = Math.max(columns, ...whole.map((dot) => dot.cols))
+  const resultCols = Math.max(unit, ...whole.map((dot) => dot.cols))
   const results: Exchange = { cols: resultCols, rows: whole.length ? exchanged : M, stride: resultCols + padding }
 
   const depths = uses.dots.filter((dot) => roles.leftHome.get(dot) === 'lanes').map((dot) => dot.a.cols)
@@ -112,9 +115,10 @@ export function fragmentLayout(
     return { unsupported: `${subgroups} subgroups in a workgroup, with barriers between their lanes` }
   let bytes = subgroups * results.rows * results.stride * 4 + subgroups * (lefts ? lefts.rows * lefts.stride : 0) * 2
   for (const tile of staged.values()) bytes += tile.rows * tile.stride * 2
+  bytes += columnBytes(columns)
   if (bytes > capabilities.maxWorkgroupBytes)
     return { unsupported: `${bytes} bytes of workgroup memory, the device has ${capabilities.maxWorkgroupBytes}` }
-  return { distribution, staged, results, lefts, bytes }
+  return { distribution, staged, columns, results, lefts, bytes }
 }
 
 /** Rows go to subgroups; columns too when no row is ever looked at as a whole. */
@@ -142,7 +146,8 @@ function distribute(
   } else {
     // per row block: 8 bytes a lane for each f32 matrix, 4 for each f16 one
     const perMatrix = (M * N) / subgroupSize
-    const held = [...roles.leftHome].reduce((sum, [dot, home]) => sum + (home === 'held' ? dot.a.cols / K : 0), 0)
+    const lefts = new Set([...roles.leftHome].flatMap(([dot, home]) => (home === 'held' ? [dot.a] : [])))
+    const held = [...lefts].reduce((sum, left) => sum + left.cols / K, 0)
     const sums = [...new Set(roles.accumulators.values())].reduce((sum, a) => sum + a.cols / N, 0)
     const registers = perMatrix * sums + (perMatrix / 2) * held
     blocks = rowBlocks >= 8 && 2 * registers <= registersForFragments ? 2 : 1

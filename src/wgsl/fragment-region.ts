@@ -1,8 +1,9 @@
 import { isScalar, type Node, operands } from '../ir/index.ts'
 import type { DotNode, LoopNode } from '../ir/node.ts'
 import type { Region } from '../ir/schedule.ts'
+import { declareColumnReads, readColumns, takeColumns, writeColumns } from './fragment-columns.ts'
 import { columnsHeld, type FragmentContext, fragment, idOf, resultMatrix } from './fragment-context.ts'
-import { accumulate, emitDot, holdLeft, rescale } from './fragment-dot.ts'
+import { accumulate, emitDots, holdLeft, rescale } from './fragment-dot.ts'
 import {
   acrossLanes,
   emitElementwise,
@@ -12,7 +13,7 @@ import {
   regionBranches,
 } from './fragment-lanes.ts'
 import type { StagedTile } from './fragment-layout.ts'
-import { canPrefetch, declareRuns, lookingAt, readRuns, writeRuns } from './fragment-stage.ts'
+import { canPrefetch, declareRuns, fromCoordinates, lookingAt, readRuns, writeRuns } from './fragment-stage.ts'
 import { emitFragmentStore } from './fragment-store.ts'
 import { slotPlace } from './place.ts'
 import { renderValue, renderWide } from './render-value.ts'
@@ -21,8 +22,10 @@ import { literal, valueType } from './value-type.ts'
 
 /** Writes the statements of a region; `loop` is the one whose body it is. */
 export function emitFragmentRegion(c: FragmentContext, region: Region, loop: LoopNode | null): void {
+  const { layout } = c
   const branches = regionBranches(c, region)
   const scaled = new Set<Node>()
+  const multiplied = new Set<Node>()
   // a scaling is done as soon as its factor is known: little else is alive then
   const scaleBy = (factor: Node) => {
     for (const user of c.uses.users(factor)) {
@@ -50,11 +53,14 @@ export function emitFragmentRegion(c: FragmentContext, region: Region, loop: Loo
       } else accumulate(c, accumulator, step.dot)
     } else if (c.l.isVirtual(node)) prepareOperand(c, node, loop)
     else if (c.roles.absorbed.has(node) || c.roles.late.has(node)) return
-    else if (node.op === 'dot') emitDot(c, node)
-    else if (node.op === 'reduce') emitFragmentReduce(c, node)
+    else if (node.op === 'dot') {
+      if (!multiplied.has(node)) emitDots(c, sideBySide(c, region, loop, node, multiplied))
+    } else if (node.op === 'reduce') emitFragmentReduce(c, node)
     else if (isUniformSelect(node) && !isScalar(node)) emitUniformSelect(c, node, branches, emit)
     else {
-      emitElementwise(c, node)
+      const columns = layout.columns.get(node)
+      if (columns) takeColumns(c, columns)
+      else emitElementwise(c, node)
       scaleBy(node)
     }
   }
@@ -65,16 +71,38 @@ export function emitFragmentRegion(c: FragmentContext, region: Region, loop: Loo
   }
 }
 
+/** A product and the next one of the region that could stand here as well; both count as `multiplied`. */
+function sideBySide(
+  c: FragmentContext,
+  region: Region,
+  loop: LoopNode | null,
+  first: DotNode,
+  multiplied: Set<Node>,
+): DotNode[] {
+  multiplied.add(first)
+  // outside a loop, operands are brought to their place one by one
+  if (!loop) return [first]
+  for (const { kind, ...statement } of region.statements) {
+    const node = kind === 'value' && 'node' in statement ? statement.node : null
+    if (node?.op !== 'dot' || multiplied.has(node) || c.roles.absorbed.has(node)) continue
+    if (c.roles.leftHome.get(node) === 'lanes' || node.cols !== first.cols) continue
+    multiplied.add(node)
+    return [first, node]
+  }
+  return [first]
+}
+
 /** Operands that do not change in the loops around their products are brought to their place where they are computed. */
 function prepareOperand(c: FragmentContext, node: Node, region: LoopNode | null): void {
   const dots = c.uses.users(node).filter((user): user is DotNode => user.op === 'dot')
   if (dots.some((dot) => dot.a === node && c.roles.leftHome.get(dot) === 'held')) holdLeft(c, node)
   const tile = c.layout.staged.get(node)
   if (!tile || stagedInLoop(c, tile, region)) return
-  declareRuns(c, tile, tile.name.replace('stage', 'run'))
-  readRuns(c, c.l, tile, tile.name.replace('stage', 'run'))
+  const [l, name] = [fromCoordinates(c), tile.name.replace('stage', 'run')]
+  declareRuns(c, tile, name)
+  readRuns(c, l, tile, name)
   c.w.line('workgroupBarrier();')
-  writeRuns(c, c.l, tile, tile.name.replace('stage', 'run'))
+  writeRuns(c, l, tile, name)
   c.w.line('workgroupBarrier();')
 }
 
@@ -104,12 +132,18 @@ function emitLoop(c: FragmentContext, loop: LoopNode, body: Region): void {
   const to = w.declare(renderValue(l, w, loop.to, scalar), 'to')
 
   const tiles = [...layout.staged.values()].filter((tile) => stagedInLoop(c, tile, loop))
-  const ahead = tiles.filter((tile) => canPrefetch(c.uses, tile, loop))
+  const ahead = tiles.filter((tile) => canPrefetch(c.uses, tile.node, loop))
   const runs = (tile: StagedTile) => tile.name.replace('stage', 'run')
+  const columns = [...layout.columns.values()].filter((each) => each.loop === loop)
   for (const tile of ahead) declareRuns(c, tile, runs(tile))
-  if (ahead.length)
+  for (const each of columns) declareColumnReads(c, each)
+  const readAhead = (index: string) => {
+    for (const each of columns) readColumns(c, lookingAt(c, loop, index), each)
+    for (const tile of ahead) readRuns(c, lookingAt(c, loop, index), tile, runs(tile))
+  }
+  if (ahead.length || columns.length)
     w.block(`if (${from} < ${to})`, () => {
-      for (const tile of ahead) readRuns(c, lookingAt(c, loop, from), tile, runs(tile))
+      readAhead(from)
     })
   const counter = `count${idOf(c, loop.index)}`
   w.block(`for (var ${counter} = ${from}; ${counter} < ${to}; ${counter} += ${loop.step}i)`, () => {
@@ -117,7 +151,7 @@ function emitLoop(c: FragmentContext, loop: LoopNode, body: Region): void {
     w.line(`let ${index} = ${counter};`)
     for (const { arg } of carried)
       forEachSlot(l.grid, arg, (i, j) => w.line(`let ${l.register(arg, i, j)} = ${variable(arg, i, j)};`))
-    if (tiles.length) {
+    if (tiles.length || columns.length) {
       for (const tile of tiles)
         if (!ahead.includes(tile)) {
           declareRuns(c, tile, runs(tile))
@@ -125,13 +159,12 @@ function emitLoop(c: FragmentContext, loop: LoopNode, body: Region): void {
         }
       w.line('workgroupBarrier();')
       for (const tile of tiles) writeRuns(c, lookingAt(c, loop, index), tile, runs(tile))
+      for (const each of columns) writeColumns(c, lookingAt(c, loop, index), each)
       w.line('workgroupBarrier();')
     }
-    if (ahead.length) {
+    if (ahead.length || columns.length) {
       const next = w.declare(`${index} + ${loop.step}i`, 'next')
-      w.block(`if (${next} < ${to})`, () => {
-        for (const tile of ahead) readRuns(c, lookingAt(c, loop, next), tile, runs(tile))
-      })
+      w.block(`if (${next} < ${to})`, () => readAhead(next))
     }
     emitFragmentRegion(c, body, loop)
     // all results before any variable changes

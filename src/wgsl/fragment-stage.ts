@@ -20,7 +20,7 @@ export function runsEach(c: FragmentContext, tile: StagedTile): number {
 }
 
 /** Can a tile's elements of the next round be read ahead? They must depend on the loop's index alone. */
-export function canPrefetch(uses: NodeUses, tile: StagedTile, loop: LoopNode): boolean {
+export function canPrefetch(uses: NodeUses, tile: Node, loop: LoopNode): boolean {
   const seen = new Set<Node>()
   const free = (node: Node): boolean => {
     if (seen.has(node)) return true
@@ -29,7 +29,7 @@ export function canPrefetch(uses: NodeUses, tile: StagedTile, loop: LoopNode): b
     if (node.op === 'result') return !uses.loopsOf(node).includes(loop)
     return operands(node).every(free)
   }
-  return free(tile.node)
+  return free(tile)
 }
 
 /** A lowering in which the loop's index is `index`; tiles, and what is computed in the loop, are computed from coordinates. */
@@ -40,6 +40,11 @@ export function lookingAt(c: FragmentContext, loop: LoopNode, index: string): Lo
       c.l.isVirtual(node) || (isElementWise(node) && (!isScalar(node) || c.uses.loopsOf(node).includes(loop))),
     register: (node, i, j) => (node === loop.index ? index : c.l.register(node, i, j)),
   }
+}
+
+/** A lowering in which tiles and vectors are computed from coordinates, whatever rows an invocation holds. */
+export function fromCoordinates(c: FragmentContext): Lowering {
+  return { ...c.l, isVirtual: (node) => c.l.isVirtual(node) || (isElementWise(node) && !isScalar(node)) }
 }
 
 /**
