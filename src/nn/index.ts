@@ -1,4 +1,14 @@
 export {
+  type ActivateBackwardOptions,
+  type ActivateOptions,
+  activate,
+  activateBackward,
+  type GatedActivationBackwardOptions,
+  type GatedActivationOptions,
+  gatedActivation,
+  gatedActivationBackward,
+} from './activate.ts'
+export {
   type Activation,
   gelu,
   geluQuick,
@@ -12,6 +22,7 @@ export {
   softplus,
   tanh,
 } from './activations.ts'
+export { type AddOptions, add } from './add.ts'
 export { type CountedAs, type CountTokensOptions, countTokens, countTokensKernel } from './count-tokens.ts'
 export {
   type CrossEntropyOptions,
@@ -21,6 +32,7 @@ export {
   crossEntropyScratch,
 } from './cross-entropy.ts'
 export { type EmbedOptions, embed } from './embedding.ts'
+export { type EmbedBackwardOptions, embedBackward } from './embedding-backward.ts'
 export { type GatedLinearOptions, gatedLinear } from './gated-mlp.ts'
 export { type GatherRowsOptions, gatherRows } from './gather-rows.ts'
 export { type LayerNormOptions, type LayerNormSpec, layerNorm, layerNormKernel } from './layer-norm.ts'

@@ -6,12 +6,9 @@ export interface LayerNormBackwardOptions extends NormBackwardOptions {
   readonly dBias?: Tensor // f32 [D], added to
 }
 
-/** Shape of the f32 scratch of `layerNormBackward` for x of a shape; of both dWeight and dBias, or of one of them. */
-export function layerNormBackwardScratch(
-  shape: readonly number[],
-  parts: 1 | 2 = 2,
-): readonly [number, number, number] {
-  return normBackwardScratch(parts, shape)
+/** Shape of the f32 scratch of `layerNormBackward` for x of a shape, where dWeight or dBias is wanted. */
+export function layerNormBackwardScratch(shape: readonly number[]): readonly [number, number, number] {
+  return normBackwardScratch(2, shape)
 }
 
 /**

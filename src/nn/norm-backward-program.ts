@@ -84,7 +84,7 @@ function normBackwardProgram(spec: NormBackwardSpec): Program {
     const dOutput = p.input('dOutput', spec.dOutput.dtype, ...rowsOf(spec.dOutput))
     const declare = spec.accumulateX ? p.update : p.output
     const dX = declare('dX', spec.dX.dtype, ...rowsOf(spec.dX))
-    const partials = spec.partials && p.output('partials', 'f32', [spec.sums.length, null, D])
+    const partials = spec.partials && p.output('partials', 'f32', [null, null, D])
     const [run, eps, offset] = [p.scalar('run', 'i32'), p.scalar('eps', 'f32'), p.scalar('offset', 'f32')]
 
     const d = colRange(0, tileD) //                                                 [1, tileD]

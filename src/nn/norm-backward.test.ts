@@ -96,9 +96,7 @@ describe.each(Object.entries(devices))('%s', (kind, open) => {
       const guarded = guardedOutput(device, shape, dtype)
       const dX = accumulateX ? tensor(before, shape, dtype) : guarded.tensor
       const [dWeight, dBias] = [tensor(beforeWeight, [D]), tensor(beforeBias, [D])]
-      const scratch = device.empty(
-        centred ? layerNormBackwardScratch(shape, weighted ? 2 : 1) : rmsNormBackwardScratch(shape),
-      )
+      const scratch = device.empty(centred ? layerNormBackwardScratch(shape) : rmsNormBackwardScratch(shape))
       const options = {
         x: wide,
         ...(weight && { weight: tensor(weight, [D], dtype), dWeight }),

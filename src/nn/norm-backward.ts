@@ -97,7 +97,7 @@ function check(where: string, options: NormBackwardOptions & { readonly dBias?: 
       throw fail('shape', `weight, dWeight and dBias must be [${width}]`)
   const parts = (dWeight ? 1 : 0) + (dBias ? 1 : 0)
   const [givenParts, groups, length] = scratch?.shape ?? []
-  if (parts > 0 && (scratch?.shape.length !== 3 || givenParts !== parts || !groups || length !== width))
+  if (parts > 0 && (scratch?.shape.length !== 3 || !(Number(givenParts) >= parts) || !groups || length !== width))
     throw fail('shape', `scratch must be [${parts}, groups, ${width}]`)
   for (const { name, tensor } of given) {
     const wide = ['dWeight', 'dBias', 'scratch'].includes(name)

@@ -24,6 +24,7 @@ export interface RopeKernelSpec {
   readonly output: TensorSpec // [N, H, D]
   readonly layout: RopeLayout
   readonly interleaved: boolean
+  readonly inverse: boolean
   readonly tileN: number
 }
 
@@ -34,6 +35,8 @@ export interface RopeOptions {
   readonly tables: RopeLayout & { readonly table: Tensor }
   /** pairs are neighbours (2i, 2i + 1) instead of (i, i + pairs) (false) */
   readonly interleaved?: boolean
+  /** turned back by the same angles (the factor stays a factor): what a gradient of the output is for x (false) */
+  readonly inverse?: boolean
   readonly output: Tensor
 }
 
@@ -51,8 +54,8 @@ export function applyRope(device: Device, options: RopeOptions): Tensor {
   const { x, positions, tables, output } = options
   const { table, ...layout } = tables
   const tileN = device.kind === 'webgpu' ? 16 : 8
-  const interleaved = options.interleaved ?? false
-  const kernel = ropeKernel({ x, positions, table, output, layout, interleaved, tileN })
+  const { interleaved = false, inverse = false } = options
+  const kernel = ropeKernel({ x, positions, table, output, layout, interleaved, inverse, tileN })
   device.run(kernel, { x, positions, table, output })
   return output
 }
@@ -80,7 +83,7 @@ export function ropeKernel(spec: RopeKernelSpec): Kernel {
 
 /** One program owns tileN tokens: their angles are joined once and serve all heads. Traffic: x and output. */
 function ropeProgram(spec: RopeKernelSpec): Program {
-  const { layout, interleaved, tileN } = spec
+  const { layout, interleaved, inverse, tileN } = spec
   const D = spec.x.shape[2] as number
   const rest = D - 2 * layout.pairs
   return defineProgram('rope', (p) => {
@@ -90,7 +93,8 @@ function ropeProgram(spec: RopeKernelSpec): Program {
     const output = p.output('output', spec.output.dtype, [null, null, D], { alignment: alignmentOf(spec.output) })
     const rows = rowRange(p.programId(0).mul(tileN), tileN) //           [tileN, 1]
     const pairs = colRange(0, layout.pairs) //                           [1, pairs]
-    const turn = loadRope(table, layout, load(positions, [rows]), pairs) // [tileN, pairs]
+    const { cos, sin } = loadRope(table, layout, load(positions, [rows]), pairs) // [tileN, pairs]
+    const turn = { cos, sin: inverse ? sin.neg() : sin }
     const columns = ropeColumns(layout, interleaved, pairs)
     loop(
       { to: sizeOf(x, 1) },
