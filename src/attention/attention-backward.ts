@@ -21,6 +21,8 @@ export interface AttentionGradients {
   readonly dKey: Tensor
   readonly dValue: Tensor
   readonly dSinks?: Tensor
+  /** gradients, f32, of the tensors of floats that `scoreMod` captured */
+  readonly dCaptured: ReadonlyMap<Tensor, Tensor>
 }
 
 /**
@@ -36,8 +38,8 @@ export async function attentionBackward(
   const { query, key, value, sinks, output, lse, dOutput, dLse } = request
   const prepared = await prepareTrainableAttention(device, request)
   const made: Tensor[] = []
-  const like = (tensor: Tensor): Tensor => {
-    const gradient = device.empty(tensor.shape, tensor.dtype)
+  const like = (tensor: Tensor, dtype = tensor.dtype): Tensor => {
+    const gradient = device.empty(tensor.shape, dtype)
     made.push(gradient)
     return gradient
   }
@@ -47,6 +49,7 @@ export async function attentionBackward(
       dKey: like(key),
       dValue: like(value),
       ...(sinks && { dSinks: like(sinks) }),
+      dCaptured: new Map(prepared.captured.map((tensor) => [tensor, like(tensor, 'f32')])),
     }
     prepared.backward({
       ...{ query, key, value, output, lse, dOutput, ...gradients },

@@ -2,6 +2,7 @@ import type { Device, Tensor } from '../device/device.ts'
 import { FoveaError, type TensorSpec } from '../tile/index.ts'
 import { runInSlices } from './attention.ts'
 import { type AttentionOptions, checkTensors } from './attention-request.ts'
+import { prepareCapturedGradients } from './backward/captured-gradients.ts'
 import { traceScoreGradient } from './backward/score-gradient.ts'
 import { traceNormalizer } from './backward/weight-gradient.ts'
 import { type CallCache, callCache, keepProgram } from './call-cache.ts'
@@ -48,6 +49,8 @@ export interface ForwardTensors {
 export interface TrainableAttention {
   /** bytes that it holds, beside the tensors that it is given */
   readonly scratchBytes: number
+  /** tensors of floats that `scoreMod` captured: `backward` gives gradients of those that its `dCaptured` names */
+  readonly captured: readonly Tensor[]
   /** Enqueues the forward: `output` and `lse` as `attention` gives them. */
   forward(tensors: ForwardTensors): void
   /** Enqueues the backward: gradients in the dtype of query, `dSinks` f32; what they held is replaced. */
@@ -147,6 +150,7 @@ function made(
     scoreGradient: scoreMod && traceScoreGradient(where, scoreMod),
     gradientOf: (dLse) => (dLse ? withLse : plain),
   }
+  const captured = prepareCapturedGradients(device, parts, workSpec, keep)
   const scratchBytes = held.reduce((sum, { size }) => sum + 4 * size, 0)
   const expected = { batch, queries, keys, numHeads, numKvHeads, headDim, valueDim, dtype }
   let disposed = false
@@ -169,6 +173,7 @@ function made(
 
   return {
     scratchBytes,
+    captured: captured?.tensors ?? [],
     forward(tensors) {
       check('TrainableAttention.forward', tensors)
       const { query, key, value, sinks, output, lse } = tensors
@@ -207,6 +212,12 @@ function made(
         runInSlices(device, pass)
         pass.view?.dispose()
       }
+      const { dCaptured } = tensors
+      if (!dCaptured) return
+      for (const gradient of dCaptured.values())
+        checkTensors(where, device, { 'gradient of a captured tensor': gradient })
+      if (captured) captured.enqueue(tensors, dCaptured)
+      else if (dCaptured.size > 0) throw new FoveaError('argument', where, 'scoreMod captured no tensor of floats')
     },
     dispose() {
       disposed = true

@@ -71,6 +71,13 @@ export function traceScoreGradient(where: string, scoreMod: ScoreMod): ScoreGrad
         `scoreMod reads [${load.rows}, ${load.cols}] elements of a captured ${load.tensor.dtype} tensor at once, which has no gradient here; capture an integer tensor, or read single elements`,
       )
   const own = new Map([...Object.values(symbols), dS.node].map((node) => [node, node] as const))
+  for (const { load } of loads)
+    if (usesOf(load.indices, symbols).has('score'))
+      throw new FoveaError(
+        'unsupported',
+        where,
+        'scoreMod reads a captured tensor of floats at an index made from the score, which has no gradient here',
+      )
   // an element outside the tensor, or that was not asked for, gets nothing
   const gated = loads.map(({ load, gradient }) =>
     load.where ? new Value(load.where).select(new Value(gradient), 0).node : gradient,

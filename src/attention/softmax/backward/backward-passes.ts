@@ -40,6 +40,8 @@ export interface BackwardTensors {
   readonly dKey: Tensor // as key
   readonly dValue: Tensor // as value
   readonly dSinks?: Tensor // f32 [H]
+  /** gradients (f32) of tensors of floats that `scoreMod` captured; of those that the map names */
+  readonly dCaptured?: ReadonlyMap<Tensor, Tensor>
 }
 
 /** What a prepared backward has of its own. */
@@ -79,8 +81,7 @@ export interface Pass {
 
 /** The kernels of a backward, in order. */
 export function backwardPasses(device: Device, parts: BackwardParts, tensors: BackwardTensors): readonly Pass[] {
-  const gradient = parts.gradientOf(tensors.dLse !== undefined)
-  const given = { ...parts, gradient, dLse: tensors.dLse !== undefined }
+  const given = givenParts(parts, tensors)
   return [
     ...statePasses(given, tensors),
     rowTermsPass(given, tensors),
@@ -90,9 +91,14 @@ export function backwardPasses(device: Device, parts: BackwardParts, tensors: Ba
   ]
 }
 
-interface GivenParts extends BackwardParts {
+/** The same for one call: has it a gradient of lse? */
+export interface GivenParts extends BackwardParts {
   readonly gradient: NormalizerGradient
   readonly dLse: boolean
+}
+
+export function givenParts(parts: BackwardParts, { dLse }: BackwardTensors): GivenParts {
+  return { ...parts, gradient: parts.gradientOf(dLse !== undefined), dLse: dLse !== undefined }
 }
 
 function statePasses(parts: GivenParts, { query, key }: BackwardTensors): Pass[] {
@@ -166,7 +172,7 @@ function joined(dKey: Tensor, dValue: Tensor): Tensor[] {
 }
 
 /** What specialises a pass over tiles, and the name of all of it. */
-function sideSpec(
+export function sideSpec(
   parts: GivenParts,
   side: SidePart,
   bound: Readonly<Record<string, Tensor>>,
@@ -196,7 +202,7 @@ function sidePass(
   return { kernel: { program, grid: [itemCount, headsPerItem, 1], scalars }, tensors: { ...bound, rows, work } }
 }
 
-function programOf(cache: CallCache, key: string, make: () => Program): Program {
+export function programOf(cache: CallCache, key: string, make: () => Program): Program {
   const known = cache.programs.get(key)
   if (known) return known
   const program = make()

@@ -51,9 +51,13 @@ export interface ScoreTile {
 
 /**
  * The weights of a tile that met its values, computed again from the row terms, and the gradient of its scores before the
- * score function, in natural units. Both are 0 where the mask forbids; dropped weights are 0 and pass nothing on.
+ * score function, in natural units; and what each captured element that the score function reads gets of it, in the order
+ * of `scoreGradient.loads`. All are 0 where the mask forbids; dropped weights are 0 and pass nothing on.
  */
-export function gradientTile(spec: BackwardProgramSpec, tile: ScoreTile): { p: Value; dS: Value } {
+export function gradientTile(
+  spec: BackwardProgramSpec,
+  tile: ScoreTile,
+): { p: Value; dS: Value; captured: readonly Value[] } {
   const { product, scale, terms, position, inside, full, transposed } = tile
   const { dtype, scoreMod, maskMod, normalizer, dropout, gradient, scoreGradient } = spec
   const score = dtype === 'f32' ? product : product.mul(scale)
@@ -64,8 +68,9 @@ export function gradientTile(spec: BackwardProgramSpec, tile: ScoreTile): { p: V
   const kept = dropout ? dropoutFactor(dropout, position) : null
   const { p: weights, dS } = gradient.tile({ s, dP: kept ? tile.dP.mul(kept) : tile.dP, terms })
   const p = kept ? weights.mul(kept) : weights
-  if (!scoreGradient) return { p, dS }
-  const { dScore } = scoreGradient.instantiate({ score, ...position }, dS, { transposed })
+  if (!scoreGradient) return { p, dS, captured: [] }
+  const { dScore, captured } = scoreGradient.instantiate({ score, ...position }, dS, { transposed })
   // where a score is masked its function may have no finite slope
-  return { p, dS: select(full, dScore, select(allowed, dScore, 0)) }
+  const masked = (gradient: Value) => select(full, gradient, select(allowed, gradient, 0))
+  return { p, dS: masked(dScore), captured: captured.map(({ value }) => masked(value)) }
 }

@@ -1,0 +1,131 @@
+import {
+  colRange,
+  defineProgram,
+  instantiate,
+  load,
+  loop,
+  type Node,
+  type Operand,
+  type Program,
+  type ProgramBuilder,
+  rowRange,
+  rowSum,
+  scalar,
+  store,
+  Value,
+  zeros,
+} from '../../tile/index.ts'
+import { type Collection, type Unknown, withoutTerm } from './collection.ts'
+import type { CapturedLoad, ContextName } from './score-gradient.ts'
+
+/** elements of one program along the last dimension; where values of an unknown run across, fewer, and values at a time */
+export const stripWidth = { solved: 256, tried: 16 } as const
+const across = 64
+
+/** The region of a tensor's elements that a run goes over: scalars `from0 count0 from1 …`, and how the outer ones are laid out. */
+function elementsOf(p: ProgramBuilder, rank: number, last: (start: Value) => Value) {
+  const from = Array.from({ length: rank }, (_, dim) => p.scalar(`from${dim}`, 'i32'))
+  const count = Array.from({ length: rank }, (_, dim) => p.scalar(`count${dim}`, 'i32'))
+  const start = (dim: number) => from[dim] as Value
+  const size = (dim: number) => count[dim] as Value
+  let outer = p.programId(1).add(p.programId(2).mul(p.scalar('layer', 'i32')))
+  const at: Value[] = []
+  for (let dim = rank - 2; dim >= 0; dim--) {
+    at[dim] = start(dim).add(outer.mod(size(dim)))
+    outer = outer.div(size(dim))
+  }
+  at[rank - 1] = last(start(rank - 1))
+  const inside = outer.eq(0).and((at[rank - 1] as Value).lt(start(rank - 1).add(size(rank - 1))))
+  return { at, inside }
+}
+
+/** Sets a region of a tensor to 0, whatever it held. */
+export function clearProgram(rank: number): Program {
+  const width = stripWidth.solved
+  return defineProgram('clearGradient', (p) => {
+    const gradient = p.output('gradient', 'f32', Array<null>(rank).fill(null))
+    const { at, inside } = elementsOf(p, rank, (start) => colRange(start.add(p.programId(0).mul(width)), width))
+    p.emit(store(gradient, at, zeros([1, width]), { where: inside }))
+  })
+}
+
+/**
+ * gradient[e] += Σ of the values whose load had the indices e. One program owns some elements and visits, by `collection`, the
+ * values that may be theirs; what belongs to other elements is compared and left out. `source` [loads, …] holds values by
+ * (head, q, k) as far as they are gathered by them, from `fromHead`, `fromQ`, `fromK` on; the unknowns run from `headFrom` to
+ * `headTo` and so on. No two programs write one element, so the order of summation is always the same.
+ */
+export function collectProgram(
+  captured: CapturedLoad,
+  collection: Collection,
+  symbols: Readonly<Record<ContextName, Node>>,
+): Program {
+  const rank = captured.indices.length
+  const { gathered, steps, triesLast } = collection
+  const width = triesLast ? stripWidth.tried : stripWidth.solved
+  return defineProgram(`collect${gathered}`, (p) => {
+    const source = p.input('source', 'f32', [null, null, null, null])
+    const gradient = p.update('gradient', 'f32', Array<null>(rank).fill(null))
+    const plane = p.scalar('plane', 'i32')
+    const batch = p.scalar('batch', 'i32')
+    const [qLength, kLength] = [p.scalar('qLength', 'i32'), p.scalar('kLength', 'i32')]
+    const bounds = (name: string) => ({ from: p.scalar(`${name}From`, 'i32'), to: p.scalar(`${name}To`, 'i32') })
+    const range = { head: bounds('head'), q: bounds('q'), k: bounds('k') }
+    const row = p.scalar('row', 'i32')
+    const origin = { head: p.scalar('fromHead', 'i32'), q: p.scalar('fromQ', 'i32'), k: p.scalar('fromK', 'i32') }
+    const { at, inside } = elementsOf(p, rank, (start) => {
+      const first = start.add(p.programId(0).mul(width))
+      return triesLast ? rowRange(first, width) : colRange(first, width)
+    })
+
+    type Known = Readonly<Partial<Record<Unknown, Value>>>
+    const shape = [triesLast ? width : 1, triesLast ? across : width] as const
+    const given = new Map<Node, Node>([
+      [symbols.batch, batch.node],
+      [symbols.qLength, qLength.node],
+      [symbols.kLength, kLength.node],
+    ])
+    const bind = (known: Known) =>
+      new Map([
+        ...given,
+        ...Object.entries(known).map(([name, value]) => [symbols[name as Unknown], value.node] as const),
+      ])
+
+    /** the sum, with what the steps from `step` on add to it */
+    const visit = (step: number, known: Known, sum: Value): Value => {
+      const next = steps[step]
+      if (!next) return sum.add(valuesAt(known))
+      const { unknown, solved } = next
+      if (solved) {
+        const index = captured.indices[solved.dim] as Node
+        const rest = new Value(withoutTerm(index, symbols[unknown], bind(known)))
+        const element = at[solved.dim] as Value
+        const value = solved.sign === 1 ? element.sub(rest) : rest.sub(element)
+        return visit(step + 1, { ...known, [unknown]: value }, sum)
+      }
+      const runsAcross = triesLast && step === steps.length - 1
+      return loop({ ...range[unknown], step: runsAcross ? across : 1 }, { sum }, (i, carried) => ({
+        sum: visit(step + 1, { ...known, [unknown]: runsAcross ? colRange(i, across) : i }, carried.sum),
+      })).sum
+    }
+    const valuesAt = (known: Known): Value => {
+      let mine: Value = scalar(true)
+      for (const { unknown } of steps) {
+        const value = known[unknown] as Value
+        mine = mine.and(value.ge(range[unknown].from)).and(value.lt(range[unknown].to))
+      }
+      const solvedDims = new Set(steps.map(({ solved }) => solved?.dim))
+      const indices = instantiate(captured.indices, bind(known))
+      indices.forEach((index, dim) => {
+        if (!solvedDims.has(dim)) mine = mine.and(new Value(index).eq(at[dim] as Value))
+      })
+      const place = (unknown: Unknown): Operand => (known[unknown] as Value).sub(origin[unknown])
+      const where = { where: mine.broadcastTo(...shape) }
+      if (gathered === 'pairs') return load(source, [plane, place('head'), place('q'), place('k')], where)
+      return load(source, [plane, row, place('head'), place(gathered === 'rows' ? 'q' : 'k')], where)
+    }
+    const sum = visit(0, {}, zeros(shape))
+    const total = load(gradient, at, { where: inside }).add(triesLast ? rowSum(sum) : sum)
+    p.emit(store(gradient, at, total, { where: inside }))
+  })
+}
