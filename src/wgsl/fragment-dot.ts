@@ -84,39 +84,28 @@ export function holdLeft(c: FragmentContext, node: Node): void {
     }
 }
 
-/** A product and the variables that it is added to, into[i][n]. */
-interface Sum {
-  readonly dot: DotNode
-  readonly into: string
-}
-
-/** into[i][n] += a · b for each; several in turn, since each alone is a chain of additions that wait for each other. */
-function multiply(c: FragmentContext, sums: readonly Sum[]): void {
+/** into[i][n] += a · b, the matrices `into` being variables. */
+function multiply(c: FragmentContext, dot: DotNode, into: string): void {
   const { w, layout, roles } = c
   const { config, blocks } = layout.distribution
-  const depthOf = (dot: DotNode) => (dot.transposeA ? dot.a.rows : dot.a.cols) / config.K
-  const ready = new Map<DotNode, string[][]>()
-  for (const { dot } of sums)
-    if (roles.leftHome.get(dot) === 'lanes') ready.set(dot, leftsFromLanes(c, dot, depthOf(dot)))
-  const step = ({ dot, into }: Sum, kk: number) => {
-    const held = roles.leftHome.get(dot) === 'held'
-    const lefts = Array.from(
-      { length: blocks },
-      (_, i) =>
-        ready.get(dot)?.[i]?.[kk] ?? (held ? heldName(c, dot.a, i, kk) : w.declare(loadStagedLeft(c, dot, i, kk), 'a')),
-    )
-    for (let n = 0; n < columnsHeld(c, dot.cols) / config.N; n++) {
-      const right = w.declare(loadRight(c, dot, kk, n), 'b')
-      lefts.forEach((left, i) => {
-        const sum = fragment(into, i, n)
-        w.line(`${sum} = subgroupMatrixMultiplyAccumulate(${left}, ${right}, ${sum});`)
-      })
-    }
-  }
-  const depth = Math.max(...sums.map(({ dot }) => depthOf(dot)))
+  const home = roles.leftHome.get(dot)
+  const depth = (dot.transposeA ? dot.a.rows : dot.a.cols) / config.K
+  const ready = home === 'lanes' ? leftsFromLanes(c, dot, depth) : null
   for (let kk = 0; kk < depth; kk++)
     w.block('', () => {
-      for (const sum of sums) if (kk < depthOf(sum.dot)) step(sum, kk)
+      const lefts: string[] = []
+      for (let i = 0; i < blocks; i++)
+        lefts.push(
+          ready?.[i]?.[kk] ??
+            (home === 'held' ? heldName(c, dot.a, i, kk) : w.declare(loadStagedLeft(c, dot, i, kk), 'a')),
+        )
+      for (let n = 0; n < columnsHeld(c, dot.cols) / config.N; n++) {
+        const right = w.declare(loadRight(c, dot, kk, n), 'b')
+        lefts.forEach((left, i) => {
+          const sum = fragment(into, i, n)
+          w.line(`${sum} = subgroupMatrixMultiplyAccumulate(${left}, ${right}, ${sum});`)
+        })
+      }
     })
 }
 
@@ -167,22 +156,15 @@ function loadRight(c: FragmentContext, dot: DotNode, kk: number, n: number): str
   return `subgroupMatrixLoad<${rightMatrix}, ${order}>(&${tile.name}, ${own}${from}u, ${tile.stride}u)`
 }
 
-/** Products on their own, computed side by side: their values go to the lanes of their rows, one after the other. */
-export function emitDots(c: FragmentContext, dots: readonly DotNode[]): void {
-  const { w, layout } = c
-  const { config, blocks } = layout.distribution
-  const sums = dots.map((dot): Sum => ({ dot, into: `product${idOf(c, dot)}` }))
-  for (const { dot, into } of sums)
-    for (let i = 0; i < blocks; i++)
-      for (let n = 0; n < dot.cols / config.N; n++) w.line(`var ${fragment(into, i, n)} = ${resultMatrix}();`)
-  multiply(c, sums)
-  for (const sum of sums) toLanes(c, sum)
-}
-
-function toLanes(c: FragmentContext, { dot, into }: Sum): void {
+/** A product on its own: its value goes to the lanes of its rows. */
+export function emitDot(c: FragmentContext, dot: DotNode): void {
   const { w, layout, l } = c
   const { config, blocks } = layout.distribution
-  const put = (i: number) => storeResults(c, into, i, 0, dot.cols / config.N)
+  const name = `product${idOf(c, dot)}`
+  for (let i = 0; i < blocks; i++)
+    for (let n = 0; n < dot.cols / config.N; n++) w.line(`var ${fragment(name, i, n)} = ${resultMatrix}();`)
+  multiply(c, dot, name)
+  const put = (i: number) => storeResults(c, name, i, 0, dot.cols / config.N)
   const take = (i: number) => {
     for (let j = 0; j < dot.cols / (4 * config.lanesPerRow); j++)
       w.line(`let ${l.register(dot, i, j)} = ${readResults(c, i, j)};`)
@@ -219,7 +201,7 @@ export function readResults(c: FragmentContext, i: number, j: number): string {
 
 /** accumulator += a · b */
 export function accumulate(c: FragmentContext, accumulator: Accumulator, dot: DotNode): void {
-  multiply(c, [{ dot, into: accumulator.name }])
+  multiply(c, dot, accumulator.name)
 }
 
 /** accumulator *= factor of its row, skipped when every factor is 1 */

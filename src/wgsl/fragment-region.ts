@@ -3,7 +3,7 @@ import type { DotNode, LoopNode } from '../ir/node.ts'
 import type { Region } from '../ir/schedule.ts'
 import { declareColumnReads, readColumns, takeColumns, writeColumns } from './fragment-columns.ts'
 import { columnsHeld, type FragmentContext, fragment, idOf, resultMatrix } from './fragment-context.ts'
-import { accumulate, emitDots, holdLeft, rescale } from './fragment-dot.ts'
+import { accumulate, emitDot, holdLeft, rescale } from './fragment-dot.ts'
 import {
   acrossLanes,
   emitElementwise,
@@ -25,7 +25,6 @@ export function emitFragmentRegion(c: FragmentContext, region: Region, loop: Loo
   const { layout } = c
   const branches = regionBranches(c, region)
   const scaled = new Set<Node>()
-  const multiplied = new Set<Node>()
   // a scaling is done as soon as its factor is known: little else is alive then
   const scaleBy = (factor: Node) => {
     for (const user of c.uses.users(factor)) {
@@ -53,9 +52,8 @@ export function emitFragmentRegion(c: FragmentContext, region: Region, loop: Loo
       } else accumulate(c, accumulator, step.dot)
     } else if (c.l.isVirtual(node)) prepareOperand(c, node, loop)
     else if (c.roles.absorbed.has(node) || c.roles.late.has(node)) return
-    else if (node.op === 'dot') {
-      if (!multiplied.has(node)) emitDots(c, sideBySide(c, region, loop, node, multiplied))
-    } else if (node.op === 'reduce') emitFragmentReduce(c, node)
+    else if (node.op === 'dot') emitDot(c, node)
+    else if (node.op === 'reduce') emitFragmentReduce(c, node)
     else if (isUniformSelect(node) && !isScalar(node)) emitUniformSelect(c, node, branches, emit)
     else {
       const columns = layout.columns.get(node)
@@ -69,27 +67,6 @@ export function emitFragmentRegion(c: FragmentContext, region: Region, loop: Loo
     else if (statement.kind === 'store') emitFragmentStore(c, statement.store)
     else if (!branches.deferred.has(statement.node)) emit(statement.node)
   }
-}
-
-/** A product and the next one of the region that could stand here as well; both count as `multiplied`. */
-function sideBySide(
-  c: FragmentContext,
-  region: Region,
-  loop: LoopNode | null,
-  first: DotNode,
-  multiplied: Set<Node>,
-): DotNode[] {
-  multiplied.add(first)
-  // outside a loop, operands are brought to their place one by one
-  if (!loop) return [first]
-  for (const { kind, ...statement } of region.statements) {
-    const node = kind === 'value' && 'node' in statement ? statement.node : null
-    if (node?.op !== 'dot' || multiplied.has(node) || c.roles.absorbed.has(node)) continue
-    if (c.roles.leftHome.get(node) === 'lanes' || node.cols !== first.cols) continue
-    multiplied.add(node)
-    return [first, node]
-  }
-  return [first]
 }
 
 /** Operands that do not change in the loops around their products are brought to their place where they are computed. */
