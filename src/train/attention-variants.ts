@@ -1,0 +1,75 @@
+import type { AttentionOptions } from '../attention/attention-request.ts'
+import { slidingWindow } from '../attention/masks/sliding-window.ts'
+import { sigmoid } from '../attention/normalizers/sigmoid.ts'
+import { softpick } from '../attention/normalizers/softpick.ts'
+import { alibi, alibiSlopes } from '../attention/scores/alibi.ts'
+import { softCap } from '../attention/scores/soft-cap.ts'
+import type { Tensor } from '../device/device.ts'
+import type { AttentionSpec } from '../model/decoder-spec.ts'
+import { FoveaError } from '../tile/index.ts'
+
+/** What a variant changes of a layer's attention: hooks that are added to the layer's own. */
+export interface AttentionChange extends Pick<AttentionOptions, 'maskMod' | 'scoreMod' | 'normalizer'> {
+  /** false: queries and keys are not turned (the variant has positions of its own) */
+  readonly rope?: boolean
+}
+
+export interface AttentionVariant {
+  /** as it was asked for, "window:8" */
+  readonly name: string
+  /** `constant` puts f32 numbers on the device for as long as the attention lives. */
+  change(layer: AttentionSpec, constant: (data: Float32Array) => Tensor): AttentionChange
+}
+
+/** A variant by its name; `value` is what stands behind a colon. */
+interface VariantKind {
+  readonly says: string
+  /** default of the value; absent: it takes none */
+  readonly value?: number
+  make(value: number): AttentionVariant['change']
+}
+
+/** Ways to attend, a few lines each: causal all of them, and within the window that a layer may have. */
+export const attentionVariants: Readonly<Record<string, VariantKind>> = {
+  full: { says: 'softmax over all keys before', make: () => () => ({}) },
+  window: {
+    says: 'softmax over the last keys, so many with the own one',
+    value: 256,
+    make: (size) => () => ({ maskMod: slidingWindow(size - 1) }),
+  },
+  alibi: {
+    says: 'softmax with a penalty by distance instead of rotary positions (arXiv 2108.12409)',
+    make: () => (layer, constant) => ({ scoreMod: alibi(constant(alibiSlopes(layer.numHeads))), rope: false }),
+  },
+  softcap: {
+    says: 'softmax of scores within ± the value (Gemma 2, arXiv 2408.00118)',
+    value: 50,
+    make: (cap) => () => ({ scoreMod: softCap(cap) }),
+  },
+  softpick: {
+    says: 'rectified softmax without sinks (arXiv 2504.20966)',
+    make: () => () => ({ normalizer: softpick }),
+  },
+  sigmoid: {
+    says: 'each weight by itself, biased by −log of the keys (arXiv 2409.04431)',
+    make: () => () => ({
+      normalizer: sigmoid,
+      scoreMod: ({ score, kLength }) => score.sub(kLength.cast('f32').log()),
+    }),
+  },
+}
+
+/** The variant that a text names: "full", "window:8". Throws `argument` for an unknown one, listing the known, and for a value that is none. */
+export function attentionVariant(text: string): AttentionVariant {
+  const fault = (message: string) => new FoveaError('argument', 'attentionVariant', message)
+  const [name = '', given, ...more] = text.split(':')
+  const kind = Object.hasOwn(attentionVariants, name) ? attentionVariants[name] : undefined
+  if (!kind) throw fault(`there is no attention "${text}"; known are ${Object.keys(attentionVariants).join(', ')}`)
+  if (given !== undefined && (kind.value === undefined || more.length > 0))
+    throw fault(`"${text}": ${name} takes ${kind.value === undefined ? 'no value' : 'one value'}`)
+  const value = given === undefined ? (kind.value ?? 0) : Number(given)
+  if (kind.value !== undefined && !(Number.isFinite(value) && value >= 1))
+    throw fault(`"${text}": the value of ${name} is a number of at least 1`)
+  if (name === 'window' && !Number.isInteger(value)) throw fault(`"${text}": a window is a whole number of keys`)
+  return { name: text, change: kind.make(value) }
+}

@@ -1,0 +1,123 @@
+import type { Device } from '../../device/device.ts'
+import { weightShapes } from '../../model/architectures/weight-shapes.ts'
+import type { Checkpoint } from '../../model/checkpoint.ts'
+import type { DecoderSpec } from '../../model/decoder-spec.ts'
+import type { Tokenizer } from '../../model/tokenizer.ts'
+import { dequantizeRows } from '../../nn/block-formats/matrix-values.ts'
+import { FoveaError } from '../../tile/index.ts'
+import { type AttentionVariant, attentionVariant } from '../attention-variants.ts'
+import { ParameterStore, type ParameterStoreOptions } from '../parameter-store.ts'
+import type { ComputeDType } from '../precision.ts'
+import type { PreparedModel, StepInputs, StepShape, TrainableModel } from '../trainable-model.ts'
+import { decoderParameters } from './decoder-parameters.ts'
+import { initialWeight } from './initial-weights.ts'
+import { liveCheckpoint } from './live-checkpoint.ts'
+import { type DecoderParts, prepareDecoder } from './prepare-decoder.ts'
+
+/** Which activations a step keeps: all; the input of every layer; the input of every √n-th of n layers. */
+export type Checkpointing = 'none' | 'layer' | 'sqrt'
+
+export interface TrainableDecoderOptions {
+  /** fresh weights from a seed for a specification, or those of a checkpoint */
+  readonly from: { readonly spec: DecoderSpec; readonly seed: number; readonly deviation?: number } | Checkpoint
+  /** what activations and the copies of matrices are stored as (f32) */
+  readonly precision?: ComputeDType
+  /** how each parameter is updated; by default matrices and the rest alike, without decay */
+  readonly rule?: ParameterStoreOptions['rule']
+  /** how layers attend (full) */
+  readonly attention?: AttentionVariant
+  /** none */
+  readonly checkpointing?: Checkpointing
+  /** goes into what is exported; by default the checkpoint's */
+  readonly tokenizer?: Tokenizer
+}
+
+/** A decoder-only transformer of any `DecoderSpec`, to be trained. */
+export class TrainableDecoder implements TrainableModel {
+  readonly device: Device
+  readonly spec: DecoderSpec
+  readonly parameters: ParameterStore
+  readonly precision: ComputeDType
+  readonly attention: AttentionVariant
+  readonly checkpointing: Checkpointing
+  readonly tokenizer: Tokenizer | undefined
+
+  /** Weights are undefined: `createTrainableDecoder` fills them. */
+  constructor(device: Device, { from, precision = 'f32', rule, ...options }: TrainableDecoderOptions) {
+    this.device = device
+    this.spec = from.spec
+    this.precision = precision
+    this.attention = options.attention ?? attentionVariant('full')
+    this.checkpointing = options.checkpointing ?? 'none'
+    this.tokenizer = options.tokenizer ?? ('tokenizer' in from ? from.tokenizer : undefined)
+    this.parameters = new ParameterStore(device, {
+      blocks: decoderParameters(from.spec),
+      compute: precision,
+      ...(rule && { rule }),
+    })
+  }
+
+  get vocabSize(): number {
+    return this.spec.vocabSize
+  }
+
+  get description(): Readonly<Record<string, string | number>> {
+    const { architecture, vocabSize, hiddenSize, layers } = this.spec
+    return {
+      architecture,
+      vocabSize,
+      hiddenSize,
+      layers: layers.length,
+      attention: this.attention.name,
+      precision: this.precision,
+    }
+  }
+
+  /** `adapt`: computes with something in place of its linear layers, such as adapters beside them */
+  async prepare(shape: StepShape, inputs: StepInputs, adapt?: DecoderParts['adapt']): Promise<PreparedModel> {
+    const { length } = shape
+    if (length > this.spec.maxPositions)
+      throw new FoveaError(
+        'capacity',
+        'TrainableDecoder.prepare',
+        `rows of ${length} tokens are longer than the ${this.spec.maxPositions} positions of the model`,
+      )
+    return prepareDecoder(adapt ? { ...this, adapt } : this, shape, inputs)
+  }
+
+  /** The weights as they are now as a checkpoint, for export or an engine; `read` gives others, such as averages. */
+  checkpoint(read: (name: string) => Promise<Float32Array> = (name) => this.parameters.read(name)): Checkpoint {
+    return liveCheckpoint({ spec: this.spec, read, tokenizer: this.tokenizer })
+  }
+
+  dispose(): void {
+    this.parameters.dispose()
+  }
+}
+
+/**
+ * A decoder with its weights on the device. Rejects with `shape` where a checkpoint disagrees with its specification, and with
+ * what `Checkpoint`, `ParameterStore` and `Device.empty` throw.
+ */
+export async function createTrainableDecoder(
+  device: Device,
+  options: TrainableDecoderOptions,
+): Promise<TrainableDecoder> {
+  const { from } = options
+  const decoder = new TrainableDecoder(device, options)
+  try {
+    for (const [name, shape] of weightShapes(from.spec)) {
+      const weight =
+        'seed' in from
+          ? initialWeight(from.spec, name, shape, from)
+          : shape.length === 2
+            ? dequantizeRows(await from.matrix(name))
+            : await from.vector(name)
+      decoder.parameters.write(name, weight)
+    }
+    return decoder
+  } catch (error) {
+    decoder.dispose()
+    throw error
+  }
+}

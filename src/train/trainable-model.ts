@@ -1,0 +1,49 @@
+import type { Tensor } from '../device/device.ts'
+import type { ParameterStore } from './parameter-store.ts'
+import type { ComputeDType } from './precision.ts'
+import type { TableRows } from './tape/embedding.ts'
+import type { TapeCore } from './tape/tape-core.ts'
+import type { TapeWeight } from './tape/tape-weight.ts'
+import type { Variable } from './tape/variable.ts'
+
+/** Sizes of a step: B rows of T tokens. */
+export interface StepShape {
+  readonly batch: number
+  readonly length: number
+}
+
+/** Tensors that a step reads; what is in them changes from step to step. */
+export interface StepInputs {
+  readonly tokens: TableRows // of [B · T] ids
+  /** numbers of the documents in each row; null: a row is one document */
+  readonly documents: Tensor | null // i32 [B, T]
+}
+
+/** From hidden states to logits: softCap(x · weightᵀ + bias). */
+export interface OutputHead {
+  readonly weight: TapeWeight // [V, C]
+  readonly bias: TapeWeight | null // [V]
+  readonly softCap: number | null
+}
+
+/** A model made ready for steps of one shape. */
+export interface PreparedModel {
+  /** Enqueues the computation of the last hidden states [B · T, C]. */
+  hidden(tape: TapeCore): Variable
+  readonly head: OutputHead
+  /** bytes that it holds beside parameters and workspace */
+  readonly bytes: number
+  dispose(): void
+}
+
+/** A model of next tokens that `createTrainer` trains. */
+export interface TrainableModel {
+  readonly parameters: ParameterStore
+  readonly vocabSize: number
+  /** what it computes in: f16 has its losses scaled */
+  readonly precision: ComputeDType
+  /** what a saved run must agree in to go on */
+  readonly description: Readonly<Record<string, string | number>>
+  /** Makes ready what a step needs. Throws `capacity` for rows longer than the model's positions, and what its kernels throw. */
+  prepare(shape: StepShape, inputs: StepInputs): Promise<PreparedModel>
+}

@@ -1,0 +1,80 @@
+import type { Device } from '../device/device.ts'
+import { FoveaError } from '../tile/index.ts'
+import type { MovingAverage } from './averaging/index.ts'
+import type { BatchSource } from './data/batch.ts'
+import type { Optimizer } from './optimizers/optimizer.ts'
+import type { ParameterGroup } from './parameters.ts'
+import type { ComputeDType } from './precision.ts'
+import type { Schedule } from './schedules/schedule.ts'
+import type { TrainableModel } from './trainable-model.ts'
+
+export interface TrainerOptions {
+  readonly device: Device
+  readonly model: TrainableModel
+  /** one for all parameters, or several by the names that the model's groups give */
+  readonly optimizer: Optimizer | Readonly<Record<string, Optimizer>>
+  /** of groups whose factor is 1 */
+  readonly learningRate: number
+  /** what the learning rate is multiplied by at a step, counted from 1 (1) */
+  readonly schedule?: Schedule
+  readonly source: BatchSource
+  /** batches whose gradients make one step (1) */
+  readonly accumulate?: number
+  /** largest global norm of the gradients; null: any (1) */
+  readonly maxNorm?: number | null
+  /** keeps an average of the weights, for evaluation and export (none) */
+  readonly averaging?: MovingAverage
+  /** ends the run: the next step rejects with `cancelled` */
+  readonly signal?: AbortSignal
+}
+
+/** The options with their defaults. */
+export interface CheckedTrainerOptions {
+  readonly accumulate: number
+  readonly maxNorm: number | null
+  readonly precision: ComputeDType
+  readonly optimizerOf: (group: ParameterGroup) => Optimizer
+}
+
+/** Throws `argument` naming the field. */
+export function checkTrainerOptions(options: TrainerOptions): CheckedTrainerOptions {
+  const fault = (message: string) => new FoveaError('argument', 'createTrainer', message)
+  const { accumulate = 1, maxNorm = 1, optimizer, model, source } = options
+  if (!Number.isInteger(accumulate) || accumulate < 1)
+    throw fault(`accumulate must be a whole number of batches, got ${accumulate}`)
+  if (maxNorm !== null && !(maxNorm > 0)) throw fault(`maxNorm must be above 0, or null, got ${maxNorm}`)
+  if (!(options.learningRate >= 0 && options.learningRate < Number.POSITIVE_INFINITY))
+    throw fault(`learningRate must be a number of at least 0, got ${options.learningRate}`)
+  for (const [name, size] of Object.entries({ batch: source.batch, length: source.length }))
+    if (!Number.isInteger(size) || size < 1) throw fault(`source.${name} must be a whole number, got ${size}`)
+  if (model.parameters.groups.length === 0) throw fault('the model has nothing to train: all its parameters are frozen')
+  return {
+    accumulate,
+    maxNorm,
+    precision: model.precision,
+    optimizerOf: optimizersByGroup(optimizer, fault, model.parameters.groups),
+  }
+}
+
+function optimizersByGroup(
+  given: TrainerOptions['optimizer'],
+  fault: (message: string) => FoveaError,
+  groups: readonly ParameterGroup[],
+): (group: ParameterGroup) => Optimizer {
+  if (isOptimizer(given)) return () => given
+  const byGroup = new Map<ParameterGroup, Optimizer>()
+  const names = Object.keys(given)
+  for (const group of groups) {
+    const optimizer = group.optimizer === undefined ? undefined : given[group.optimizer]
+    if (!optimizer)
+      throw fault(
+        `the group ${group.name} names the optimiser ${group.optimizer ?? '(none)'}, given are ${names.join(', ')}`,
+      )
+    byGroup.set(group, optimizer)
+  }
+  return (group) => byGroup.get(group) as Optimizer
+}
+
+function isOptimizer(given: TrainerOptions['optimizer']): given is Optimizer {
+  return typeof (given as Optimizer).enqueue === 'function'
+}

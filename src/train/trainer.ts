@@ -1,0 +1,237 @@
+import type { Tensor } from '../device/device.ts'
+import { FoveaError } from '../tile/index.ts'
+import type { JsonValue } from './data/batch.ts'
+import { initialLossScale, type LossScale, nextLossScale } from './precision.ts'
+import { readRunState, writeRunState } from './run-state.ts'
+import { type CheckedTrainerOptions, checkTrainerOptions, type TrainerOptions } from './trainer-options.ts'
+import { type StepReport, TrainingStep } from './training-step.ts'
+
+/** What a step of training did. */
+export interface StepResult {
+  /** counted from 1 */
+  readonly step: number
+  /** mean over the tokens with a target, in nats */
+  readonly loss: number
+  /** part of these tokens whose logit was the highest */
+  readonly accuracy: number
+  /** of the gradients, before they were clipped */
+  readonly gradientNorm: number
+  readonly learningRate: number
+  readonly lossScale: number
+  /** true: gradients overflowed, and nothing was changed */
+  readonly skipped: boolean
+  /** tokens that went in */
+  readonly tokens: number
+  /** since the step before was done */
+  readonly seconds: number
+}
+
+/** A step under way, or done and not yet looked at. */
+interface PendingStep {
+  readonly step: number
+  report: Promise<Pick<StepReport, 'skipped'>>
+}
+
+/** Steps whose outcome the loss scale of the next does not wait for: a GPU goes on meanwhile. */
+const lag = 1
+
+/**
+ * Makes a trainer: prepares the model for the source's batches, and records a step. Rejects with `argument` naming the field,
+ * and with what the model's `prepare` and `Device.run` throw.
+ */
+export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
+  const checked = checkTrainerOptions(options)
+  const { device, model, source } = options
+  // what the first batch is like, all are; it is taken again by the first step
+  const state = source.state()
+  const { documents } = source.next()
+  source.restore(state)
+  const step = await TrainingStep.create(device, {
+    model,
+    shape: { batch: source.batch, length: source.length },
+    documents: documents !== undefined,
+    optimizerOf: checked.optimizerOf,
+    maxNorm: checked.maxNorm,
+    averaging: options.averaging ?? null,
+  })
+  return new Trainer(options, checked, step)
+}
+
+/**
+ * Trains a model: each step takes batches from the source, finds the gradients of their mean loss, clips them and updates all
+ * weights once. What a step computes is recorded when the trainer is made, and replayed.
+ *
+ *     const trainer = await createTrainer({ device, model, source, optimizer: adamw(), learningRate: 1e-3 })
+ *     for (let step = 0; step < 1000; step++) console.log(await trainer.step())
+ */
+export class Trainer {
+  readonly #options: TrainerOptions
+  readonly #checked: CheckedTrainerOptions
+  readonly #step: TrainingStep
+  #steps = 0
+  #scale: LossScale
+  #pending: PendingStep[] = []
+  #lastDone = performance.now()
+  #failure: unknown = null
+  /** what was asked for is done in turn */
+  #turn: Promise<unknown> = Promise.resolve()
+
+  /** Use `createTrainer`. */
+  constructor(options: TrainerOptions, checked: CheckedTrainerOptions, step: TrainingStep) {
+    this.#options = options
+    this.#checked = checked
+    this.#step = step
+    this.#scale = initialLossScale(checked.precision)
+  }
+
+  /** steps enqueued so far */
+  get steps(): number {
+    return this.#steps
+  }
+
+  /** bytes on the device: parameters with their gradients, optimiser states, activations, the rest */
+  get bytes(): {
+    readonly parameters: number
+    readonly states: number
+    readonly activations: number
+    readonly other: number
+  } {
+    return { parameters: this.#options.model.parameters.bytes, ...this.#step.bytes }
+  }
+
+  /** kernels of a step of one batch */
+  get kernels(): number {
+    return this.#step.kernels
+  }
+
+  /**
+   * One step; resolves when it is done. The next may be asked for before that, which keeps a GPU busy. Rejects with `argument`
+   * for tokens that the model has not, and for a loss that is NaN or infinite: the run then ends, and what was saved last is
+   * good; `cancelled` by the signal.
+   */
+  async step(): Promise<StepResult> {
+    const { step, count, learningRate, lossScale, report } = await this.#inTurn(() => this.#enqueue())
+    const { loss, correct, gradientNorm, skipped } = await report
+    const now = performance.now()
+    const seconds = (now - this.#lastDone) / 1000
+    this.#lastDone = now
+    if (!Number.isFinite(loss)) {
+      this.#failure ??= new FoveaError(
+        'argument',
+        'trainer.step',
+        `the loss of step ${step} is ${loss}: the run ends here. Its weights are those before the step; a lower learning rate than ${learningRate} may help`,
+      )
+      throw this.#failure
+    }
+    const { batch, length } = this.#options.source
+    return {
+      step,
+      loss: loss / count,
+      accuracy: correct / count,
+      gradientNorm,
+      learningRate,
+      lossScale,
+      skipped,
+      tokens: this.#checked.accumulate * batch * length,
+      seconds,
+    }
+  }
+
+  /**
+   * Saves the run into a folder, where it replaces the one saved before once it is whole on the disk: weights, states of the
+   * optimisers, where the data stands. A run made the same way goes on from it bit for bit. Rejects with `io`, and with the
+   * failure of a run that failed.
+   */
+  async save(folder: string): Promise<void> {
+    await this.#inTurn(async () => {
+      const skipped = await Promise.all(this.#pending.map(async ({ report }) => (await report).skipped))
+      if (this.#failure) throw this.#failure
+      const progress = { steps: this.#steps, ...this.#scale, skipped, source: this.#options.source.state() }
+      await writeRunState(folder, { configuration: this.#configuration(), progress }, this.#tensors())
+    })
+  }
+
+  /**
+   * Goes on where a saved run stood. Rejects with `io` where there is none, `format` naming what is wrong or differs; then
+   * nothing has changed.
+   */
+  async resume(folder: string): Promise<void> {
+    await this.#inTurn(async () => {
+      const progress = await readRunState(folder, this.#configuration(), this.#tensors())
+      const { steps, scale, goodSteps, skipped, source } = progress as unknown as SavedProgress
+      this.#options.source.restore(source)
+      this.#steps = steps
+      this.#scale = { scale, goodSteps }
+      this.#pending = skipped.map((skip, i) => ({
+        step: steps - skipped.length + 1 + i,
+        report: Promise.resolve({ skipped: skip }),
+      }))
+      this.#options.model.parameters.refresh()
+    })
+  }
+
+  /** Frees what the trainer made; the model is the caller's. */
+  dispose(): void {
+    this.#step.dispose()
+  }
+
+  async #enqueue() {
+    const { source, signal, learningRate: base, schedule } = this.#options
+    if (this.#failure) throw this.#failure
+    if (signal?.aborted) throw new FoveaError('cancelled', 'trainer.step', `given up after ${this.#steps} steps`)
+    // the same outcomes are looked at before every step, whether or not later ones are already known
+    while (this.#pending.length > lag) {
+      const { report } = this.#pending.shift() as PendingStep
+      this.#scale = nextLossScale(this.#checked.precision, this.#scale, (await report).skipped)
+    }
+    const batches = Array.from({ length: this.#checked.accumulate }, () => source.next())
+    const count = batches.reduce((sum, batch) => sum + this.#step.check(batch), 0)
+    const step = this.#steps + 1
+    const learningRate = base * (schedule?.(step) ?? 1)
+    const lossScale = this.#scale.scale
+    this.#step.begin({ learningRate, step, lossScale }, count)
+    for (const batch of batches) this.#step.add(batch)
+    const report = this.#step.update()
+    // whoever waits for the step is told
+    report.catch(() => {})
+    const switchEvery = this.#options.averaging?.switchEvery
+    if (switchEvery && step % switchEvery === 0) this.#step.switchToAverage()
+    this.#pending.push({ step, report })
+    this.#steps = step
+    return { step, count, learningRate, lossScale, report }
+  }
+
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work)
+    this.#turn = turn.catch(() => {})
+    return turn
+  }
+
+  #configuration(): Readonly<Record<string, JsonValue>> {
+    const { model, source } = this.#options
+    const groups = model.parameters.groups.map((group) => {
+      const { name, states } = this.#checked.optimizerOf(group)
+      const parameters = group.parameters.map((parameter) => `${parameter.name} [${parameter.shape.join(', ')}]`)
+      return { name: group.name, optimizer: name, states: [...states], parameters }
+    })
+    const { batch, length } = source
+    return { model: { ...model.description }, groups, batch, length, accumulate: this.#checked.accumulate }
+  }
+
+  /** All that must survive, by name. */
+  #tensors(): ReadonlyMap<string, Tensor> {
+    const tensors = new Map<string, Tensor>()
+    for (const group of this.#options.model.parameters.groups) {
+      tensors.set(`${group.name}.weight`, group.weight)
+      for (const [state, tensor] of Object.entries(this.#step.states.get(group) ?? {}))
+        tensors.set(`${group.name}.${state}`, tensor)
+    }
+    return tensors
+  }
+}
+
+interface SavedProgress extends LossScale {
+  readonly steps: number
+  readonly skipped: readonly boolean[]
+  readonly source: JsonValue
+}

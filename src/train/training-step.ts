@@ -1,0 +1,237 @@
+import type { Device, Recording, Tensor } from '../device/device.ts'
+import { defineProgram, load, type Program, scalar, store } from '../tile/index.ts'
+import type { MovingAverage } from './averaging/index.ts'
+import { clipScratch, enqueueClip } from './clip.ts'
+import type { Batch } from './data/batch.ts'
+import { type Optimizer, stepFields, stepIndex } from './optimizers/optimizer.ts'
+import type { ParameterGroup } from './parameters.ts'
+import { StepBatch } from './step-batch.ts'
+import { addTotals } from './step-totals.ts'
+import { crossEntropy } from './tape/cross-entropy.ts'
+import { TapeCore } from './tape/tape-core.ts'
+import type { PreparedModel, StepShape, TrainableModel } from './trainable-model.ts'
+import { updateFlat } from './update-flat.ts'
+import { Workspace } from './workspace.ts'
+
+export interface TrainingStepOptions {
+  readonly model: TrainableModel
+  readonly shape: StepShape
+  /** whether batches bring document numbers */
+  readonly documents: boolean
+  /** of each group */
+  readonly optimizerOf: (group: ParameterGroup) => Optimizer
+  /** null: not clipped */
+  readonly maxNorm: number | null
+  readonly averaging: MovingAverage | null
+}
+
+/** What the host writes of a step. */
+export interface StepNumbers {
+  readonly learningRate: number
+  /** counted from 1 */
+  readonly step: number
+  readonly lossScale: number
+}
+
+/** What a step tells when it is done. */
+export interface StepReport {
+  /** sum of the losses, in nats */
+  readonly loss: number
+  /** targets that had the highest logit */
+  readonly correct: number
+  /** of the gradients before clipping */
+  readonly gradientNorm: number
+  /** nothing was changed, because the norm was not finite */
+  readonly skipped: boolean
+}
+
+/**
+ * The kernels of a training step, recorded once: `begin`, then `add` for each batch whose gradients are summed, then `update`.
+ * They enqueue and return; `report` is read when somebody wants to know.
+ */
+export class TrainingStep {
+  readonly #batch: StepBatch
+  readonly #prepared: PreparedModel
+  readonly #workspace: Workspace
+  readonly #own: Tensor[] = []
+  readonly #recordings: Recording[] = []
+  readonly #begin: Recording
+  readonly #micro: Recording
+  readonly #update: Recording
+  readonly #exchange: Recording | null
+  readonly #switch: Recording | null
+  readonly #step: Tensor
+  readonly #factor: Tensor
+  readonly #report: Tensor
+  /** of each group, by the names that optimiser and average give: what a saved run holds besides weights */
+  readonly states: ReadonlyMap<ParameterGroup, Readonly<Record<string, Tensor>>>
+
+  static async create(device: Device, options: TrainingStepOptions): Promise<TrainingStep> {
+    const { model, shape, documents } = options
+    const batch = new StepBatch(device, { shape, vocabSize: model.vocabSize, documents })
+    try {
+      const prepared = await model.prepare(shape, batch.inputs)
+      const step = new TrainingStep(device, options, batch, prepared)
+      await Promise.all(step.#recordings.map((recording) => recording.prepare()))
+      return step
+    } catch (error) {
+      batch.dispose()
+      throw error
+    }
+  }
+
+  private constructor(device: Device, options: TrainingStepOptions, batch: StepBatch, prepared: PreparedModel) {
+    const { model, shape, optimizerOf, maxNorm, averaging } = options
+    const { groups } = model.parameters
+    this.#batch = batch
+    this.#prepared = prepared
+    this.#workspace = new Workspace(device)
+    const own = (size: readonly number[], dtype: 'f32' | 'i32' = 'f32') => {
+      const tensor = device.zeros(size, dtype)
+      this.#own.push(tensor)
+      return tensor
+    }
+    const tokens = shape.batch * shape.length
+    const [losses, correct] = [own([tokens]), own([tokens], 'i32')]
+    const [step, totals, norm] = [own([stepFields.length]), own([2]), own([1])]
+    this.#step = step
+    this.#factor = own([1])
+    this.#report = own([4])
+    const factor = this.#factor
+    this.states = new Map(
+      groups.map((group) => {
+        const names = [...optimizerOf(group).states, ...(averaging?.states ?? [])]
+        return [group, Object.fromEntries(names.map((name) => [name, own([group.size])]))]
+      }),
+    )
+    const memory = (group: ParameterGroup) => ({ states: this.states.get(group) ?? {}, scratch: {}, step })
+    if (averaging) for (const group of groups) averaging.start(device, group, memory(group))
+
+    this.#begin = this.#record(device, () => {
+      for (const { gradient } of groups) clear(device, gradient)
+      clear(device, totals)
+    })
+    this.#micro = this.#record(device, () => {
+      const tape = new TapeCore(this.#workspace)
+      const hidden = prepared.hidden(tape)
+      crossEntropy(tape, hidden, { head: prepared.head, targets: batch.targets, factor, losses, correct })
+      tape.release(hidden)
+      tape.backward()
+      addTotals(device, { losses, correct, totals })
+    })
+    this.#update = this.#record(device, () => {
+      // activations are gone: their memory serves the optimisers
+      const scratch = this.#workspace.take([clipScratch(groups)])
+      enqueueClip(device, { groups, maxNorm, scratch, step, norm })
+      this.#workspace.give(scratch)
+      for (const group of groups) this.#enqueueUpdate(device, optimizerOf(group), group)
+      if (averaging) for (const group of groups) averaging.enqueue(device, group, memory(group))
+      device.run({ program: reportProgram, grid: [1, 1, 1], scalars: {} }, { totals, norm, step, report: this.#report })
+    })
+    this.#exchange =
+      averaging &&
+      this.#record(device, () => {
+        for (const group of groups) averaging.enqueueExchange(device, group, memory(group))
+      })
+    this.#switch =
+      averaging &&
+      this.#record(device, () => {
+        for (const group of groups) averaging.enqueueSwitch(device, group, memory(group))
+      })
+  }
+
+  /** bytes of activations, optimiser states and what else a step needs beside the parameters */
+  get bytes(): { readonly activations: number; readonly states: number; readonly other: number } {
+    const all = this.#own.reduce((sum, { size }) => sum + 4 * size, 0)
+    const states = [...this.states.values()].reduce(
+      (sum, group) => sum + Object.values(group).reduce((bytes, { size }) => bytes + 4 * size, 0),
+      0,
+    )
+    return {
+      activations: this.#workspace.bytes.held,
+      states,
+      other: all - states + this.#batch.bytes + this.#prepared.bytes,
+    }
+  }
+
+  /** kernels of a step of one batch */
+  get kernels(): number {
+    return [this.#begin, this.#micro, this.#update].reduce((sum, { kernels }) => sum + kernels, 0)
+  }
+
+  /** Enqueues the beginning: gradients and totals become zero. `count`: targets of all batches that will follow. */
+  begin({ learningRate, step, lossScale }: StepNumbers, count: number): void {
+    const numbers = new Float32Array(stepFields.length)
+    numbers[stepIndex('learningRate')] = learningRate
+    numbers[stepIndex('step')] = step
+    numbers[stepIndex('lossScale')] = lossScale
+    this.#step.write(numbers)
+    this.#factor.write(Float32Array.of(lossScale / Math.max(1, count)))
+    this.#begin.run()
+  }
+
+  /** How many targets a batch has. Throws what `StepBatch.check` throws. */
+  check(batch: Batch): number {
+    return this.#batch.check(batch)
+  }
+
+  /** Enqueues the gradients of a batch that was checked. */
+  add(batch: Batch): void {
+    this.#batch.write(batch)
+    this.#micro.run()
+  }
+
+  /** Enqueues that training goes on from the average of the weights. */
+  switchToAverage(): void {
+    this.#switch?.run()
+  }
+
+  /** Enqueues that weights and their averages change places. */
+  exchangeAverage(): void {
+    this.#exchange?.run()
+  }
+
+  /** Enqueues the update; what comes tells of the step when it is done. */
+  async update(): Promise<StepReport> {
+    this.#update.run()
+    const [loss = 0, correct = 0, gradientNorm = 0, skip = 0] = await this.#report.read()
+    return { loss, correct, gradientNorm, skipped: skip !== 0 }
+  }
+
+  dispose(): void {
+    for (const recording of this.#recordings) recording.dispose()
+    for (const tensor of this.#own) tensor.dispose()
+    this.#workspace.dispose()
+    this.#prepared.dispose()
+    this.#batch.dispose()
+  }
+
+  #record(device: Device, work: () => void): Recording {
+    const recording = device.record(work)
+    this.#workspace.releaseViews()
+    this.#recordings.push(recording)
+    return recording
+  }
+
+  #enqueueUpdate(device: Device, optimizer: Optimizer, group: ParameterGroup): void {
+    const shapes = Object.entries(optimizer.scratch?.(group) ?? {})
+    const scratch = Object.fromEntries(shapes.map(([name, shape]) => [name, this.#workspace.take(shape)]))
+    optimizer.enqueue(device, group, { states: this.states.get(group) ?? {}, scratch, step: this.#step })
+    for (const tensor of Object.values(scratch)) this.#workspace.give(tensor)
+  }
+}
+
+/** x = 0 */
+function clear(device: Device, x: Tensor): void {
+  updateFlat(device, 'clear', { write: { x } }, () => ({ x: scalar(0) }))
+}
+
+/** report = (loss, correct, norm, skip): one read for all that the host wants to know. */
+const reportProgram: Program = defineProgram('step-report', (p) => {
+  const totals = p.input('totals', 'f32', [2])
+  const norm = p.input('norm', 'f32', [1])
+  const step = p.input('step', 'f32', [stepFields.length])
+  const report = p.output('report', 'f32', [4])
+  const values = [load(totals, [0]), load(totals, [1]), load(norm, [0]), load(step, [stepIndex('skip')])]
+  for (const [i, value] of values.entries()) p.emit(store(report, [i], value))
+})
