@@ -6,6 +6,11 @@ import { type CaseInput, swapTokensAndHeads } from './run-attention-case.ts'
 
 const inputs = new Set(['query', 'key', 'value', 'sinks', 'output', 'lse', 'dOutput', 'dQuery', 'dKey', 'dValue'])
 
+/** Names of the tensors that a recorded case's hooks capture, in the order in which `goldenCase` makes them. */
+export function capturedNames(tensors: Readonly<Record<string, unknown>>): string[] {
+  return Object.keys(tensors).filter((key) => !inputs.has(key) && !key.startsWith('d_'))
+}
+
 /** A recorded case of test/golden/attention as an input, with the recorded results. Throws for a name without hooks. */
 export function goldenCase(name: string, bytes: Uint8Array): CaseInput {
   const hooks = goldenHooks[name]
@@ -24,7 +29,7 @@ export function goldenCase(name: string, bytes: Uint8Array): CaseInput {
   }
   const [batch, numHeads, queries, headDim] = tensor('query').shape as [number, number, number, number]
   const [, numKvHeads, keys] = tensor('key').shape as [number, number, number, number]
-  const captured = Object.entries(tensors).filter(([key]) => !inputs.has(key) && !key.startsWith('d_'))
+  const captured = capturedNames(tensors).map((key) => [key, tensor(key)] as const)
   const plainCaptured = Object.fromEntries(captured.map(([key, { data }]) => [key, data]))
   const plain = hooks.plain?.(metadata) ?? {}
   const scale = metadata.scale as number

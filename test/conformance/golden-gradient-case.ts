@@ -1,4 +1,4 @@
-import { goldenCase } from './golden-case.ts'
+import { capturedNames, goldenCase } from './golden-case.ts'
 import { readSafetensors } from './read-safetensors.ts'
 import { swapTokensAndHeads } from './run-attention-case.ts'
 import type { GradientInput } from './run-gradient-case.ts'
@@ -13,9 +13,7 @@ export function goldenGradientCase(name: string, bytes: Uint8Array): GradientInp
     const [batch, heads, tokens, width] = found.shape as [number, number, number, number]
     return swapTokensAndHeads(found.data, batch, heads, tokens, width)
   }
-  const gradients = Object.entries(tensors).filter(([key]) => key.startsWith('d_'))
-  const captured = Object.fromEntries(gradients.map(([key, { data }]) => [key.slice(2), data]))
-  const { sinks, ...rest } = captured
+  const sinks = tensors.d_sinks?.data
   return {
     ...goldenCase(name, bytes),
     dOutput: tokensFirst('dOutput'),
@@ -25,6 +23,6 @@ export function goldenGradientCase(name: string, bytes: Uint8Array): GradientInp
       dValue: tokensFirst('dValue'),
       ...(sinks && { dSinks: sinks }),
     },
-    goldenCaptured: rest,
+    goldenCaptured: capturedNames(tensors).map((key) => tensors[`d_${key}`]?.data ?? null),
   }
 }

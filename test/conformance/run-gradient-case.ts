@@ -18,8 +18,8 @@ export interface GradientInput extends CaseInput {
   readonly dLse?: ArrayLike<number>
   /** what must come out, in the layouts of inputs; by default the float64 reference on rounded inputs */
   readonly goldenGradients?: Readonly<Record<string, ArrayLike<number>>>
-  /** gradients of captured tensors by name, to be compared too */
-  readonly goldenCaptured?: Readonly<Record<string, ArrayLike<number>>>
+  /** gradients of the tensors that the hooks capture, in the order in which `request` makes those; null: it has none */
+  readonly goldenCaptured?: readonly (ArrayLike<number> | null)[]
 }
 
 /**
@@ -74,14 +74,28 @@ export async function gradientFaults(
   const [dQuery, dKey, dValue] = [outputs.dQuery, outputs.dKey, outputs.dValue].map(({ tensor }) =>
     keep(tensor.transpose(1, 2)),
   ) as [Tensor, Tensor, Tensor]
+  const dCaptured = new Map<Tensor, Tensor>()
+  const captured = (input.goldenCaptured ?? []).flatMap((wanted, i) => {
+    if (!wanted || dtype !== 'f32') return []
+    const gradient = guarded(device, (made[i] as Tensor).shape, 'f32')
+    dCaptured.set(made[i] as Tensor, gradient.tensor)
+    return [{ wanted, gradient }]
+  })
   prepared.backward({
     ...tensors,
+    dCaptured,
     ...{ dOutput, dQuery, dKey, dValue },
     ...(outputs.dSinks && { dSinks: outputs.dSinks.tensor }),
     ...(dLse && { dLse }),
   })
   const got = new Map<string, Float32Array>()
   for (const [name, output] of Object.entries(outputs)) got.set(name, await output.read())
+  const capturedErrors: string[] = []
+  for (const { wanted, gradient } of captured) {
+    const { error } = relativeRms(await gradient.read(), wanted)
+    if (!(error <= bounds.f32)) capturedErrors.push(`a captured tensor: error ${error.toExponential(2)}`)
+    capturedErrors.push(...gradient.faults)
+  }
   prepared.dispose()
   for (const tensor of [...temporary, ...made]) tensor.dispose()
 
@@ -90,7 +104,7 @@ export async function gradientFaults(
       ? input.goldenGradients
       : { ...flashBackwardReference(host, dOutputHost, input.dLse ?? null) }
   const widths = { dQuery: [numHeads, headDim], dKey: [numKvHeads, headDim], dValue: [numKvHeads, valueDim] } as const
-  const faults = Object.values(outputs).flatMap(({ faults }) => faults)
+  const faults = [...capturedErrors, ...Object.values(outputs).flatMap(({ faults }) => faults)]
   for (const [name, numbers] of got) {
     const [heads, width] = widths[name as keyof typeof widths] ?? [1, 1]
     const wanted = expected[name] as ArrayLike<number>
@@ -99,7 +113,7 @@ export async function gradientFaults(
       numbers,
       name === 'dSinks' ? wanted : swapTokensAndHeads(wanted, batch, tokens, heads, width),
     )
-    const bound = bounds[name === 'dSinks' ? dtype : dtype]
+    const bound = bounds[dtype]
     if (!(error <= bound))
       faults.push(`${name} ${dtype}: error ${error.toExponential(2)}, worst at ${worst}: ${numbers[worst]}`)
   }
