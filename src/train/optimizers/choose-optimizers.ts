@@ -144,6 +144,8 @@ export function isHiddenMatrix({ name, shape }: ParameterDeclaration): boolean {
   return shape.length === 2 && !/embed|lm_?head|\bwte\b|\bwpe\b/i.test(name)
 }
 
+/** Without the fields that are undefined; what they hold was checked. */
 function defined<Fields extends object>(fields: Fields): { [Name in keyof Fields]?: never } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
+  const given = Object.entries(fields).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(given) as { [Name in keyof Fields]?: never }
 }
