@@ -2,6 +2,7 @@ import type { Device, Tensor } from '../device/device.ts'
 import { FoveaError, type StorageDType, storageBytes } from '../tile/index.ts'
 import { logitsGradientKernel } from './logits-gradient.ts'
 import { matmul } from './matmul.ts'
+import { matmulInParts, matmulParts } from './matmul-in-parts.ts'
 import { sumRows } from './sum-rows.ts'
 
 export interface CrossEntropyOptions {
@@ -25,15 +26,21 @@ export interface CrossEntropyOptions {
   readonly scratch: CrossEntropyScratch<Tensor>
 }
 
-/** Logits of a chunk of tokens, and their gradient where it does not take their place. Their rows are a multiple of 8 long. */
+/** What a chunk of tokens needs. Rows of logits are a multiple of 8 long. */
 export interface CrossEntropyScratch<T> {
   readonly logits: T // f32 [chunk, ≥ V]
+  /** of the logits, where hidden is narrow: of f32 it takes their place */
   readonly gradient: T | null // [chunk, ≥ V], of hidden's dtype
+  /** the sums of dHidden over parts of the vocabulary, where a chunk alone has too few tiles for the device */
+  readonly partials?: T | null // f32 [parts, chunk, C]
 }
 
 export interface CrossEntropySizes {
   readonly tokens: number
   readonly vocabulary: number
+  /** C, and the device that it is for: with them, dHidden is summed in parts where that keeps more cores busy */
+  readonly width?: number
+  readonly kind?: Device['kind']
   /** dtype of `hidden` */
   readonly dtype: StorageDType
   /** false: losses only (true) */
@@ -48,8 +55,8 @@ export interface CrossEntropySizes {
  */
 export function crossEntropyScratch(
   sizes: CrossEntropySizes,
-): CrossEntropyScratch<{ readonly shape: readonly [number, number]; readonly dtype: StorageDType }> {
-  const { tokens, vocabulary, dtype, gradients = true, maxBytes = 64e6 } = sizes
+): CrossEntropyScratch<{ readonly shape: readonly number[]; readonly dtype: StorageDType }> {
+  const { tokens, vocabulary, width: C, kind, dtype, gradients = true, maxBytes = 64e6 } = sizes
   const width = Math.ceil(vocabulary / 8) * 8
   const narrow = gradients && dtype !== 'f32'
   const bytes = width * (4 + (narrow ? storageBytes[dtype] : 0))
@@ -64,8 +71,14 @@ export function crossEntropyScratch(
   const fitting = most >= 32 ? Math.floor(most / 32) * 32 : most
   const even = Math.ceil(tokens / Math.ceil(tokens / fitting))
   const chunk = Math.min(fitting, most >= 32 ? Math.ceil(even / 32) * 32 : even)
-  const shape = [chunk, width] as const
-  return { logits: { shape, dtype: 'f32' }, gradient: narrow ? { shape, dtype } : null }
+  const shape = [chunk, width]
+  const parts = gradients && kind && C ? matmulParts({ kind, M: chunk, N: C, K: vocabulary }) : 1
+  const spare = Math.floor((maxBytes - chunk * bytes) / (4 * chunk * (C ?? 1)))
+  return {
+    logits: { shape, dtype: 'f32' },
+    gradient: narrow ? { shape, dtype } : null,
+    partials: Math.min(parts, spare) > 1 ? { shape: [Math.min(parts, spare), chunk, C ?? 0], dtype: 'f32' } : null,
+  }
 }
 
 /**
@@ -96,6 +109,7 @@ function enqueueChunk(device: Device, options: CrossEntropyOptions, from: number
   const part = (x: Tensor) => view(x.slice(0, from, to))
   const area = (x: Tensor) =>
     view(x.view({ shape: [to - from, weight.shape[0] as number], strides: x.strides, offset: x.offset }))
+  const packed = (x: Tensor) => view(x.view({ shape: x.shape.with(1, to - from), offset: x.offset }))
   try {
     const [hidden, logits] = [part(options.hidden), area(scratch.logits)]
     const rows = {
@@ -121,7 +135,11 @@ function enqueueChunk(device: Device, options: CrossEntropyOptions, from: number
       ...(gradient && gradient !== logits && { gradient }),
     })
     if (!gradient) return
-    if (dHidden) matmul(device, { a: gradient, b: weight, output: part(dHidden) })
+    if (dHidden) {
+      const product = { a: gradient, b: weight, output: part(dHidden) }
+      if (scratch.partials) matmulInParts(device, { ...product, partials: packed(scratch.partials) })
+      else matmul(device, product)
+    }
     if (dWeight) matmul(device, { a: gradient, b: hidden, transposeA: true, output: dWeight, accumulate: true })
     if (dBias) sumRows(device, { x: gradient, output: dBias, accumulate: true })
   } finally {
@@ -166,7 +184,9 @@ function check(options: CrossEntropyOptions): void {
       throw fail('dtype', `${name} must be ${wanted} and is ${tensor.dtype}`)
   }
   if ((dHidden || dWeight || dBias) && !factor) throw fail('argument', 'gradients take a factor')
-  const { logits, gradient } = scratch
+  const { logits, gradient, partials } = scratch
+  if (partials && (partials.dtype !== 'f32' || partials.shape.slice(1).join() !== `${logits.shape[0]},${C}`))
+    throw fail('shape', `partials must be f32 [parts, ${logits.shape[0]}, ${C}] and are ${describe(partials)}`)
   if (factor && hidden.dtype !== 'f32' && gradient?.dtype !== hidden.dtype)
     throw fail('dtype', `the gradient of logits must be ${hidden.dtype} and is ${gradient?.dtype ?? 'absent'}`)
   for (const tensor of [logits, ...(gradient ? [gradient] : [])])

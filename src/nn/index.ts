@@ -39,8 +39,15 @@ export { type LayerNormOptions, type LayerNormSpec, layerNorm, layerNormKernel }
 export { type LayerNormBackwardOptions, layerNormBackward, layerNormBackwardScratch } from './layer-norm-backward.ts'
 export { type LinearOptions, linear } from './linear.ts'
 export { type MatmulOptions, matmul, matmulKernel } from './matmul.ts'
+export { type MatmulInPartsOptions, matmulInParts, matmulParts, type ProductSize } from './matmul-in-parts.ts'
 export type { MatmulSpec } from './matmul-program.ts'
-export { type MatmulTiles, type MatmulTilesRequest, matmulTiles } from './matmul-tiles.ts'
+export {
+  type MatmulTiles,
+  type MatmulTilesRequest,
+  matmulTiles,
+  type ProductTilesRequest,
+  productTiles,
+} from './matmul-tiles.ts'
 export type { NormBackwardOptions } from './norm-backward.ts'
 export { type LinearWeight, linearBytes, type PlaceLinearOptions, placeLinear } from './place-linear.ts'
 export { type RmsNormOptions, type RmsNormSpec, rmsNorm, rmsNormKernel } from './rms-norm.ts'

@@ -2,8 +2,7 @@ import type { Device, Tensor } from '../device/device.ts'
 import { contiguousStrides, FoveaError, type Kernel, type StorageDType, type TensorSpec } from '../tile/index.ts'
 import type { Activation } from './activations.ts'
 import { type MatmulSpec, matmulProgram } from './matmul-program.ts'
-import { type MatmulTiles, matmulTiles } from './matmul-tiles.ts'
-import { sumRows } from './sum-rows.ts'
+import { type MatmulTiles, productTiles } from './matmul-tiles.ts'
 
 export interface MatmulOptions {
   readonly a: Tensor
@@ -21,12 +20,6 @@ export interface MatmulOptions {
   readonly output?: Tensor
   /** added to what the output, which is f32, holds; epilogue and bias come before that (false) */
   readonly accumulate?: boolean
-  /**
-   * f32 [parts, M, N]: the inner size is cut into so many equal parts, each multiplied by programs of its own, for products of
-   * little output and a long inner size on a device of many cores; the parts are added in their order. With matrices, an f32
-   * output without gaps, and neither bias nor epilogue
-   */
-  readonly partials?: Tensor
   readonly tiles?: MatmulTiles
 }
 
@@ -39,11 +32,9 @@ const floats: readonly StorageDType[] = ['f32', 'f16', 'bf16']
  * or bf16, mixed ones are widened to f32. With `accumulate`, output += instead of =. Returns the output, [M, N] or
  * [batch, M, N].
  *
- * Throws `shape` (sizes or ranks that do not fit, a last dimension that is not contiguous), `dtype`, `argument` (`partials`
- * beside what it excludes, or of parts that do not divide the inner size), and what `Device.run` throws.
+ * Throws `shape` (sizes or ranks that do not fit, a last dimension that is not contiguous), `dtype`, and what `Device.run` throws.
  */
 export function matmul(device: Device, options: MatmulOptions): Tensor {
-  if (options.partials) return matmulInParts(device, options, options.partials)
   const { bias, accumulate = false } = options
   if (accumulate && options.output?.dtype !== 'f32')
     throw new FoveaError('dtype', 'matmul', `accumulates in a given f32 output, got ${options.output?.dtype ?? 'none'}`)
@@ -61,7 +52,7 @@ export function matmul(device: Device, options: MatmulOptions): Tensor {
       alpha: options.alpha ?? 1,
       epilogue: options.epilogue ?? null,
       accumulate,
-      tiles: options.tiles ?? defaultTiles(device, a.matrix, b.matrix, shape),
+      tiles: options.tiles ?? defaultTiles(device, a, b, shape),
     })
     const output = options.output ?? device.empty(shape, dtype)
     device.run(kernel, { a: a.matrix, b: b.matrix, output, ...(bias && { bias }) })
@@ -94,50 +85,20 @@ export function matmulKernel(spec: MatmulSpec): Kernel {
   }
 }
 
-/** The product as a batch of one per part of the inner size, then the sum over the batch. */
-function matmulInParts(device: Device, options: MatmulOptions, partials: Tensor): Tensor {
-  const { partials: _, bias, epilogue, output, accumulate = false, ...rest } = options
-  const [parts = 0, ...shape] = partials.shape
-  if (bias || epilogue || output?.dtype !== 'f32' || output.shape.length !== 2)
-    throw new FoveaError('argument', 'matmul', 'partials take a given f32 output [M, N], and neither bias nor epilogue')
-  if (partials.dtype !== 'f32' || shape.join() !== output.shape.join())
-    throw new FoveaError(
-      'shape',
-      'matmul',
-      `partials must be f32 [parts, ${output.shape.join(', ')}], got ${describe({ partials })}`,
-    )
-  const cut = (name: 'a' | 'b', dim: 0 | 1): Tensor => {
-    const { shape, strides, offset } = options[name]
-    const depth = (shape[dim] as number) / parts
-    if (shape.length !== 2 || !Number.isInteger(depth))
-      throw new FoveaError(
-        'argument',
-        'matmul',
-        `${parts} partials must divide the inner size, got ${describe({ [name]: options[name] })}`,
-      )
-    const step = depth * (strides[dim] as number)
-    return options[name].view({ shape: [parts, ...shape.with(dim, depth)], strides: [step, ...strides], offset })
-  }
-  const flat = [partials.reshape([parts, output.size]), output.reshape([1, output.size])] as const
-  const views = [cut('a', rest.transposeA ? 0 : 1), cut('b', rest.transposeB ? 1 : 0), ...flat] as const
-  try {
-    matmul(device, { ...rest, a: views[0], b: views[1], output: partials })
-    sumRows(device, { x: flat[0], output: flat[1], accumulate })
-    return output
-  } finally {
-    for (const view of views) view.dispose()
-  }
+function defaultTiles({ kind, info }: Device, a: Operand, b: Operand, shape: readonly number[]) {
+  const [N, M, batch = 1] = shape.toReversed() as [number, number, number?]
+  const K = a.matrix.shape.at(a.transposed ? -2 : -1) as number
+  return productTiles({ kind, tier: info.tier, dtypes: [a.matrix.dtype, b.matrix.dtype], batch, M, N, K })
 }
 
-function defaultTiles({ kind, info }: Device, a: Tensor, b: Tensor, shape: readonly number[]): MatmulTiles {
-  const rows = shape.at(-2) as number
-  const tiles = matmulTiles({ kind, tier: info.tier, dtypes: [a.dtype, b.dtype], rows })
-  // the micro-kernel of wasm takes six rows: 96 are 5 to 20 % faster than 64 (f32, 2,048 tokens), where few are left over
-  return kind === 'wasm' && Math.ceil(rows / 96) * 96 <= 1.05 * rows ? { ...tiles, tileM: 96 } : tiles
+interface Operand {
+  readonly matrix: Tensor
+  readonly transposed: boolean
+  readonly isView: boolean
 }
 
 /** A view whose last two dimensions were exchanged, as the matrix that lies in memory. */
-function rowMajor(x: Tensor, transposed = false): { matrix: Tensor; transposed: boolean; isView: boolean } {
+function rowMajor(x: Tensor, transposed = false): Operand {
   const rank = x.shape.length
   const isView = rank >= 2 && x.strides.at(-1) !== 1 && x.strides.at(-2) === 1
   return isView

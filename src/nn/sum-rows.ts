@@ -16,8 +16,8 @@ import {
 
 export interface SumRowsOptions {
   readonly x: Tensor // [N, D] f32, f16 or bf16
-  readonly output: Tensor // f32 [D], or [G, D]: G groups of rows, each summed by itself
-  /** added to what the output holds (false) */
+  readonly output: Tensor // [D], or [G, D]: G groups of rows, each summed by itself; f32, f16 or bf16
+  /** added to what the output, which is f32, holds (false) */
   readonly accumulate?: boolean
   /** f32 [G, D] of any G: many rows are summed in G groups first, each by programs of its own */
   readonly partials?: Tensor
@@ -26,7 +26,7 @@ export interface SumRowsOptions {
 /** Everything of a sum of rows but the data. */
 export interface SumRowsSpec {
   readonly x: TensorSpec // [N, D]
-  readonly output: TensorSpec // f32 [G, D]
+  readonly output: TensorSpec // [G, D]
   readonly accumulate: boolean
   readonly tileN: number
   readonly tileD: number
@@ -68,8 +68,10 @@ export function sumRowsKernel(spec: SumRowsSpec): Kernel {
   const groups = output.shape[0] ?? 0
   if (x.shape.length !== 2 || output.shape.length !== 2 || output.shape[1] !== width)
     throw new FoveaError('shape', 'sumRows', `x must be [N, D] and output [D] or [G, D], got ${show()}`)
-  if (output.dtype !== 'f32' || !['f32', 'f16', 'bf16'].includes(x.dtype))
-    throw new FoveaError('dtype', 'sumRows', `sums f32, f16 and bf16 to f32, got ${show()}`)
+  if ([x, output].some(({ dtype }) => !['f32', 'f16', 'bf16'].includes(dtype)))
+    throw new FoveaError('dtype', 'sumRows', `takes f32, f16 and bf16, got ${show()}`)
+  if (spec.accumulate && output.dtype !== 'f32')
+    throw new FoveaError('dtype', 'sumRows', `accumulates in f32, got ${show()}`)
   const run = Math.ceil(rows / Math.max(1, groups) / tileN) * tileN
   return { program: sumRowsProgram(spec), grid: [Math.ceil(width / tileD), groups, 1], scalars: { run } }
 }
@@ -79,7 +81,7 @@ function sumRowsProgram(spec: SumRowsSpec) {
   const { tileN, tileD } = spec
   return defineProgram('sum-rows', (p) => {
     const x = p.input('x', spec.x.dtype, [null, null], { alignment: alignmentOf(spec.x) })
-    const output = p[spec.accumulate ? 'update' : 'output']('output', 'f32', [null, null])
+    const output = p[spec.accumulate ? 'update' : 'output']('output', spec.output.dtype, [null, null])
     const run = p.scalar('run', 'i32') // rows of a group, a multiple of tileN
     const group = p.programId(1)
     const cols = colRange(p.programId(0).mul(tileD), tileD) //                     [1, tileD]
