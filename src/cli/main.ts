@@ -24,6 +24,10 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
     summary: 'writes a model as a GGUF file',
     load: async () => (await import('./export.ts')).exportCommand,
   },
+  train: {
+    summary: 'trains a model from texts or on a synthetic task',
+    load: async () => (await import('./train.ts')).trainCommand,
+  },
   tokenizer: {
     summary: 'learns a tokenizer from texts',
     load: async () => (await import('./tokenizer.ts')).tokenizerCommand,

@@ -57,6 +57,10 @@ export function either<A, B>(
   }
 }
 
+/** Any object: what is in it is read elsewhere. */
+export const record: Reader<never> = (value, path, faults) =>
+  isRecord(value) ? (value as never) : wrong(faults, path, 'an object', value)
+
 export const text: Reader<string> = (value, path, faults) =>
   typeof value === 'string' && value !== '' ? value : wrong(faults, path, 'a text', value)
 

@@ -1,6 +1,8 @@
 import { isRecord } from '../../model/architectures/config-fields.ts'
 import { FoveaError } from '../../tile/index.ts'
 import { attentionVariant } from '../attention-variants.ts'
+import { chooseOptimizers } from '../optimizers/choose-optimizers.ts'
+import { chooseSchedule } from '../schedules/choose-schedule.ts'
 import { isTokenTask } from './data-config.ts'
 import { type ModelFields, modelSpec } from './model-config.ts'
 import { type TrainConfig, trainConfigReader } from './train-config.ts'
@@ -39,11 +41,9 @@ function withSizes(config: TrainConfig): TrainConfig {
 }
 
 function findContradictions(config: TrainConfig, faults: string[]): void {
-  const { model, data, tokenizer, length, batch, accumulate, steps, schedule } = config
+  const { model, data, tokenizer, length } = config
   const taskSizes = data.filter(isTokenTask).map(({ task, vocabSize }) => ({ task, vocabSize }))
   const needsTokenizer = data.some((part) => !isTokenTask(part))
-  if (batch % accumulate !== 0)
-    faults.push(`accumulate ${accumulate} does not divide batch ${batch}: each part of a step has as many rows`)
   if (taskSizes.length > 0 && needsTokenizer)
     faults.push(`data: ${taskSizes[0]?.task} is made of numbered tokens, which no text can be mixed with`)
   for (const { task, vocabSize } of taskSizes)
@@ -55,13 +55,11 @@ function findContradictions(config: TrainConfig, faults: string[]): void {
     faults.push('tokenizer: missing; texts need one (a path, or {"vocabSize": 8192} to learn it)')
   if (typeof tokenizer === 'object' && !data.some((part) => 'texts' in part))
     faults.push('tokenizer: there are no texts to learn one from; name a tokenizer.json')
-  const warmup = 'warmup' in schedule ? (schedule.warmup ?? 0) : 0
-  const decay = 'decay' in schedule ? (schedule.decay ?? 0) : 0
-  const rise = 'rise' in schedule ? (schedule.rise ?? 0) : 0
-  for (const [name, count] of Object.entries({ warmup, decay, rise }))
-    if (count > steps) faults.push(`schedule.${name} ${count} is more than all ${steps} steps`)
-  for (const text of [config.attention, ...config.compare.map((other) => other.attention)])
-    if (text !== undefined) findUnknownAttention(text, faults)
+  for (const { attention, optimizer, schedule } of [config, ...config.compare]) {
+    if (attention !== undefined) collect(faults, () => attentionVariant(attention))
+    if (optimizer !== undefined) collect(faults, () => chooseOptimizers(optimizer))
+    if (schedule !== undefined) collect(faults, () => chooseSchedule(schedule, config.steps))
+  }
   const names = ['', ...config.compare.map(({ name }) => name)]
   const doubled = names.find((name, index) => names.indexOf(name) !== index)
   if (doubled !== undefined) faults.push(`compare: two runs are called ${JSON.stringify(doubled)}`)
@@ -89,10 +87,12 @@ function findModelFaults(
       faults.push(`model.vocab_size ${model.vocab_size} is smaller than the vocabulary ${vocabSize} of ${task}`)
 }
 
-function findUnknownAttention(text: string, faults: string[]): void {
+/** Adds what an attempt throws. */
+function collect(faults: string[], attempt: () => unknown): void {
   try {
-    attentionVariant(text)
+    attempt()
   } catch (error) {
-    faults.push(`attention: ${(error as Error).message.replace(/^\w+: /, '')}`)
+    if (!(error instanceof FoveaError)) throw error
+    faults.push(error.message)
   }
 }

@@ -1,8 +1,25 @@
 import { isRecord } from '../../model/architectures/config-fields.ts'
+import type { OptimizerConfig } from '../optimizers/choose-optimizers.ts'
+import type { ScheduleConfig } from '../schedules/choose-schedule.ts'
 import { dataReader } from './data-config.ts'
-import { either, list, number, object, optional, positive, type Reader, text, whole, word } from './field-readers.ts'
+import {
+  either,
+  list,
+  number,
+  object,
+  optional,
+  positive,
+  type Reader,
+  record,
+  text,
+  whole,
+  word,
+} from './field-readers.ts'
 import { type ModelFields, modelFieldsReader } from './model-config.ts'
-import { optimizerReader, scheduleReader } from './update-config.ts'
+
+/** what `chooseOptimizers` and `chooseSchedule` read */
+const optimizerReader: Reader<OptimizerConfig> = record
+const scheduleReader: Reader<ScheduleConfig> = record
 
 const isText = (value: unknown) => typeof value === 'string'
 
@@ -32,19 +49,21 @@ export const trainConfigReader = object({
   tokenizer: optional(either('a path or an object', isText, text, object({ vocabSize: whole(260) }), isRecord)),
   /** tokens of a row */
   length: whole(2),
-  /** rows of a step */
+  /** rows that are computed together */
   batch: whole(1),
-  /** parts in which a step is computed, one after another, to save memory */
+  /** batches of a step, computed one after another to save memory */
   accumulate: optional(whole(1), 1),
   steps: whole(1),
   /** decides weights, data and dropout */
   seed: optional(whole(0), 0),
   /** how layers attend, such as full, window:8 */
   attention: optional(text, 'full'),
+  /** {name, learningRate, weightDecay, …} */
   optimizer: optimizerReader,
-  schedule: scheduleReader,
-  /** most global norm of the gradient; null: it is not clipped */
-  clip: optional(positive, null),
+  /** of the learning rate: {name, …} */
+  schedule: optional(scheduleReader, { name: 'cosine', warmup: 0.05, final: 0.1 } as ScheduleConfig),
+  /** most global norm of the gradient */
+  clip: optional(positive, 1),
   /** deviation of fresh weights */
   deviation: optional(positive, 0.02),
   precision: optional(word('f32', 'f16', 'bf16'), 'f32'),

@@ -20,6 +20,8 @@ export interface TokenizeFilesOptions {
 export interface TokenFile extends TokenStore {
   /** SHA-256 of all tokens: what a run was trained on */
   readonly fingerprint: string
+  /** of the texts, as UTF-8 */
+  readonly bytes: number
   close(): void
 }
 
@@ -29,6 +31,7 @@ interface Trailer {
   readonly fingerprint: string
   readonly vocabSize: number
   readonly tokens: number
+  readonly bytes: number
   readonly documents: number
   readonly tokenBytes: 2 | 4
 }
@@ -57,7 +60,8 @@ export async function tokenizeFiles(options: TokenizeFilesOptions): Promise<Toke
   const tokenBytes = tokenizer.vocabSize <= 2 ** 16 ? 2 : 4
   const hash = createHash('sha256')
   const starts: number[] = []
-  let [tokens, characters] = [0, 0]
+  let [tokens, characters, bytes] = [0, 0, 0]
+  const encoder = new TextEncoder()
   await writeAside(cache, async (sink) => {
     for await (const document of readDocuments(files)) {
       const [begin, end] = [tokenizer.bosToken, tokenizer.eosTokens[0]]
@@ -65,18 +69,19 @@ export async function tokenizeFiles(options: TokenizeFilesOptions): Promise<Toke
       if (begin !== null) ids.unshift(begin)
       if (end !== undefined) ids.push(end)
       const words = tokenBytes === 2 ? Uint16Array.from(ids) : Uint32Array.from(ids)
-      const bytes = new Uint8Array(words.buffer)
-      hash.update(bytes)
-      await sink.write(bytes)
+      const packed = new Uint8Array(words.buffer)
+      hash.update(packed)
+      await sink.write(packed)
       starts.push(tokens)
       tokens += ids.length
       characters += document.length
+      bytes += encoder.encode(document).length
       options.onProgress?.(characters)
     }
     const fingerprint = hash.digest('hex')
     const documents = starts.length
     const { vocabSize } = tokenizer
-    const trailer: Trailer = { source, fingerprint, vocabSize, tokens, documents, tokenBytes }
+    const trailer: Trailer = { source, fingerprint, vocabSize, tokens, bytes, documents, tokenBytes }
     const json = new TextEncoder().encode(JSON.stringify(trailer))
     await sink.write(new Uint8Array(Float64Array.from(starts).buffer))
     await sink.write(json)
@@ -111,13 +116,14 @@ async function openTokenFile(path: string): Promise<{ file: TokenFile; source: s
     if (new TextDecoder().decode(tail.subarray(4)) !== magic) throw failed('no file of tokens')
     const jsonLength = new DataView(tail.buffer).getUint32(0, true)
     const trailer = JSON.parse(new TextDecoder().decode(read(size - 12 - jsonLength, jsonLength))) as Trailer
-    const { tokens, documents, tokenBytes, vocabSize, fingerprint } = trailer
+    const { tokens, bytes, documents, tokenBytes, vocabSize, fingerprint } = trailer
     const starts = new Float64Array(read(tokens * tokenBytes, documents * 8).buffer)
     const file: TokenFile = {
       length: tokens,
       vocabSize,
       starts,
       fingerprint,
+      bytes,
       read(at, into) {
         const { buffer } = read(at * tokenBytes, into.length * tokenBytes)
         into.set(tokenBytes === 2 ? new Uint16Array(buffer) : new Uint32Array(buffer))

@@ -1,0 +1,63 @@
+import type { JsonValue } from '../data/batch.ts'
+
+export interface Preset {
+  readonly says: string
+  readonly config: Readonly<Record<string, JsonValue>>
+}
+
+/** Configurations to begin with: small enough to be read, and changed. */
+export const presets: Readonly<Record<string, Preset>> = {
+  tiny: {
+    says: 'multi-query associative recall by two layers, minutes on two cores; beside it the same with a window of 8',
+    config: {
+      name: 'tiny',
+      model: {
+        model_type: 'llama',
+        hidden_size: 64,
+        num_hidden_layers: 2,
+        num_attention_heads: 1,
+        intermediate_size: 128,
+      },
+      data: { task: 'mqar', vocabSize: 256, pairs: 4 },
+      length: 64,
+      batch: 32,
+      steps: 400,
+      deviation: 0.1,
+      optimizer: { name: 'adamw', learningRate: 0.003, weightDecay: 0 },
+      schedule: { name: 'cosine', warmup: 0.05, final: 0.05 },
+      evaluate: { every: 50, batches: 16 },
+      compare: [{ name: 'window of 8', attention: 'window:8' }],
+    },
+  },
+  books: {
+    says: 'a language model of 16 M parameters on texts: --texts FILE|FOLDER, or those beside this repository',
+    config: {
+      name: 'books',
+      model: {
+        model_type: 'llama',
+        hidden_size: 384,
+        num_hidden_layers: 8,
+        num_attention_heads: 6,
+        num_key_value_heads: 2,
+        intermediate_size: 1024,
+        max_position_embeddings: 8192,
+        rope_theta: 500000,
+        rms_norm_eps: 1e-5,
+        tie_word_embeddings: true,
+      },
+      tokenizer: { vocabSize: 8192 },
+      data: {
+        texts: '../shared/texts/books-train.txt.xz',
+        heldOut: ['../shared/texts/great-expectations.txt', '../shared/texts/moby-dick.txt'],
+      },
+      length: 2048,
+      batch: 8,
+      steps: 20000,
+      optimizer: { name: 'adamw', learningRate: 0.0015, weightDecay: 0.1, betas: [0.9, 0.95] },
+      schedule: { name: 'warmup-stable-decay', warmup: 0.02, decay: 0.2 },
+      evaluate: { every: 500, batches: 8 },
+      save: { minutes: 5 },
+      samples: { prompts: ['It was a dark and stormy night', '"My dear," said'], tokens: 80 },
+    },
+  },
+}
