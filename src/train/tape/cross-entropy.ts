@@ -34,12 +34,15 @@ export function crossEntropy(tape: TapeCore, hidden: Variable, request: CrossEnt
   const plan = crossEntropyScratch({
     tokens: rows,
     vocabulary: weight.compute.shape[0] as number,
+    width: weight.compute.shape[1] as number,
+    kind: device.kind,
     dtype: hidden.dtype,
     gradients,
     maxBytes: scratchBytes[device.kind],
   })
   const logits = workspace.take(plan.logits.shape, plan.logits.dtype)
   const gradient = plan.gradient && workspace.take(plan.gradient.shape, plan.gradient.dtype)
+  const partials = plan.partials ? workspace.take(plan.partials.shape, plan.partials.dtype) : null
   crossEntropyKernels(device, {
     hidden: hidden.value,
     weight: weight.compute,
@@ -53,8 +56,8 @@ export function crossEntropy(tape: TapeCore, hidden: Variable, request: CrossEnt
     ...(dHidden && { dHidden: dHidden.tensor }),
     ...(gradients && weight.gradient && { dWeight: weight.gradient }),
     ...(gradients && bias?.gradient && { dBias: bias.gradient }),
-    scratch: { logits, gradient },
+    scratch: { logits, gradient, partials },
   })
-  for (const tensor of [lse, logits, ...(gradient ? [gradient] : [])]) workspace.give(tensor)
+  for (const tensor of [lse, logits, gradient, partials]) if (tensor) workspace.give(tensor)
   if (dHidden) tape.giveGradient(hidden, dHidden)
 }
