@@ -1,5 +1,6 @@
 import { type AttentionRequest, prepareTrainableAttention } from '../../src/attention/index.ts'
 import { flashBackwardReference } from '../../src/attention/softmax/backward/flash-backward.reference.ts'
+import type { PlainPosition } from '../../src/attention/softmax/flash.reference.ts'
 import type { Device, Tensor } from '../../src/device/device.ts'
 import { roundTo } from '../../src/ir/narrow-float.ts'
 import { relativeRms } from './closeness.ts'
@@ -16,6 +17,8 @@ const bounds = { f32: 2e-6, f16: 2e-3, bf16: 1.6e-2 } as const
 export interface GradientInput extends CaseInput {
   readonly dOutput: ArrayLike<number>
   readonly dLse?: ArrayLike<number>
+  /** factor of each weight under dropout; 1 by default */
+  readonly kept?: (position: PlainPosition) => number
   /** what must come out, in the layouts of inputs; by default the float64 reference on rounded inputs */
   readonly goldenGradients?: Readonly<Record<string, ArrayLike<number>>>
   /** gradients of the tensors that the hooks capture, in the order in which `request` makes those; null: it has none */
@@ -102,7 +105,7 @@ export async function gradientFaults(
   const expected: Readonly<Record<string, ArrayLike<number>>> =
     input.goldenGradients && dtype === 'f32'
       ? input.goldenGradients
-      : { ...flashBackwardReference(host, dOutputHost, input.dLse ?? null) }
+      : { ...flashBackwardReference(host, dOutputHost, input.dLse ?? null, input.kept) }
   const widths = { dQuery: [numHeads, headDim], dKey: [numKvHeads, headDim], dValue: [numKvHeads, valueDim] } as const
   const faults = [...capturedErrors, ...Object.values(outputs).flatMap(({ faults }) => faults)]
   for (const [name, numbers] of got) {
