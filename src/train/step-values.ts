@@ -9,6 +9,7 @@ export interface StepValues {
   readonly step: Value
   readonly gradientFactor: Value
   readonly lossScale: Value
+  readonly predictions: Value
   /** bool: this step changes what it updates */
   readonly active: Value
 }
@@ -20,6 +21,7 @@ export function stepValues(step: TensorParam): StepValues {
     step: read('step'),
     gradientFactor: read('gradientFactor'),
     lossScale: read('lossScale'),
+    predictions: read('predictions'),
     active: read('skip').eq(0),
   }
 }
@@ -30,6 +32,7 @@ export const noStep: StepValues = {
   step: scalar(0),
   gradientFactor: scalar(0),
   lossScale: scalar(0),
+  predictions: scalar(0),
   active: scalar(true),
 }
 

@@ -1,6 +1,6 @@
 import type { Tensor } from '../device/device.ts'
 import { FoveaError } from '../tile/index.ts'
-import type { JsonValue } from './data/batch.ts'
+import type { Batch, JsonValue } from './data/batch.ts'
 import { initialLossScale, type LossScale, nextLossScale } from './precision.ts'
 import { readRunState, writeRunState } from './run-state.ts'
 import { type CheckedTrainerOptions, checkTrainerOptions, type TrainerOptions } from './trainer-options.ts'
@@ -189,6 +189,9 @@ export class Trainer {
     const step = this.#steps + 1
     const learningRate = base * (schedule?.(step) ?? 1)
     const lossScale = this.#scale.scale
+    const { curvatureEvery } = this.#step
+    if (curvatureEvery !== null && (step - 1) % curvatureEvery === 0)
+      this.#step.estimateCurvature({ learningRate, step, lossScale }, batches[0] as Batch)
     this.#step.begin({ learningRate, step, lossScale }, count)
     for (const batch of batches) this.#step.add(batch)
     const report = this.#step.update()

@@ -1,13 +1,15 @@
 import type { Device, Recording, Tensor } from '../device/device.ts'
+import { settingsRow, settingsWidth } from '../nn/sampling/sampling-settings.ts'
 import { defineProgram, load, type Program, scalar, store } from '../tile/index.ts'
 import type { MovingAverage } from './averaging/index.ts'
-import { clipScratch, enqueueClip } from './clip.ts'
+import { type ClipOptions, clipScratch, enqueueClip } from './clip.ts'
 import type { Batch } from './data/batch.ts'
 import { type Optimizer, stepFields, stepIndex } from './optimizers/optimizer.ts'
 import type { ParameterGroup } from './parameters.ts'
 import { StepBatch } from './step-batch.ts'
 import { addTotals } from './step-totals.ts'
 import { crossEntropy } from './tape/cross-entropy.ts'
+import { drawTargets } from './tape/draw-targets.ts'
 import { TapeCore } from './tape/tape-core.ts'
 import type { PreparedModel, StepShape, TrainableModel } from './trainable-model.ts'
 import { updateFlat } from './update-flat.ts'
@@ -60,6 +62,7 @@ export class TrainingStep {
   readonly #update: Recording
   readonly #exchange: Recording | null
   readonly #switch: Recording | null
+  readonly #curvature: { readonly kernels: Recording; readonly seeds: Tensor; readonly every: number } | null = null
   readonly #step: Tensor
   readonly #factor: Tensor
   readonly #report: Tensor
@@ -119,11 +122,34 @@ export class TrainingStep {
       tape.backward()
       addTotals(device, { losses, correct, totals })
     })
+    const estimates = groups.flatMap((group) => {
+      const { curvature } = optimizerOf(group)
+      return curvature ? [{ group, curvature }] : []
+    })
+    if (estimates.length > 0) {
+      const drawn = own([tokens], 'i32')
+      const settings = device.tensor(Array.from({ length: tokens }, () => settingsRow({})).flat(), [
+        tokens,
+        settingsWidth,
+      ])
+      const seeds = device.zeros([tokens, 2], 'u32')
+      this.#own.push(settings, seeds)
+      const kernels = this.#record(device, () => {
+        const tape = new TapeCore(this.#workspace)
+        const hidden = prepared.hidden(tape)
+        const { head } = prepared
+        drawTargets(tape, hidden, { head, targets: batch.targets, seeds, settings, drawn })
+        crossEntropy(tape, hidden, { head, targets: drawn, factor, losses })
+        tape.release(hidden)
+        tape.backward()
+        this.#enqueueClip(device, { groups, maxNorm: null, step, norm })
+        for (const { group, curvature } of estimates) curvature.enqueue(device, group, memory(group))
+      })
+      this.#curvature = { kernels, seeds, every: Math.min(...estimates.map(({ curvature }) => curvature.every)) }
+    }
     this.#update = this.#record(device, () => {
       // activations are gone: their memory serves the optimisers
-      const scratch = this.#workspace.take([clipScratch(groups)])
-      enqueueClip(device, { groups, maxNorm, scratch, step, norm })
-      this.#workspace.give(scratch)
+      this.#enqueueClip(device, { groups, maxNorm, step, norm })
       for (const group of groups) this.#enqueueUpdate(device, optimizerOf(group), group)
       if (averaging) for (const group of groups) averaging.enqueue(device, group, memory(group))
       device.run({ program: reportProgram, grid: [1, 1, 1], scalars: {} }, { totals, norm, step, report: this.#report })
@@ -165,6 +191,7 @@ export class TrainingStep {
     numbers[stepIndex('learningRate')] = learningRate
     numbers[stepIndex('step')] = step
     numbers[stepIndex('lossScale')] = lossScale
+    numbers[stepIndex('predictions')] = count
     this.#step.write(numbers)
     this.#factor.write(Float32Array.of(lossScale / Math.max(1, count)))
     this.#begin.run()
@@ -179,6 +206,22 @@ export class TrainingStep {
   add(batch: Batch): void {
     this.#batch.write(batch)
     this.#micro.run()
+  }
+
+  /** steps between estimates of curvature, null for an optimiser that needs none */
+  get curvatureEvery(): number | null {
+    return this.#curvature?.every ?? null
+  }
+
+  /** Enqueues an estimate of the loss's curvature from a batch that was checked, before `begin` of the same step. */
+  estimateCurvature(numbers: StepNumbers, batch: Batch): void {
+    if (!this.#curvature) return
+    const { kernels, seeds } = this.#curvature
+    const tokens = seeds.shape[0] as number
+    seeds.write(Uint32Array.from({ length: 2 * tokens }, (_, i) => (i % 2 ? numbers.step : i / 2)))
+    this.begin(numbers, this.#batch.check(batch))
+    this.#batch.write(batch)
+    kernels.run()
   }
 
   /** Enqueues that training goes on from the average of the weights. */
@@ -211,6 +254,12 @@ export class TrainingStep {
     this.#workspace.releaseViews()
     this.#recordings.push(recording)
     return recording
+  }
+
+  #enqueueClip(device: Device, options: Omit<ClipOptions, 'scratch'>): void {
+    const scratch = this.#workspace.take([clipScratch(options.groups)])
+    enqueueClip(device, { ...options, scratch })
+    this.#workspace.give(scratch)
   }
 
   #enqueueUpdate(device: Device, optimizer: Optimizer, group: ParameterGroup): void {

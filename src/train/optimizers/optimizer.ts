@@ -4,7 +4,8 @@ import type { ParameterGroup } from '../parameters.ts'
 /**
  * What changes from step to step, as the elements of one f32 tensor [8] on the device, so that a recorded step replays with
  * new values: `learningRate` and `step` (counted from 1) are written by the host; `gradientFactor` (what every gradient is
- * multiplied by: clipping and 1 / lossScale together) and `skip` (≠ 0: nothing changes in this step) by `enqueueClip`.
+ * multiplied by: clipping and 1 / lossScale together) and `skip` (≠ 0: nothing changes in this step) by `enqueueClip`;
+ * `predictions` is how many targets the mean loss is over.
  */
 export const stepFields = [
   'learningRate',
@@ -14,7 +15,7 @@ export const stepFields = [
   'lossScale',
   'seed',
   'beta',
-  'reserved',
+  'predictions',
 ] as const
 
 export type StepField = (typeof stepFields)[number]
@@ -33,8 +34,8 @@ export interface OptimizerMemory {
 
 export interface CurvatureEstimate {
   readonly every: number
-  /** `group.gradient` · gradientFactor is that of the mean loss over `predictions` labels drawn from the model */
-  enqueue(device: Device, group: ParameterGroup, memory: OptimizerMemory, predictions: number): void
+  /** `group.gradient` · gradientFactor is that of the mean loss over `predictions` labels drawn from the model's distribution */
+  enqueue(device: Device, group: ParameterGroup, memory: OptimizerMemory): void
 }
 
 /** How the weights of a group follow from their gradients. */

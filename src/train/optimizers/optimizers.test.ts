@@ -221,12 +221,12 @@ describe.each(cases)('$name', ({ optimizer, exact, matrices = false }) => {
 
     for (let t = 1; t <= 4; t++) {
       const learningRate = Math.fround(0.02 / t)
-      writeStep({ learningRate, step: t, gradientFactor: 0.5 })
+      writeStep({ learningRate, step: t, gradientFactor: 0.5, predictions })
       const { curvature } = optimizer
       if (curvature && (t - 1) % curvature.every === 0) {
         const estimates = gradients(0.4)
         runs.forEach(({ group, memory, exact: parameters }, r) => {
-          curvature.enqueue(device, group, memory, predictions)
+          curvature.enqueue(device, group, memory)
           parameters.forEach(({ state }, p) => {
             const g = estimates[r]?.[p] as Numbers
             ema(
@@ -254,7 +254,7 @@ describe.each(cases)('$name', ({ optimizer, exact, matrices = false }) => {
       for (const { group, memory } of runs) {
         group.gradient.write(new Float32Array(group.size).fill(Number.NaN))
         writeStep({ learningRate, step: t + 1, gradientFactor: Number.NaN, skip: 1 })
-        optimizer.curvature?.enqueue(device, group, memory, predictions)
+        optimizer.curvature?.enqueue(device, group, memory)
         optimizer.enqueue(device, group, memory)
         group.gradient.write(new Float32Array(group.size))
       }

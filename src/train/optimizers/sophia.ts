@@ -3,7 +3,7 @@ import type { Value } from '../../tile/index.ts'
 import type { ParameterGroup } from '../parameters.ts'
 import { updateFlat } from '../update-flat.ts'
 import { elementwiseOptimizer } from './elementwise.ts'
-import type { Optimizer } from './optimizer.ts'
+import type { Optimizer, OptimizerMemory } from './optimizer.ts'
 
 export interface SophiaOptions {
   /** decay of the averages of the gradient and of the curvature ([0.96, 0.99]) */
@@ -25,9 +25,8 @@ export interface SophiaOptions {
  *     every k steps, before this: h = β₂ h + (1 − β₂) · B · ĝ²
  *
  * where ĝ is the gradient of the mean loss over the batch's B predictions with labels drawn from the model's own
- * distribution. Whoever drives the steps computes it into the gradients by an extra backward at steps 1, 1 + k, 1 + 2k, …, sets
- * `gradientFactor` with `enqueueClip` (no `maxNorm`), and calls `curvature.enqueue` for each group; then the step as usual.
- * Until then h is 0 and the update is learningRate · sign(m).
+ * distribution: `curvature`, for which whoever drives the steps computes it into the gradients by an extra backward at steps 1,
+ * 1 + k, 1 + 2k, …. Where h is 0 the update is learningRate · sign(m).
  */
 export function sophia(options: SophiaOptions = {}): Optimizer {
   const { betas: [beta1, beta2] = [0.96, 0.99], gamma = 0.05, eps = 1e-12, every = 10 } = options
@@ -45,14 +44,14 @@ export function sophia(options: SophiaOptions = {}): Optimizer {
     }),
     curvature: {
       every,
-      enqueue: (device: Device, { gradient }: ParameterGroup, { states, step }, predictions: number) =>
+      enqueue: (device: Device, { gradient }: ParameterGroup, { states, step }: OptimizerMemory) =>
         updateFlat(
           device,
           'sophia-curvature',
-          { read: { gradient }, update: { h: states.h as Tensor }, scalars: { predictions }, step },
-          ({ gradient: estimate, h }, { gradientFactor }, { predictions: count }) => {
+          { read: { gradient }, update: { h: states.h as Tensor }, step },
+          ({ gradient: estimate, h }, { gradientFactor, predictions }) => {
             const g = (estimate as Value).mul(gradientFactor)
-            return { h: (h as Value).mul(beta2).add(g.mul(g).mul((count as Value).mul(1 - beta2))) }
+            return { h: (h as Value).mul(beta2).add(g.mul(g).mul(predictions.mul(1 - beta2))) }
           },
         ),
     },
