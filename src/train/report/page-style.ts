@@ -5,12 +5,12 @@ export const pageStyle = `
 @media (prefers-color-scheme: dark) { :root { --text: #e4e8ec; --soft: #98a2ac; --line: #343b43; --ground: #15191d;
   --box: #1d2227; --c0: #4aa8e0; --c1: #f08a45; --c2: #3cc79b; --c4: #d9b44a; --right: #4fd1a5; --wrong: #ff8a80 } }
 body { margin: 0; background: var(--ground); color: var(--text); font: 15px/1.5 system-ui, sans-serif }
-main { max-width: 1180px; margin: 0 auto; padding: 24px }
+main { max-width: 1180px; margin: 0 auto; padding: 24px; overflow-wrap: anywhere }
 h1 { font-size: 26px; margin: 0 0 16px } h2 { font-size: 19px; margin: 32px 0 8px } h3 { font-size: 16px; margin: 20px 0 8px }
 table { border-collapse: collapse } th, td { text-align: left; padding: 5px 14px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top }
 th { color: var(--soft); font-weight: 500 }
 .summary { width: 100%; margin-bottom: 20px }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 18px }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); gap: 18px }
 .chart { margin: 0; padding: 12px; background: var(--box); border-radius: 8px } figcaption { font-weight: 600; display: flex; flex-wrap: wrap; gap: 4px 14px }
 .legend { font-weight: 400; color: var(--soft); font-size: 13px; display: flex; flex-wrap: wrap; gap: 2px 12px }
 i { display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin-right: 6px; background: currentColor }

@@ -79,9 +79,7 @@ export async function runTraining(options: RunTrainingOptions): Promise<RunOutco
         ...(config.averaging !== null && { averaging: movingAverage({ decay: config.averaging }) }),
       })
       try {
-        const { existsSync } = await import('node:fs')
-        const checkpoint = `${folder}/${runFiles.checkpoint}`
-        if (existsSync(checkpoint)) await trainer.resume(checkpoint)
+        if (await holdsCheckpoint(folder)) await trainer.resume(`${folder}/${runFiles.checkpoint}`)
         const log = await openRunLog(folder, trainer.steps)
         return await new Run(options, { trainer, model, data, tokenizer, log }).go()
       } finally {
@@ -234,6 +232,16 @@ class Run {
     const samples = config.samples && tokenizer ? await shownTexts(device, model, tokenizer, config.samples) : []
     await writeJson(folder, runFiles.shown, { facts, examples, samples })
   }
+}
+
+/** Is there a whole checkpoint? One that a killed process did not finish is taken away. */
+async function holdsCheckpoint(folder: string): Promise<boolean> {
+  const { readdir, rm } = await import('node:fs/promises')
+  const path = `${folder}/${runFiles.checkpoint}`
+  const names = await readdir(path).catch(() => [])
+  const unfinished = names.filter((name) => name.endsWith('.tmp'))
+  for (const name of unfinished) await rm(`${path}/${name}`, { force: true })
+  return names.length > unfinished.length
 }
 
 /** The configuration of the run in a folder is written once, and is the same whenever it goes on. */
