@@ -98,7 +98,7 @@ export async function stepPartRows(
 ): Promise<GpuRow[]> {
   const { device } = sequence.parts
   const context = sequence.length
-  const parts = captureStepParts(device, () => sequence.step(tokens, true, 'captured'))
+  const parts = await captureStepParts(device, () => sequence.step(tokens, true, 'captured'))
   sequence.truncate(context)
   const times = await interleavedTimes(
     device,

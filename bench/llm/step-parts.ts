@@ -22,8 +22,8 @@ interface Captured {
 }
 
 /** Does `work`, which records a step for the first time, and gives the step's kernels by kind, in the order of their first. */
-export function captureStepParts(device: Device, work: () => void): StepPart[] {
-  const captured = captureKernels(device, work)
+export async function captureStepParts(device: Device, work: () => void | Promise<void>): Promise<StepPart[]> {
+  const captured = await captureKernels(device, work)
   const groups = new Map<string, Captured[]>()
   for (const each of captured) groups.set(partName(each), [...(groups.get(partName(each)) ?? []), each])
   return [...groups].map(([name, kernels]) => {
@@ -47,7 +47,7 @@ export function captureStepParts(device: Device, work: () => void): StepPart[] {
 }
 
 /** What `device.run` is given meanwhile, its tensors held by views of their own. */
-function captureKernels(device: Device, work: () => void): Captured[] {
+async function captureKernels(device: Device, work: () => void | Promise<void>): Promise<Captured[]> {
   const captured: Captured[] = []
   const run = device.run
   const hooked = (kernel: Kernel, tensors: Readonly<Record<string, Tensor>>) => {
@@ -58,7 +58,7 @@ function captureKernels(device: Device, work: () => void): Captured[] {
   // the method of this device alone, over that of its class
   Object.defineProperty(device, 'run', { value: hooked, configurable: true })
   try {
-    work()
+    await work()
   } finally {
     Reflect.deleteProperty(device, 'run')
   }
@@ -67,13 +67,18 @@ function captureKernels(device: Device, work: () => void): Captured[] {
 
 function partName({ kernel, tensors }: Captured): string {
   const { name } = kernel.program
-  const { x, output } = tensors
+  const { a, b, x, output } = tensors
+  if (name === 'matmul' && a && b && output) return `matmul ${shapeOf(a)} · ${shapeOf(b)} → ${shapeOf(output)}`
   if (!name.startsWith('linear') || !x || !output) return name
   const [rows = 1] = x.shape
   const [, outputs = 0] = output.shape
   const inputs = x.size / rows
   const elements = weightElements(tensors)
   return `linear ${inputs} → ${elements >= 2 * inputs * outputs ? `2 × ${outputs}` : outputs}`
+}
+
+function shapeOf({ shape }: Tensor): string {
+  return shape.join('×')
 }
 
 function weightElements(tensors: Readonly<Record<string, Tensor>>): number {

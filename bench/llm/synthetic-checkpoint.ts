@@ -109,7 +109,8 @@ function matrixShapes(shape: LlamaShape): Map<string, readonly [rows: number, co
   ])
 }
 
-function llamaSpec(shape: LlamaShape): DecoderSpec {
+/** The architecture alone. */
+export function llamaSpec(shape: LlamaShape): DecoderSpec {
   const { numHeads, numKvHeads, headDim } = shape
   const norm: NormSpec = { kind: 'rms', eps: 1e-5, offset: 0, bias: false }
   const inverseFrequencies = Array.from({ length: headDim / 2 }, (_, i) => 500_000 ** ((-2 * i) / headDim))

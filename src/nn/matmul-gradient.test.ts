@@ -97,7 +97,7 @@ describe.each(Object.entries(devices))('%s', (kind, open) => {
 
 it('a good number of parts', () => {
   const sizes = { M: 384, N: 1024, K: 65_536 }
-  expect(matmulParts({ kind: 'webgpu', ...sizes })).toBe(11)
+  expect(matmulParts({ kind: 'webgpu', ...sizes })).toBe(8)
   expect(matmulParts({ kind: 'wasm', ...sizes })).toBe(1)
   expect(matmulParts({ kind: 'wasm', M: 96, N: 64, K: 128_000 })).toBe(8)
   expect(matmulParts({ kind: 'webgpu', ...sizes, K: 1000 })).toBe(1)

@@ -39,8 +39,17 @@ export interface ProductTilesRequest extends Omit<MatmulTilesRequest, 'rows'> {
   readonly K: number
 }
 
-/** programs that keep a large GPU busy */
-const busyPrograms = 128
+/** fewer programs than this leave most of a large GPU idle */
+const fewPrograms = 64
+
+/**
+ * The wide tile of matrix units that leaves fewer columns over. H200, 16,384 rows from 384 to 1,024 and back: 128 × 256
+ * 150 TFLOP/s, 128 × 192 165, 128 × 128 130.
+ */
+export function wideTile(cols: number): 192 | 256 {
+  const filled = (width: number) => Math.ceil(cols / width) * width
+  return filled(192) < filled(256) ? 192 : 256
+}
 
 /** Default tiles of `matmul`, whose sizes change rarely: those of the device class, made to fit them. */
 export function productTiles({ kind, tier, dtypes, batch, M, N, K }: ProductTilesRequest): MatmulTiles {
@@ -55,14 +64,8 @@ export function productTiles({ kind, tier, dtypes, batch, M, N, K }: ProductTile
     }
   }
   if (tiles.tileN !== 256) return tiles
-  // H200, 16,384 × 384 × 1,024: 128 × 256 150 TFLOP/s, 128 × 192 165, 128 × 128 130
-  const filled = (width: number) => Math.ceil(N / width) * width
-  const wide = filled(192) < filled(256) ? 192 : 256
-  const [tileM, tileN] = (
-    [
-      [128, wide],
-      [128, 128],
-    ] as const
-  ).find(([m, n]) => batch * Math.ceil(M / m) * Math.ceil(N / n) >= busyPrograms) ?? [64, 64]
+  const sizes = [[128, wideTile(N)] as const, [128, 128] as const]
+  const enough = ([m, n]: (typeof sizes)[number]) => batch * Math.ceil(M / m) * Math.ceil(N / n) >= fewPrograms
+  const [tileM, tileN] = sizes.find(enough) ?? [64, 64]
   return { ...tiles, tileM, tileN }
 }

@@ -1,11 +1,11 @@
 import type { Tensor } from '../../device/device.ts'
 import { matmul } from '../../nn/matmul.ts'
-import { matmulParts } from '../../nn/matmul-tiles.ts'
+import { matmulInParts, matmulParts } from '../../nn/matmul-in-parts.ts'
 import type { TapeCore } from './tape-core.ts'
 
 /**
- * dW += dYᵀ · X: [M, N] · [N, K] with N tokens, f32. On a GPU the tokens are cut into parts that are multiplied at once and
- * added in their order.
+ * dW += dYᵀ · X: [M, N] · [N, K] with N tokens, f32. Where the weight is few tiles the tokens are cut into parts, which are
+ * multiplied at once and added in their order.
  */
 export function addWeightGradient(
   tape: TapeCore,
@@ -13,9 +13,13 @@ export function addWeightGradient(
 ): void {
   const { device, workspace } = tape
   const [M = 0, N = 0] = gradient.shape
-  const parts = matmulParts(device, { M, N, K: x.shape[0] ?? 0, dtype: x.dtype })
-  const partials = parts > 1 ? workspace.take([parts, M, N]) : null
-  const given = { a: dY, transposeA: true, b: x, output: gradient, accumulate: true }
-  matmul(device, { ...given, ...(partials && { partials }) })
-  if (partials) workspace.give(partials)
+  const product = { a: dY, transposeA: true, b: x, output: gradient, accumulate: true }
+  const parts = matmulParts({ kind: device.kind, M, N, K: x.shape[0] ?? 0 })
+  if (parts === 1) {
+    matmul(device, product)
+    return
+  }
+  const partials = workspace.take([parts, M, N])
+  matmulInParts(device, { ...product, partials })
+  workspace.give(partials)
 }
