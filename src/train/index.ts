@@ -8,7 +8,6 @@ export { type MovingAverage, type MovingAverageOptions, movingAverage } from './
 export type { Batch, BatchSource, JsonValue } from './data/batch.ts'
 export { type LiveCheckpointOptions, liveCheckpoint } from './decoder/live-checkpoint.ts'
 export {
-  type Checkpointing,
   createTrainableDecoder,
   TrainableDecoder,
   type TrainableDecoderOptions,
@@ -21,6 +20,7 @@ export {
   type UpdateRule,
 } from './parameter-store.ts'
 export type { Parameter, ParameterGroup } from './parameters.ts'
+export { planTraining, type TrainingPlan, type TrainingPlanRequest } from './plan-training.ts'
 export type { ComputeDType } from './precision.ts'
 export type { TapeEmbedding } from './tape/embedding.ts'
 export { sortIds } from './tape/embedding.ts'
@@ -30,7 +30,15 @@ export type { Operation } from './tape/tape-core.ts'
 export { TapeCore } from './tape/tape-core.ts'
 export type { TapeWeight } from './tape/tape-weight.ts'
 export { Held, Variable } from './tape/variable.ts'
-export type { OutputHead, PreparedModel, StepInputs, StepShape, TrainableModel } from './trainable-model.ts'
+export type {
+  Checkpointing,
+  OutputHead,
+  PlannableModel,
+  PreparedModel,
+  StepInputs,
+  StepShape,
+  TrainableModel,
+} from './trainable-model.ts'
 export { createTrainer, type StepResult, Trainer } from './trainer.ts'
 export type { TrainerOptions } from './trainer-options.ts'
 export { Workspace, type WorkspaceBytes } from './workspace.ts'

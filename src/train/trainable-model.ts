@@ -1,4 +1,4 @@
-import type { Tensor } from '../device/device.ts'
+import type { Device, Tensor } from '../device/device.ts'
 import type { ParameterStore } from './parameter-store.ts'
 import type { ComputeDType } from './precision.ts'
 import type { TableRows } from './tape/embedding.ts'
@@ -46,4 +46,13 @@ export interface TrainableModel {
   readonly description: Readonly<Record<string, string | number>>
   /** Makes ready what a step needs. Throws `capacity` for rows longer than the model's positions, and what its kernels throw. */
   prepare(shape: StepShape, inputs: StepInputs): Promise<PreparedModel>
+}
+
+/** Which activations a step keeps: all; the input of every layer; the input of every √n-th of n layers. */
+export type Checkpointing = 'none' | 'layer' | 'sqrt'
+
+/** A model that can say what it takes before it takes it. */
+export interface PlannableModel extends TrainableModel {
+  /** The same model on another device, with undefined weights. */
+  planned(device: Device, changes: { readonly checkpointing?: Checkpointing }): TrainableModel
 }

@@ -24,6 +24,8 @@ export interface TrainerOptions {
   readonly maxNorm?: number | null
   /** keeps an average of the weights, for evaluation and export (none) */
   readonly averaging?: MovingAverage
+  /** bytes that the run may take of the device, the model included; by default what the device says that it has */
+  readonly memoryLimit?: number
   /** ends the run: the next step rejects with `cancelled` */
   readonly signal?: AbortSignal
 }
@@ -62,7 +64,6 @@ function optimizersByGroup(
   groups: readonly ParameterGroup[],
 ): (group: ParameterGroup) => Optimizer {
   if (isOptimizer(given)) return () => given
-  const byGroup = new Map<ParameterGroup, Optimizer>()
   const names = Object.keys(given)
   for (const group of groups) {
     const optimizer = group.optimizer === undefined ? undefined : given[group.optimizer]
@@ -70,9 +71,9 @@ function optimizersByGroup(
       throw fault(
         `the group ${group.name} names the optimiser ${group.optimizer ?? '(none)'}, given are ${names.join(', ')}`,
       )
-    byGroup.set(group, optimizer)
   }
-  return (group) => byGroup.get(group) as Optimizer
+  // by name: a plan asks for groups of its own
+  return (group) => given[group.optimizer as string] as Optimizer
 }
 
 function isOptimizer(given: TrainerOptions['optimizer']): given is Optimizer {

@@ -1,8 +1,10 @@
 import type { Tensor } from '../device/device.ts'
 import { FoveaError } from '../tile/index.ts'
 import type { Batch, JsonValue } from './data/batch.ts'
+import { checkMemory } from './plan-training.ts'
 import { initialLossScale, type LossScale, nextLossScale } from './precision.ts'
 import { readRunState, writeRunState } from './run-state.ts'
+import type { PlannableModel, TrainableModel } from './trainable-model.ts'
 import { type CheckedTrainerOptions, checkTrainerOptions, type TrainerOptions } from './trainer-options.ts'
 import { type StepReport, TrainingStep } from './training-step.ts'
 
@@ -37,7 +39,7 @@ const lag = 1
 
 /**
  * Makes a trainer: prepares the model for the source's batches, and records a step. Rejects with `argument` naming the field,
- * and with what the model's `prepare` and `Device.run` throw.
+ * `memory` where it cannot fit, said with the plan before anything is allocated, and with what the model's `prepare` and `Device.run` throw.
  */
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const checked = checkTrainerOptions(options)
@@ -46,15 +48,20 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const state = source.state()
   const { documents } = source.next()
   source.restore(state)
-  const step = await TrainingStep.create(device, {
-    model,
+  const recorded = {
     shape: { batch: source.batch, length: source.length },
     documents: documents !== undefined,
     optimizerOf: checked.optimizerOf,
     maxNorm: checked.maxNorm,
     averaging: options.averaging ?? null,
-  })
+  }
+  if (isPlannable(model)) await checkMemory({ ...recorded, device, model }, options.memoryLimit)
+  const step = await TrainingStep.create(device, { ...recorded, model })
   return new Trainer(options, checked, step)
+}
+
+function isPlannable(model: TrainableModel): model is PlannableModel {
+  return 'planned' in model
 }
 
 /**

@@ -5,14 +5,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Device, openDevice } from '../../src/device/index.ts'
 import { movingAverage } from '../../src/train/averaging/index.ts'
 import type { BatchSource } from '../../src/train/data/batch.ts'
-import {
-  type Checkpointing,
-  createTrainableDecoder,
-  type TrainableDecoder,
-} from '../../src/train/decoder/trainable-decoder.ts'
+import { createTrainableDecoder, type TrainableDecoder } from '../../src/train/decoder/trainable-decoder.ts'
 import { Evaluator } from '../../src/train/evaluator.ts'
 import { adamw } from '../../src/train/optimizers/adamw.ts'
 import type { ComputeDType } from '../../src/train/precision.ts'
+import type { Checkpointing } from '../../src/train/trainable-model.ts'
 import { createTrainer, type Trainer } from '../../src/train/trainer.ts'
 import type { TrainerOptions } from '../../src/train/trainer-options.ts'
 import { countingSource, smallSpec } from './small-decoder.ts'
@@ -45,7 +42,10 @@ async function make({ precision = 'f32', checkpointing = 'none', layers = 3, ...
   })
   const source = options.source ?? countingSource()
   const common = { device, model, source, optimizer: adamw(), learningRate: 0.01 }
-  const trainer = await createTrainer({ ...common, ...options })
+  const trainer = await createTrainer({ ...common, ...options }).catch((error) => {
+    model.dispose()
+    throw error
+  })
   return { model, trainer, source }
 }
 
@@ -223,6 +223,28 @@ describe('steps', () => {
     expect((await run.trainer.step()).lossScale).toBeLessThan(2 ** 15)
     expect(source.batch).toBe(2)
     free(run)
+  })
+
+  it('that do not fit are refused before anything is allocated, with what would fit', async () => {
+    const run = await make({ layers: 6, source: countingSource({ batch: 4 }) })
+    const total = Object.values(run.trainer.bytes).reduce((sum, bytes) => sum + bytes, 0)
+    free(run)
+    const before = device.memory.allocated
+    const limited = (memoryLimit: number) => make({ layers: 6, source: countingSource({ batch: 4 }), memoryLimit })
+    free(await limited(total))
+    await expect(limited(total - 1)).rejects.toThrow(
+      fault(
+        'memory',
+        /^createTrainer: steps of 4 · 24 tokens need .* MB \(parameters .* MB; checkpointing sqrt would fit/,
+      ),
+    )
+    await expect(limited(0.55 * total)).rejects.toThrow(
+      fault('memory', /(checkpointing layer|batches of [12], accumulate [24].*) would fit/),
+    )
+    await expect(limited(1000)).rejects.toThrow(
+      fault('memory', /even batches of 1, accumulate 4 and checkpointing layer would need/),
+    )
+    expect(device.memory.allocated).toBe(before)
   })
 
   it('refuse tokens that the model has not, and stop by a signal', async () => {

@@ -8,14 +8,11 @@ import { FoveaError } from '../../tile/index.ts'
 import { type AttentionVariant, attentionVariant } from '../attention-variants.ts'
 import { ParameterStore, type ParameterStoreOptions } from '../parameter-store.ts'
 import type { ComputeDType } from '../precision.ts'
-import type { PreparedModel, StepInputs, StepShape, TrainableModel } from '../trainable-model.ts'
+import type { Checkpointing, PlannableModel, PreparedModel, StepInputs, StepShape } from '../trainable-model.ts'
 import { decoderParameters } from './decoder-parameters.ts'
 import { initialWeight } from './initial-weights.ts'
 import { liveCheckpoint } from './live-checkpoint.ts'
 import { type DecoderParts, prepareDecoder } from './prepare-decoder.ts'
-
-/** Which activations a step keeps: all; the input of every layer; the input of every √n-th of n layers. */
-export type Checkpointing = 'none' | 'layer' | 'sqrt'
 
 export interface TrainableDecoderOptions {
   /** fresh weights from a seed for a specification, or those of a checkpoint */
@@ -33,7 +30,7 @@ export interface TrainableDecoderOptions {
 }
 
 /** A decoder-only transformer of any `DecoderSpec`, to be trained. */
-export class TrainableDecoder implements TrainableModel {
+export class TrainableDecoder implements PlannableModel {
   readonly device: Device
   readonly spec: DecoderSpec
   readonly parameters: ParameterStore
@@ -41,10 +38,13 @@ export class TrainableDecoder implements TrainableModel {
   readonly attention: AttentionVariant
   readonly checkpointing: Checkpointing
   readonly tokenizer: Tokenizer | undefined
+  readonly #options: TrainableDecoderOptions
 
   /** Weights are undefined: `createTrainableDecoder` fills them. */
-  constructor(device: Device, { from, precision = 'f32', rule, ...options }: TrainableDecoderOptions) {
+  constructor(device: Device, options: TrainableDecoderOptions) {
+    const { from, precision = 'f32', rule } = options
     this.device = device
+    this.#options = options
     this.spec = from.spec
     this.precision = precision
     this.attention = options.attention ?? attentionVariant('full')
@@ -83,6 +83,10 @@ export class TrainableDecoder implements TrainableModel {
         `rows of ${length} tokens are longer than the ${this.spec.maxPositions} positions of the model`,
       )
     return prepareDecoder(adapt ? { ...this, adapt } : this, shape, inputs)
+  }
+
+  planned(device: Device, changes: { readonly checkpointing?: Checkpointing }): TrainableDecoder {
+    return new TrainableDecoder(device, { ...this.#options, ...changes })
   }
 
   /** The weights as they are now as a checkpoint, for export or an engine; `read` gives others, such as averages. */
