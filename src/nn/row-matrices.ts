@@ -38,7 +38,7 @@ export function runRows(
 }
 
 /**
- * Tensors [..., D] of one shape as [batch, N, D], leading dimensions that lie like one in all of them taken as one. Throws
+ * Tensors [..., D] of one shape as [batch, N, D] with batch ≤ N, leading dimensions that lie like one in all of them taken as one. Throws
  * `shape` for scalars, `unsupported` for leading dimensions that lie like no two nested ones.
  */
 export function rowMatrices(where: string, tensors: readonly TensorSpec[]): TensorSpec[] {
@@ -62,6 +62,9 @@ export function rowMatrices(where: string, tensors: readonly TensorSpec[]): Tens
       where,
       `leading dimensions must lie like at most two, got ${tensors.map(describeRows).join(', ')}`,
     )
+  // programs own tiles of the longer one: a grid takes 65,535 of the other
+  const [outer, inner] = leading as [{ size: number }, { size: number }]
+  if (outer.size > inner.size) leading.reverse()
   return tensors.map(({ dtype, strides, offset }, i) => ({
     dtype,
     shape: [...leading.map(({ size }) => size), shape.at(-1) as number],
