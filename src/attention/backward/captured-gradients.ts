@@ -1,13 +1,12 @@
 import type { Device, Tensor } from '../../device/device.ts'
 import { FoveaError, type Program } from '../../tile/index.ts'
-import { runInSlices } from '../attention.ts'
+import { type Pass, runPass } from '../pass.ts'
 import type { Sequence } from '../sequences.ts'
 import {
   type BackwardParts,
   type BackwardTensors,
   type GivenParts,
   givenParts,
-  type Pass,
   programOf,
   sideSpec,
 } from '../softmax/backward/backward-passes.ts'
@@ -77,11 +76,11 @@ export function prepareCapturedGradients(
     tensors,
     enqueue(given, dCaptured) {
       check(tensors, dCaptured)
-      for (const gradient of dCaptured.values()) runInSlices(device, clearPass(parts, gradient))
+      for (const gradient of dCaptured.values()) runPass(device, clearPass(parts, gradient))
       for (const group of groups) {
         const wanted = group.members.filter((at) => dCaptured.has(loads[at]?.tensor.source as Tensor))
         if (wanted.length > 0)
-          for (const pass of passesOf(collector, group, wanted, given, dCaptured)) runInSlices(device, pass)
+          for (const pass of passesOf(collector, group, wanted, given, dCaptured)) runPass(device, pass)
       }
     },
   }
@@ -187,7 +186,7 @@ function collectPass(
     const [from, to] = name && name in reach ? reach[name as keyof typeof reach] : [0, size]
     return { from, count: Math.min(to, size) - from }
   })
-  const run = regionRun(program, region, plan.triesLast ? stripWidth.tried : stripWidth.solved)
+  const run = regionRun(program, region, { inOrder: plan.triesLast })
   if (!run || qFrom >= qTo || kLength === 0) return []
   const scalars = {
     ...run.scalars,
@@ -204,26 +203,31 @@ function clearPass({ cache }: BackwardParts, gradient: Tensor): Pass {
   const run = regionRun(
     program,
     gradient.shape.map((count) => ({ from: 0, count })),
-    stripWidth.solved,
+    { inOrder: false },
   )
   return { kernel: run ?? { program, grid: [0, 1, 1], scalars: {} }, tensors: { gradient } }
 }
 
-/** grid rows along y: what every adapter allows, with room */
-const mostAlongY = 16384
+/** programs along one axis of the grid: what every adapter allows, with room */
+const mostAlong = 16384
 
-/** A run over a region of a tensor's elements; null where it has none. */
-function regionRun(program: Program, region: readonly { from: number; count: number }[], width: number) {
+/** A run over a region of a tensor's elements (`elementsOf` in collect-program.ts); null where it has none. */
+function regionRun(
+  program: Program,
+  region: readonly { from: number; count: number }[],
+  { inOrder }: { readonly inOrder: boolean },
+) {
   if (region.some(({ count }) => count <= 0)) return null
-  const outer = region.slice(0, -1).reduce((product, { count }) => product * count, 1)
-  const layer = Math.min(outer, mostAlongY)
-  const strips = Math.ceil((region.at(-1)?.count as number) / width)
+  const product = (part: typeof region) => part.reduce((all, { count }) => all * count, 1)
+  const strips = Math.ceil((region.at(-1)?.count as number) / stripWidth.solved)
+  const outer = inOrder ? Math.ceil(product(region) / stripWidth.tried) : product(region.slice(0, -1))
+  const layer = Math.min(outer, mostAlong)
   const fields = region.flatMap(({ from, count }, dim) => [
     [`from${dim}`, from],
     [`count${dim}`, count],
   ])
   const scalars: Record<string, number> = pick(program, { ...Object.fromEntries(fields), layer })
-  return { program, grid: [strips, layer, Math.ceil(outer / layer)] as [number, number, number], scalars }
+  return { program, grid: [inOrder ? 1 : strips, layer, Math.ceil(outer / layer)] as [number, number, number], scalars }
 }
 
 /** The scalars that a program declares. */

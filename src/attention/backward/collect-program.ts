@@ -11,6 +11,7 @@ import {
   rowRange,
   rowSum,
   scalar,
+  select,
   store,
   Value,
   zeros,
@@ -18,25 +19,30 @@ import {
 import { type Collection, type Unknown, withoutTerm } from './collection.ts'
 import type { CapturedLoad, ContextName } from './score-gradient.ts'
 
-/** elements of one program along the last dimension; where values of an unknown run across, fewer, and values at a time */
+/** elements of one program, where all unknowns are solved; where the values of one run across, fewer, and so many at a time */
 export const stripWidth = { solved: 256, tried: 16 } as const
 const across = 64
 
-/** The region of a tensor's elements that a run goes over: scalars `from0 count0 from1 …`, and how the outer ones are laid out. */
-function elementsOf(p: ProgramBuilder, rank: number, last: (start: Value) => Value) {
+/**
+ * The elements of one program, in the region that scalars `from0 count0 from1 …` name: a strip [1, width] of the last
+ * dimension, or, as a column [width, 1], the next ones in order of all dimensions.
+ */
+function elementsOf(p: ProgramBuilder, rank: number, { inOrder }: { readonly inOrder: boolean }) {
   const from = Array.from({ length: rank }, (_, dim) => p.scalar(`from${dim}`, 'i32'))
   const count = Array.from({ length: rank }, (_, dim) => p.scalar(`count${dim}`, 'i32'))
-  const start = (dim: number) => from[dim] as Value
-  const size = (dim: number) => count[dim] as Value
-  let outer = p.programId(1).add(p.programId(2).mul(p.scalar('layer', 'i32')))
+  const layer = p.scalar('layer', 'i32')
+  const width = inOrder ? stripWidth.tried : stripWidth.solved
+  const part = p.programId(1).add(p.programId(2).mul(layer))
   const at: Value[] = []
-  for (let dim = rank - 2; dim >= 0; dim--) {
-    at[dim] = start(dim).add(outer.mod(size(dim)))
-    outer = outer.div(size(dim))
+  let outer = inOrder ? rowRange(part.mul(width), width) : part
+  for (let dim = inOrder ? rank - 1 : rank - 2; dim >= 0; dim--) {
+    at[dim] = outer.mod(count[dim] as Value).add(from[dim] as Value)
+    outer = outer.div(count[dim] as Value)
   }
-  at[rank - 1] = last(start(rank - 1))
-  const inside = outer.eq(0).and((at[rank - 1] as Value).lt(start(rank - 1).add(size(rank - 1))))
-  return { at, inside }
+  if (inOrder) return { at, inside: outer.eq(0) }
+  const inStrip = colRange(p.programId(0).mul(width), width)
+  at[rank - 1] = inStrip.add(from[rank - 1] as Value)
+  return { at, inside: outer.eq(0).and(inStrip.lt(count[rank - 1] as Value)) }
 }
 
 /** Sets a region of a tensor to 0, whatever it held. */
@@ -44,7 +50,7 @@ export function clearProgram(rank: number): Program {
   const width = stripWidth.solved
   return defineProgram('clearGradient', (p) => {
     const gradient = p.output('gradient', 'f32', Array<null>(rank).fill(null))
-    const { at, inside } = elementsOf(p, rank, (start) => colRange(start.add(p.programId(0).mul(width)), width))
+    const { at, inside } = elementsOf(p, rank, { inOrder: false })
     p.emit(store(gradient, at, zeros([1, width]), { where: inside }))
   })
 }
@@ -73,10 +79,7 @@ export function collectProgram(
     const range = { head: bounds('head'), q: bounds('q'), k: bounds('k') }
     const row = p.scalar('row', 'i32')
     const origin = { head: p.scalar('fromHead', 'i32'), q: p.scalar('fromQ', 'i32'), k: p.scalar('fromK', 'i32') }
-    const { at, inside } = elementsOf(p, rank, (start) => {
-      const first = start.add(p.programId(0).mul(width))
-      return triesLast ? rowRange(first, width) : colRange(first, width)
-    })
+    const { at, inside } = elementsOf(p, rank, { inOrder: triesLast })
 
     type Known = Readonly<Partial<Record<Unknown, Value>>>
     const shape = [triesLast ? width : 1, triesLast ? across : width] as const
@@ -120,9 +123,11 @@ export function collectProgram(
         if (!solvedDims.has(dim)) mine = mine.and(new Value(index).eq(at[dim] as Value))
       })
       const place = (unknown: Unknown): Operand => (known[unknown] as Value).sub(origin[unknown])
-      const where = { where: mine.broadcastTo(...shape) }
-      if (gathered === 'pairs') return load(source, [plane, place('head'), place('q'), place('k')], where)
-      return load(source, [plane, row, place('head'), place(gathered === 'rows' ? 'q' : 'k')], where)
+      const value =
+        gathered === 'pairs'
+          ? load(source, [plane, place('head'), place('q'), place('k')])
+          : load(source, [plane, row, place('head'), place(gathered === 'rows' ? 'q' : 'k')])
+      return select(mine, value, 0).broadcastTo(...shape)
     }
     const sum = visit(0, {}, zeros(shape))
     const total = load(gradient, at, { where: inside }).add(triesLast ? rowSum(sum) : sum)
