@@ -177,6 +177,21 @@ export class Trainer {
     })
   }
 
+  /**
+   * Does `work` while the weights are their averages, where the trainer keeps some; then training goes on from the weights
+   * as they were. `work` must not ask the trainer for anything.
+   */
+  async withAverages<T>(work: () => Promise<T>): Promise<T> {
+    return this.#inTurn(async () => {
+      this.#step.exchangeAverage()
+      try {
+        return await work()
+      } finally {
+        this.#step.exchangeAverage()
+      }
+    })
+  }
+
   /** Frees what the trainer made; the model is the caller's. */
   dispose(): void {
     this.#step.dispose()

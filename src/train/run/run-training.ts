@@ -188,7 +188,7 @@ class Run {
 
   async #evaluate(step: number): Promise<void> {
     const { config, device, onEvaluation } = this.#options
-    const { model, data, log } = this.#parts
+    const { trainer, model, data, log } = this.#parts
     for (const { name, rows, count, bytesPerToken } of data.heldOut) {
       this.#evaluator ??= await Evaluator.create({
         device,
@@ -201,7 +201,10 @@ class Run {
         { ...rows, hasDocuments: data.heldOut.some((one) => one.rows.hasDocuments) },
         config.batch,
       )
-      const { loss, accuracy } = await this.#evaluator.run(source, Math.min(config.evaluate.batches, most))
+      const evaluator = this.#evaluator
+      const { loss, accuracy } = await trainer.withAverages(() =>
+        evaluator.run(source, Math.min(config.evaluate.batches, most)),
+      )
       const bitsPerByte = bytesPerToken === null ? {} : { bitsPerByte: loss / Math.LN2 / bytesPerToken }
       const record = { step, heldOut: name, loss, accuracy, ...bitsPerByte }
       log.add(record)
@@ -213,7 +216,12 @@ class Run {
   async #finish(): Promise<void> {
     const { device, config, folder } = this.#options
     const { trainer, model, data, tokenizer, log } = this.#parts
-    await exportSafetensors(model.checkpoint(), `${folder}/${runFiles.model}`)
+    const shown = await trainer.withAverages(async () => {
+      await exportSafetensors(model.checkpoint(), `${folder}/${runFiles.model}`)
+      const examples = await shownAnswers(device, model, data, tokenizer)
+      const samples = config.samples && tokenizer ? await shownTexts(device, model, tokenizer, config.samples) : []
+      return { examples, samples }
+    })
     const { parameters, states, activations, other } = trainer.bytes
     const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`
     const last = log.steps.at(-1)
@@ -228,9 +236,7 @@ class Run {
       ],
       ['time', `${last?.seconds.toFixed(1)} s for ${last?.step} steps`],
     ]
-    const examples = await shownAnswers(device, model, data, tokenizer)
-    const samples = config.samples && tokenizer ? await shownTexts(device, model, tokenizer, config.samples) : []
-    await writeJson(folder, runFiles.shown, { facts, examples, samples })
+    await writeJson(folder, runFiles.shown, { facts, ...shown })
   }
 }
 
