@@ -5,7 +5,7 @@ import { applyRope } from '../../nn/rope.ts'
 import { enqueueNorm, enqueueNormBackward, type TapeNorm } from '../tape/norm.ts'
 import type { TapeCore } from '../tape/tape-core.ts'
 import type { Variable } from '../tape/variable.ts'
-import type { AttentionKernel } from './attention-kernel.ts'
+import type { AttentionKernel } from '../attention-kernel.ts'
 
 /** The attention of a layer, made ready for rows of one length. */
 export interface DecoderAttention {

@@ -10,7 +10,7 @@ import { contiguousStrides } from '../../tile/index.ts'
 import type { AttentionChange } from '../attention-variants.ts'
 import type { ComputeDType } from '../precision.ts'
 import type { StepShape } from '../trainable-model.ts'
-import type { AttentionKernel } from './attention-kernel.ts'
+import type { AttentionKernel } from '../attention-kernel.ts'
 
 /** The attention of a layer for rows of one length: causal, within its window, within documents, with what a variant changes. */
 export async function prepareAttention(

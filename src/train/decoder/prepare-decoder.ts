@@ -11,7 +11,7 @@ import { norm, type TapeNorm } from '../tape/norm.ts'
 import { TapeCore } from '../tape/tape-core.ts'
 import type { Variable } from '../tape/variable.ts'
 import type { PreparedModel, StepInputs, StepShape } from '../trainable-model.ts'
-import type { AttentionKernel } from './attention-kernel.ts'
+import type { AttentionKernel } from '../attention-kernel.ts'
 import { type DecoderLayer, decoderLayer, type TapeLinear } from './decoder-layer.ts'
 import { prepareAttention } from './prepare-attention.ts'
 

@@ -1,11 +1,18 @@
+import type { Tensor } from '../../device/device.ts'
+import type { PlacedRope } from '../../model/place-rope.ts'
 import type { Activation } from '../../nn/activations.ts'
+import type { AttentionKernel } from '../attention-kernel.ts'
 import { activation, gated } from './activation.ts'
+import { add } from './add.ts'
+import { attention } from './attention.ts'
 import { checkpoint } from './checkpoint.ts'
 import { type CrossEntropyRequest, crossEntropy } from './cross-entropy.ts'
 import { embed, type TapeEmbedding } from './embedding.ts'
 import { linear } from './linear.ts'
 import { norm, type TapeNorm } from './norm.ts'
+import { reshape } from './reshape.ts'
 import { residual } from './residual.ts'
+import { rotate } from './rotate.ts'
 import { TapeCore } from './tape-core.ts'
 import type { TapeWeight } from './tape-weight.ts'
 import type { Variable } from './variable.ts'
@@ -36,6 +43,28 @@ export class Tape extends TapeCore {
   /** x + y in the memory of y */
   residual(x: Variable, y: Variable): Variable {
     return residual(this, x, y)
+  }
+
+  /** a + b, both of which stay */
+  add(a: Variable, b: Variable): Variable {
+    return add(this, a, b)
+  }
+
+  reshape(x: Variable, shape: readonly number[]): Variable {
+    return reshape(this, x, shape)
+  }
+
+  /** heads [N, H, D] turned by their positions */
+  rotate(x: Variable, rope: PlacedRope, positions: Tensor): Variable {
+    return rotate(this, x, rope, positions)
+  }
+
+  /** `kernel`: what `prepareTrainableAttention` gave */
+  attention(
+    inputs: { readonly query: Variable; readonly key: Variable; readonly value: Variable },
+    kernel: AttentionKernel,
+  ): Variable {
+    return attention(this, inputs, kernel)
   }
 
   /** Ends a tape: the losses of the targets, and the gradient that `backward` starts from. */
