@@ -63,8 +63,7 @@ export function rowMatrices(where: string, tensors: readonly TensorSpec[]): Tens
       `leading dimensions must lie like at most two, got ${tensors.map(describeRows).join(', ')}`,
     )
   // programs own tiles of the longer one: a grid takes 65,535 of the other
-  const [outer, inner] = leading as [{ size: number }, { size: number }]
-  if (outer.size > inner.size) leading.reverse()
+  if ((leading[0]?.size ?? 0) > (leading[1]?.size ?? 0)) leading.reverse()
   return tensors.map(({ dtype, strides, offset }, i) => ({
     dtype,
     shape: [...leading.map(({ size }) => size), shape.at(-1) as number],

@@ -41,4 +41,5 @@ export type {
 } from './trainable-model.ts'
 export { createTrainer, type StepResult, Trainer } from './trainer.ts'
 export type { TrainerOptions } from './trainer-options.ts'
+export type { TrainingStage } from './training-stages.ts'
 export { Workspace, type WorkspaceBytes } from './workspace.ts'

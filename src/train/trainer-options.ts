@@ -7,6 +7,7 @@ import type { ParameterGroup } from './parameters.ts'
 import type { ComputeDType } from './precision.ts'
 import type { Schedule } from './schedules/schedule.ts'
 import type { TrainableModel } from './trainable-model.ts'
+import { type CheckedStage, checkStages, type TrainingStage } from './training-stages.ts'
 
 export interface TrainerOptions {
   readonly device: Device
@@ -17,8 +18,9 @@ export interface TrainerOptions {
   readonly learningRate: number
   /** what the learning rate is multiplied by at a step, counted from 1 (1) */
   readonly schedule?: Schedule
-  readonly source: BatchSource
-  /** batches whose gradients make one step (1) */
+  /** batches of one shape, or of one after another */
+  readonly source: BatchSource | readonly TrainingStage[]
+  /** batches whose gradients make one step, where stages do not say (1) */
   readonly accumulate?: number
   /** largest global norm of the gradients; null: any (1) */
   readonly maxNorm?: number | null
@@ -32,7 +34,7 @@ export interface TrainerOptions {
 
 /** The options with their defaults. */
 export interface CheckedTrainerOptions {
-  readonly accumulate: number
+  readonly stages: readonly CheckedStage[]
   readonly maxNorm: number | null
   readonly precision: ComputeDType
   readonly optimizerOf: (group: ParameterGroup) => Optimizer
@@ -41,17 +43,14 @@ export interface CheckedTrainerOptions {
 /** Throws `argument` naming the field. */
 export function checkTrainerOptions(options: TrainerOptions): CheckedTrainerOptions {
   const fault = (message: string) => new FoveaError('argument', 'createTrainer', message)
-  const { accumulate = 1, maxNorm = 1, optimizer, model, source } = options
-  if (!Number.isInteger(accumulate) || accumulate < 1)
-    throw fault(`accumulate must be a whole number of batches, got ${accumulate}`)
+  const { maxNorm = 1, optimizer, model } = options
+  const stages = checkStages(options.source, options.accumulate)
   if (maxNorm !== null && !(maxNorm > 0)) throw fault(`maxNorm must be above 0, or null, got ${maxNorm}`)
   if (!(options.learningRate >= 0 && options.learningRate < Number.POSITIVE_INFINITY))
     throw fault(`learningRate must be a number of at least 0, got ${options.learningRate}`)
-  for (const [name, size] of Object.entries({ batch: source.batch, length: source.length }))
-    if (!Number.isInteger(size) || size < 1) throw fault(`source.${name} must be a whole number, got ${size}`)
   if (model.parameters.groups.length === 0) throw fault('the model has nothing to train: all its parameters are frozen')
   return {
-    accumulate,
+    stages,
     maxNorm,
     precision: model.precision,
     optimizerOf: optimizersByGroup(optimizer, fault, model.parameters.groups),

@@ -6,7 +6,8 @@ import { initialLossScale, type LossScale, nextLossScale } from './precision.ts'
 import { readRunState, writeRunState } from './run-state.ts'
 import type { PlannableModel, TrainableModel } from './trainable-model.ts'
 import { type CheckedTrainerOptions, checkTrainerOptions, type TrainerOptions } from './trainer-options.ts'
-import { type StepReport, TrainingStep } from './training-step.ts'
+import { type CheckedStage, describeStages, stageAt } from './training-stages.ts'
+import { type StepReport, TrainingStep, type TrainingStepOptions } from './training-step.ts'
 
 /** What a step of training did. */
 export interface StepResult {
@@ -43,21 +44,27 @@ const lag = 1
  */
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const checked = checkTrainerOptions(options)
-  const { device, model, source } = options
+  const { device, model, memoryLimit } = options
+  if (isPlannable(model))
+    for (const stage of checked.stages)
+      await checkMemory({ ...stepOptions(options, checked, stage), device, model }, memoryLimit)
+  const stage = stageAt(checked.stages, 1)
+  const step = await TrainingStep.create(device, stepOptions(options, checked, stage))
+  return new Trainer(options, checked, { stage, step })
+}
+
+/** What a step with the batches of a stage is recorded from. */
+function stepOptions(
+  { model, averaging }: TrainerOptions,
+  { optimizerOf, maxNorm }: CheckedTrainerOptions,
+  { source }: CheckedStage,
+): TrainingStepOptions {
   // what the first batch is like, all are; it is taken again by the first step
   const state = source.state()
   const { documents } = source.next()
   source.restore(state)
-  const recorded = {
-    shape: { batch: source.batch, length: source.length },
-    documents: documents !== undefined,
-    optimizerOf: checked.optimizerOf,
-    maxNorm: checked.maxNorm,
-    averaging: options.averaging ?? null,
-  }
-  if (isPlannable(model)) await checkMemory({ ...recorded, device, model }, options.memoryLimit)
-  const step = await TrainingStep.create(device, { ...recorded, model })
-  return new Trainer(options, checked, step)
+  const shape = { batch: source.batch, length: source.length }
+  return { model, shape, documents: documents !== undefined, optimizerOf, maxNorm, averaging: averaging ?? null }
 }
 
 function isPlannable(model: TrainableModel): model is PlannableModel {
@@ -74,7 +81,8 @@ function isPlannable(model: TrainableModel): model is PlannableModel {
 export class Trainer {
   readonly #options: TrainerOptions
   readonly #checked: CheckedTrainerOptions
-  readonly #step: TrainingStep
+  #step: TrainingStep
+  #stage: CheckedStage
   #steps = 0
   #scale: LossScale
   #pending: PendingStep[] = []
@@ -84,10 +92,15 @@ export class Trainer {
   #turn: Promise<unknown> = Promise.resolve()
 
   /** Use `createTrainer`. */
-  constructor(options: TrainerOptions, checked: CheckedTrainerOptions, step: TrainingStep) {
+  constructor(
+    options: TrainerOptions,
+    checked: CheckedTrainerOptions,
+    { stage, step }: { readonly stage: CheckedStage; readonly step: TrainingStep },
+  ) {
     this.#options = options
     this.#checked = checked
     this.#step = step
+    this.#stage = stage
     this.#scale = initialLossScale(checked.precision)
   }
 
@@ -117,7 +130,7 @@ export class Trainer {
    * good; `cancelled` by the signal.
    */
   async step(): Promise<StepResult> {
-    const { step, count, learningRate, lossScale, report } = await this.#inTurn(() => this.#enqueue())
+    const { step, count, tokens, learningRate, lossScale, report } = await this.#inTurn(() => this.#enqueue())
     const { loss, correct, gradientNorm, skipped } = await report
     const now = performance.now()
     const seconds = (now - this.#lastDone) / 1000
@@ -130,7 +143,6 @@ export class Trainer {
       )
       throw this.#failure
     }
-    const { batch, length } = this.#options.source
     return {
       step,
       loss: loss / count,
@@ -139,7 +151,7 @@ export class Trainer {
       learningRate,
       lossScale,
       skipped,
-      tokens: this.#checked.accumulate * batch * length,
+      tokens,
       seconds,
     }
   }
@@ -153,7 +165,8 @@ export class Trainer {
     await this.#inTurn(async () => {
       const skipped = await Promise.all(this.#pending.map(async ({ report }) => (await report).skipped))
       if (this.#failure) throw this.#failure
-      const progress = { steps: this.#steps, ...this.#scale, skipped, source: this.#options.source.state() }
+      const source = stageAt(this.#checked.stages, this.#steps + 1).source.state()
+      const progress = { steps: this.#steps, ...this.#scale, skipped, source }
       await writeRunState(folder, { configuration: this.#configuration(), progress }, this.#tensors())
     })
   }
@@ -166,7 +179,7 @@ export class Trainer {
     await this.#inTurn(async () => {
       const progress = await readRunState(folder, this.#configuration(), this.#tensors())
       const { steps, scale, goodSteps, skipped, source } = progress as unknown as SavedProgress
-      this.#options.source.restore(source)
+      stageAt(this.#checked.stages, steps + 1).source.restore(source)
       this.#steps = steps
       this.#scale = { scale, goodSteps }
       this.#pending = skipped.map((skip, i) => ({
@@ -198,7 +211,7 @@ export class Trainer {
   }
 
   async #enqueue() {
-    const { source, signal, learningRate: base, schedule } = this.#options
+    const { signal, learningRate: base, schedule } = this.#options
     if (this.#failure) throw this.#failure
     if (signal?.aborted) throw new FoveaError('cancelled', 'trainer.step', `given up after ${this.#steps} steps`)
     // the same outcomes are looked at before every step, whether or not later ones are already known
@@ -206,9 +219,11 @@ export class Trainer {
       const { report } = this.#pending.shift() as PendingStep
       this.#scale = nextLossScale(this.#checked.precision, this.#scale, (await report).skipped)
     }
-    const batches = Array.from({ length: this.#checked.accumulate }, () => source.next())
-    const count = batches.reduce((sum, batch) => sum + this.#step.check(batch), 0)
     const step = this.#steps + 1
+    await this.#enterStage(stageAt(this.#checked.stages, step))
+    const { source, accumulate } = this.#stage
+    const batches = Array.from({ length: accumulate }, () => source.next())
+    const count = batches.reduce((sum, batch) => sum + this.#step.check(batch), 0)
     const learningRate = base * (schedule?.(step) ?? 1)
     const lossScale = this.#scale.scale
     const { curvatureEvery } = this.#step
@@ -223,7 +238,18 @@ export class Trainer {
     if (switchEvery && step % switchEvery === 0) this.#step.switchToAverage()
     this.#pending.push({ step, report })
     this.#steps = step
-    return { step, count, learningRate, lossScale, report }
+    return { step, count, tokens: accumulate * source.batch * source.length, learningRate, lossScale, report }
+  }
+
+  /** Records steps for the batches of another stage, which go on with the states of the optimisers. */
+  async #enterStage(stage: CheckedStage): Promise<void> {
+    if (stage === this.#stage) return
+    const { device } = this.#options
+    await Promise.all(this.#pending.map(({ report }) => report))
+    const { states } = this.#step
+    this.#step.dispose({ keepStates: true })
+    this.#step = await TrainingStep.create(device, { ...stepOptions(this.#options, this.#checked, stage), states })
+    this.#stage = stage
   }
 
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -233,14 +259,13 @@ export class Trainer {
   }
 
   #configuration(): Readonly<Record<string, JsonValue>> {
-    const { model, source } = this.#options
+    const { model } = this.#options
     const groups = model.parameters.groups.map((group) => {
       const { name, states } = this.#checked.optimizerOf(group)
       const parameters = group.parameters.map((parameter) => `${parameter.name} [${parameter.shape.join(', ')}]`)
       return { name: group.name, optimizer: name, states: [...states], parameters }
     })
-    const { batch, length } = source
-    return { model: { ...model.description }, groups, batch, length, accumulate: this.#checked.accumulate }
+    return { model: { ...model.description }, groups, stages: describeStages(this.#checked.stages) }
   }
 
   /** All that must survive, by name. */

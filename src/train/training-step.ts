@@ -25,7 +25,12 @@ export interface TrainingStepOptions {
   /** null: not clipped */
   readonly maxNorm: number | null
   readonly averaging: MovingAverage | null
+  /** those of the step before, where rows of another length follow; fresh ones by default */
+  readonly states?: OptimizerStates
 }
+
+/** Of each group, by the names that optimiser and average give. */
+export type OptimizerStates = ReadonlyMap<ParameterGroup, Readonly<Record<string, Tensor>>>
 
 /** What the host writes of a step. */
 export interface StepNumbers {
@@ -66,8 +71,8 @@ export class TrainingStep {
   readonly #step: Tensor
   readonly #factor: Tensor
   readonly #report: Tensor
-  /** of each group, by the names that optimiser and average give: what a saved run holds besides weights */
-  readonly states: ReadonlyMap<ParameterGroup, Readonly<Record<string, Tensor>>>
+  /** what a saved run holds besides weights */
+  readonly states: OptimizerStates
 
   static async create(device: Device, options: TrainingStepOptions): Promise<TrainingStep> {
     const { model, shape, documents } = options
@@ -101,14 +106,16 @@ export class TrainingStep {
     this.#factor = own([1])
     this.#report = own([4])
     const factor = this.#factor
-    this.states = new Map(
-      groups.map((group) => {
-        const names = [...optimizerOf(group).states, ...(averaging?.states ?? [])]
-        return [group, Object.fromEntries(names.map((name) => [name, own([group.size])]))]
-      }),
-    )
+    this.states =
+      options.states ??
+      new Map(
+        groups.map((group) => {
+          const names = [...optimizerOf(group).states, ...(averaging?.states ?? [])]
+          return [group, Object.fromEntries(names.map((name) => [name, device.zeros([group.size])]))]
+        }),
+      )
     const memory = (group: ParameterGroup) => ({ states: this.states.get(group) ?? {}, scratch: {}, step })
-    if (averaging) for (const group of groups) averaging.start(device, group, memory(group))
+    if (averaging && !options.states) for (const group of groups) averaging.start(device, group, memory(group))
 
     this.#begin = this.#record(device, () => {
       for (const { gradient } of groups) clear(device, gradient)
@@ -176,7 +183,7 @@ export class TrainingStep {
     return {
       activations: this.#workspace.bytes.held,
       states,
-      other: all - states + this.#batch.bytes + this.#prepared.bytes,
+      other: all + this.#batch.bytes + this.#prepared.bytes,
     }
   }
 
@@ -241,7 +248,10 @@ export class TrainingStep {
     return { loss, correct, gradientNorm, skipped: skip !== 0 }
   }
 
-  dispose(): void {
+  /** Frees what the step made. `keepStates`: for another step to go on with. */
+  dispose(options: { readonly keepStates?: boolean } = {}): void {
+    if (!options.keepStates)
+      for (const states of this.states.values()) for (const tensor of Object.values(states)) tensor.dispose()
     for (const recording of this.#recordings) recording.dispose()
     for (const tensor of this.#own) tensor.dispose()
     this.#workspace.dispose()

@@ -95,6 +95,28 @@ describe('a run that was saved', () => {
     free(second)
   })
 
+  it.each([2, 3])('goes on bit for bit with longer rows behind step 2: saved after step %i', async (saved) => {
+    const place = join(folder, `stages-${saved}`)
+    const stages = () => [
+      { source: countingSource({ length: 8 }), accumulate: 2, until: 2 },
+      { source: countingSource({ documents: true }) },
+    ]
+    const again = () => make({ source: stages(), averaging })
+    const whole = await again()
+    const results = await Promise.all([1, 2, 3, 4].map(() => whole.trainer.step()))
+    expect(results.map(({ tokens }) => tokens)).toEqual([32, 32, 48, 48])
+    const first = await again()
+    await steps(first.trainer, saved)
+    await first.trainer.save(place)
+    free(first)
+    const second = await again()
+    await second.trainer.resume(place)
+    expect(await steps(second.trainer, 4 - saved)).toEqual(results.slice(saved).map(({ loss }) => loss))
+    expect(await weights(second.model)).toBe(await weights(whole.model))
+    free(whole)
+    free(second)
+  })
+
   it('is refused with what is wrong', async () => {
     const place = join(folder, 'other')
     const run = await make()
