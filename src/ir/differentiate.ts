@@ -140,10 +140,11 @@ function ofUnary(node: UnaryNode, g: Node): Node {
       return ir.unary('neg', g)
     case 'abs':
       return times(g, ir.unary('sign', x))
+    // the value itself is known before the gradient: in this order a kernel computes it while it waits for the other
     case 'exp':
-      return times(g, node)
+      return times(node, g)
     case 'exp2':
-      return times(times(g, node), number(Math.LN2))
+      return times(times(node, g), number(Math.LN2))
     case 'log':
       return ir.binary('div', g, x)
     case 'log2':

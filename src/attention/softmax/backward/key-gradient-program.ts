@@ -71,9 +71,10 @@ export function keyGradientProgram(spec: BackwardProgramSpec & { readonly output
     const vTile = load(value, [row, kRows, kvHead, colRange(0, valueWidth)]) //                [tileK, Dv]
     const [runFrom, runTo] = [field('runFrom'), field('runTo')]
 
+    // values first: their weights are known before dS is
     const start: Record<string, Value> = {
-      ...(outputs === 'value' ? {} : { accK: zeros([tileK, width]) }),
       ...(outputs === 'key' ? {} : { accV: zeros([tileK, valueWidth]) }),
+      ...(outputs === 'value' ? {} : { accK: zeros([tileK, width]) }),
     }
     const { accK, accV } = loop({ from: runFrom, to: runTo }, start, (run, outer) => {
       const runField = (name: (typeof runFields)[number]) => load(work, [run, runFields.indexOf(name)])
