@@ -60,6 +60,8 @@ function findContradictions(config: TrainConfig, faults: string[]): void {
     if (optimizer !== undefined) collect(faults, () => chooseOptimizers(optimizer))
     if (schedule !== undefined) collect(faults, () => chooseSchedule(schedule, config.steps))
   }
+  if (config.lora && typeof model !== 'string')
+    faults.push('lora: adapters need a model to adapt; model must be a path')
   const names = ['', ...config.compare.map(({ name }) => name)]
   const doubled = names.find((name, index) => names.indexOf(name) !== index)
   if (doubled !== undefined) faults.push(`compare: two runs are called ${JSON.stringify(doubled)}`)

@@ -4,6 +4,7 @@ import type { ScheduleConfig } from '../schedules/choose-schedule.ts'
 import { dataReader } from './data-config.ts'
 import {
   either,
+  flag,
   list,
   number,
   object,
@@ -22,6 +23,7 @@ const optimizerReader: Reader<OptimizerConfig> = record
 const scheduleReader: Reader<ScheduleConfig> = record
 
 const isText = (value: unknown) => typeof value === 'string'
+const decayReader = number('above 0 and below 1', (value) => value > 0 && value < 1)
 
 /** What another run of a comparison does differently. */
 const comparedReader = object({
@@ -68,9 +70,32 @@ export const trainConfigReader = object({
   deviation: optional(positive, 0.02),
   precision: optional(word('f32', 'f16', 'bf16'), 'f32'),
   checkpointing: optional(word('none', 'layer', 'sqrt'), 'none'),
-  /** decay of an exponential average of the weights, which is then judged and exported; null: none */
+  /** low-rank adapters of linear layers are trained, and the model at the path stays as it is; null: all weights are */
+  lora: optional(
+    object({
+      rank: optional(whole(1), 8),
+      alpha: optional(positive, 16),
+      rankStabilised: optional(flag, false),
+      /** names of layers, or their last parts: q_proj, mlp.up */
+      targets: optional(either('"all" or a list of names', isText, word('all'), list(text), Array.isArray), [
+        'attention.query',
+        'attention.value',
+      ]),
+    }),
+    null,
+  ),
+  /**
+   * an exponential average of the weights, which is then judged and exported: its decay, or with the steps between switches,
+   * from which training goes on from the average; null: none
+   */
   averaging: optional(
-    number('above 0 and below 1', (value) => value > 0 && value < 1),
+    either(
+      'a number or an object',
+      (value) => typeof value === 'number',
+      decayReader,
+      object({ decay: optional(decayReader, 0.999), switchEvery: optional(whole(1), null) }),
+      isRecord,
+    ),
     null,
   ),
   device: optional(word('webgpu', 'wasm', 'interpret'), null),

@@ -1,5 +1,6 @@
 import type { Device } from '../../device/device.ts'
 import type { Checkpoint } from '../../model/checkpoint.ts'
+import type { DecoderSpec } from '../../model/decoder-spec.ts'
 import { accumulate } from '../../nn/accumulate.ts'
 import { matmul } from '../../nn/matmul.ts'
 import { FoveaError } from '../../tile/index.ts'
@@ -12,7 +13,7 @@ import {
   type TrainableDecoderOptions,
 } from '../decoder/trainable-decoder.ts'
 import { type ParameterDeclaration, ParameterStore, type ParameterStoreOptions } from '../parameter-store.ts'
-import type { PreparedModel, StepInputs, StepShape, TrainableModel } from '../trainable-model.ts'
+import type { Checkpointing, PlannableModel, PreparedModel, StepInputs, StepShape } from '../trainable-model.ts'
 import { type AdapterBlock, addAdapters } from './add-adapters.ts'
 import { type LoraOptions, type LoraPlan, type LoraTarget, planLora } from './lora-options.ts'
 
@@ -30,16 +31,18 @@ export interface LoraDecoderOptions extends Omit<TrainableDecoderOptions, 'rule'
  *
  * Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", arXiv 2106.09685.
  */
-export class LoraDecoder implements TrainableModel {
+export class LoraDecoder implements PlannableModel {
   readonly base: TrainableDecoder
   readonly plan: LoraPlan
   readonly parameters: ParameterStore
+  readonly #rule: ParameterStoreOptions['rule']
   #merged = false
 
   /** The base is taken over. Use `createLoraDecoder`. */
   constructor(base: TrainableDecoder, plan: LoraPlan, rule?: ParameterStoreOptions['rule']) {
     this.base = base
     this.plan = plan
+    this.#rule = rule
     this.parameters = new ParameterStore(base.device, {
       blocks: adapterBlocks(base, plan).flatMap((block) => [
         block.map(({ name, inputs }) => ({ name: `${name}.loraA`, shape: [plan.rank, inputs] })),
@@ -52,6 +55,10 @@ export class LoraDecoder implements TrainableModel {
 
   get device(): Device {
     return this.base.device
+  }
+
+  get spec(): DecoderSpec {
+    return this.base.spec
   }
 
   get vocabSize(): number {
@@ -81,6 +88,10 @@ export class LoraDecoder implements TrainableModel {
       return block ? (tape, x) => addAdapters(tape, x, linear(tape, x), block) : linear
     }
     return this.base.prepare(shape, inputs, adapt)
+  }
+
+  planned(device: Device, changes: { readonly checkpointing?: Checkpointing }): LoraDecoder {
+    return new LoraDecoder(this.base.planned(device, changes), this.plan, this.#rule)
   }
 
   /** W += scale · B A: the base then computes what both did, without them. Steps prepared before must not run until `unmerge`. */

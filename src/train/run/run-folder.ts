@@ -17,6 +17,8 @@ export const runFiles = {
   shown: 'shown.json',
   /** the trained model */
   model: 'model',
+  /** the adapters that were trained beside it, in PEFT's files */
+  adapter: 'adapter',
   report: 'report.html',
 } as const
 

@@ -8,10 +8,11 @@ import { attentionVariant } from '../attention-variants.ts'
 import { type ModelFields, modelSpec } from '../config/model-config.ts'
 import type { TrainConfig } from '../config/train-config.ts'
 import { createTrainableDecoder, type TrainableDecoder } from '../decoder/trainable-decoder.ts'
+import { createLoraDecoder, type LoraDecoder } from '../lora/lora-decoder.ts'
 import { type ChosenOptimizers, chooseOptimizers } from '../optimizers/choose-optimizers.ts'
 
 /**
- * The model that a configuration describes, on the device: fresh, or from a checkpoint. Rejects with `argument` for a
+ * The model that a configuration describes, on the device: fresh, or from a checkpoint, or adapters over one. Rejects with `argument` for a
  * vocabulary that disagrees with the tokenizer's and rows longer than the positions, each with both numbers, and with what
  * `openCheckpoint` and `createTrainableDecoder` reject with.
  */
@@ -19,7 +20,7 @@ export async function runModel(
   device: Device,
   config: TrainConfig,
   tokenizer: Tokenizer | null,
-): Promise<{ readonly model: TrainableDecoder; readonly chosen: ChosenOptimizers }> {
+): Promise<{ readonly model: TrainableDecoder | LoraDecoder; readonly chosen: ChosenOptimizers }> {
   const chosen = chooseOptimizers(config.optimizer)
   const options = {
     rule: chosen.rule,
@@ -37,7 +38,12 @@ export async function runModel(
   const checkpoint: Checkpoint = await openCheckpoint(config.model)
   try {
     checkSpec(checkpoint.spec, config, tokenizer)
-    return { model: await createTrainableDecoder(device, { ...options, from: checkpoint }), chosen }
+    const { lora, seed } = config
+    const from = { ...options, from: checkpoint }
+    const model = lora
+      ? await createLoraDecoder(device, { ...from, lora, seed })
+      : await createTrainableDecoder(device, from)
+    return { model, chosen }
   } finally {
     await checkpoint.close()
   }

@@ -8,6 +8,7 @@ import type { JsonValue } from '../data/batch.ts'
 import { batchesOf } from '../data/rows.ts'
 import type { TrainableDecoder } from '../decoder/trainable-decoder.ts'
 import { Evaluator } from '../evaluator.ts'
+import { LoraDecoder, savePeft } from '../lora/index.ts'
 import type { EvaluationRecord, StepRecord } from '../report/run-record.ts'
 import { chooseSchedule } from '../schedules/choose-schedule.ts'
 import { createTrainer, type StepResult, type Trainer } from '../trainer.ts'
@@ -66,6 +67,7 @@ export async function runTraining(options: RunTrainingOptions): Promise<RunOutco
   })
   try {
     const { model, chosen } = await runModel(device, config, tokenizer)
+    const { averaging } = config
     try {
       const trainer = await createTrainer({
         device,
@@ -76,7 +78,9 @@ export async function runTraining(options: RunTrainingOptions): Promise<RunOutco
         source: batchesOf(data.rows, config.batch),
         accumulate: config.accumulate,
         maxNorm: config.clip,
-        ...(config.averaging !== null && { averaging: movingAverage({ decay: config.averaging }) }),
+        ...(averaging !== null && {
+          averaging: movingAverage(typeof averaging === 'number' ? { decay: averaging } : averaging),
+        }),
       })
       try {
         if (await holdsCheckpoint(folder)) await trainer.resume(`${folder}/${runFiles.checkpoint}`)
@@ -95,7 +99,7 @@ export async function runTraining(options: RunTrainingOptions): Promise<RunOutco
 
 interface RunParts {
   readonly trainer: Trainer
-  readonly model: TrainableDecoder
+  readonly model: TrainableDecoder | LoraDecoder
   readonly data: RunData
   readonly tokenizer: Tokenizer | null
   readonly log: RunLog
@@ -218,6 +222,8 @@ class Run {
     const { trainer, model, data, tokenizer, log } = this.#parts
     const shown = await trainer.withAverages(async () => {
       await exportSafetensors(model.checkpoint(), `${folder}/${runFiles.model}`)
+      if (model instanceof LoraDecoder && model.plan.targets.every(({ module }) => module !== null))
+        await savePeft(model, `${folder}/${runFiles.adapter}`, { base: String(config.model) })
       const examples = await shownAnswers(device, model, data, tokenizer)
       const samples = config.samples && tokenizer ? await shownTexts(device, model, tokenizer, config.samples) : []
       return { examples, samples }

@@ -2,6 +2,7 @@ import type { Device } from '../../device/device.ts'
 import type { Tokenizer } from '../../model/tokenizer.ts'
 import { batchesOf } from '../data/rows.ts'
 import type { TrainableDecoder } from '../decoder/trainable-decoder.ts'
+import type { LoraDecoder } from '../lora/lora-decoder.ts'
 import type { RunRecord, TaskExample } from '../report/run-record.ts'
 import type { RunData } from './run-data.ts'
 import { TokenPredictor } from './token-predictor.ts'
@@ -12,7 +13,7 @@ const [shownRows, longestShown] = [4, 512]
 /** Held-out rows of tasks with what the model answers. */
 export async function shownAnswers(
   device: Device,
-  model: TrainableDecoder,
+  model: TrainableDecoder | LoraDecoder,
   data: RunData,
   tokenizer: Tokenizer | null,
 ): Promise<readonly TaskExample[]> {
@@ -49,7 +50,7 @@ export async function shownAnswers(
 /** Texts that the model continues, drawn at temperature 0.8. */
 export async function shownTexts(
   device: Device,
-  model: TrainableDecoder,
+  model: TrainableDecoder | LoraDecoder,
   tokenizer: Tokenizer,
   { prompts, tokens: count }: { readonly prompts: readonly string[]; readonly tokens: number },
 ): Promise<RunRecord['samples']> {
