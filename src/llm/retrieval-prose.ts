@@ -91,10 +91,22 @@ const times = [
 /** different things that `drawFacts` knows */
 export const mostFacts = adjectives.length * nouns.length
 
-/** Facts about different things, `mostFacts` at most. */
-export function drawFacts(random: Random, count: number): readonly RetrievalFact[] {
+/** Words that things are named by. */
+export interface ThingWords {
+  readonly adjectives: readonly string[]
+  readonly nouns: readonly string[]
+}
+
+/** Facts about different things, as many as there are at most (`mostFacts` of the words that evaluations use). */
+export function drawFacts(
+  random: Random,
+  count: number,
+  words: ThingWords = { adjectives, nouns },
+): readonly RetrievalFact[] {
+  const most = words.adjectives.length * words.nouns.length
   const things = new Set<string>()
-  while (things.size < Math.min(count, mostFacts)) things.add(`${pick(random, adjectives)} ${pick(random, nouns)}`)
+  while (things.size < Math.min(count, most))
+    things.add(`${pick(random, words.adjectives)} ${pick(random, words.nouns)}`)
   return [...things].map((thing) => ({ thing, code: String(10000 + Math.floor(random() * 90000)) }))
 }
 

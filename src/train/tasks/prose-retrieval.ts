@@ -2,16 +2,17 @@ import { retrievalDocument } from '../../llm/retrieval-document.ts'
 import {
   drawFacts,
   factQuestion,
-  factSentence,
   fillerSentence,
   mostFacts,
   type RetrievalFact,
+  type ThingWords,
 } from '../../llm/retrieval-prose.ts'
 import type { Tokenizer } from '../../model/tokenizer.ts'
 import { FoveaError } from '../../tile/index.ts'
 import { documentEncoder } from '../data/encode-documents.ts'
 import { type RandomNumbers, randomNumbers } from '../data/random-numbers.ts'
 import type { Row, Rows } from '../data/rows.ts'
+import type { TokenStore } from '../data/token-store.ts'
 
 /** a number, or the least and the most of what is drawn evenly for each document */
 export type CountRange = number | readonly [number, number]
@@ -31,8 +32,10 @@ export interface ProseRetrievalOptions {
   readonly questions?: CountRange
   /** tokens of a document; a row is filled with as many as it holds (`length`) */
   readonly documentTokens?: CountRange
-  /** the codes that answer questions, or every token ('answers') */
+  /** the codes that answer questions; or every token but the codes of facts, which nothing foretells ('answers') */
   readonly learn?: 'answers' | 'all'
+  /** of half of the dense documents: stretches of these tokens stand between the facts in place of made-up sentences */
+  readonly texts?: TokenStore
   readonly seed?: number
 }
 
@@ -42,8 +45,20 @@ const answerTokens = 8
 /** What is written of a document, one after another. */
 interface Part {
   readonly text: string
-  /** the end of a sentence whose beginning asked for it */
-  readonly answer?: boolean
+  /** instead of the text */
+  readonly tokens?: Int32Array
+  /** a code: the answer to the question before it, or what a fact states and nothing foretells */
+  readonly code?: 'answer' | 'stated'
+}
+
+/** things that evaluations do not ask for: what is learnt of one is to hold for any */
+const otherWords: ThingWords = {
+  adjectives: words(
+    'ancient bitter black clever dusty eager faded gentle golden green heavy hidden idle iron jolly little lost merry noble odd old pale royal sleepy stone tiny vast white wooden young',
+  ),
+  nouns: words(
+    'apple basket book castle coat dagger eagle forest glove hammer horse house inn jewel kettle ladder lamp letter mountain needle ocean pillow queen ring ship table uncle valley wagon yard',
+  ),
 }
 
 /**
@@ -66,30 +81,38 @@ export function proseRetrieval(options: ProseRetrievalOptions): Rows {
   const single = (random: RandomNumbers, tokens: number): readonly Part[] => {
     const spec = { tokens: tokens - answerTokens, codes: draw(random, codes), seed: 2 ** 31 + random.below(2 ** 31) }
     const { text, answer } = retrievalDocument(tokenizer, spec)
-    return [{ text }, { text: ` ${answer}.`, answer: true }]
+    return [{ text }, { text: ` ${answer}`, code: 'answer' }, { text: '.' }]
   }
 
   const dense = (random: RandomNumbers, tokens: number): readonly Part[] => {
-    const facts = drawFacts(random, draw(random, codes))
+    const facts = drawFacts(random, draw(random, codes), random.below(2) ? otherWords : undefined)
+    const stretches = options.texts && random.below(2) ? options.texts : null
     const count = questions ? draw(random, questions) : facts.length
     // the begin token, and what the first sentence may cost without a space before it
     let left = tokens - 2
     const sentences: { readonly place: number; readonly parts: readonly Part[] }[] = []
     const put = (place: number, ...parts: readonly Part[]): boolean => {
-      left -= parts.reduce((sum, { text }) => sum + encode(text).length, 0)
+      left -= parts.reduce((sum, part) => sum + (part.tokens ?? encode(part.text)).length, 0)
       if (left >= 0) sentences.push({ place, parts })
       return left >= 0
     }
     const places = facts.map(() => random())
-    let fits = facts.every((fact, index) => put(places[index] as number, { text: ` ${factSentence(fact)}` }))
+    const sentence = (fact: RetrievalFact, code: 'answer' | 'stated'): readonly Part[] => [
+      { text: ` ${factQuestion(fact)}` },
+      { text: ` ${fact.code}`, code },
+      { text: '.' },
+    ]
+    let fits = facts.every((fact, index) => put(places[index] as number, ...sentence(fact, 'stated')))
     for (let i = 0; i < count && fits; i++) {
       const asked = random.below(facts.length)
       const [fact, told] = [facts[asked] as RetrievalFact, places[asked] as number]
       const place = told + random() * (1 - told)
-      fits = put(place, { text: ` ${factQuestion(fact)}` }, { text: ` ${fact.code}.`, answer: true })
+      fits = put(place, ...sentence(fact, 'answer'))
     }
     if (!fits) throw failed(`${facts.length} facts and ${count} questions do not fit into ${tokens} tokens`)
-    while (put(random(), { text: ` ${fillerSentence(random)}` }));
+    const filler = (): Part =>
+      stretches ? { text: '', tokens: stretch(random, stretches) } : { text: ` ${fillerSentence(random)}` }
+    while (put(random(), filler()));
     const [first, ...rest] = sentences.sort((a, b) => a.place - b.place).flatMap(({ parts }) => parts)
     return first ? [{ text: first.text.trimStart() }, ...rest] : []
   }
@@ -98,10 +121,11 @@ export function proseRetrieval(options: ProseRetrievalOptions): Rows {
   const writeDocument = ({ inputs, targets }: Row, start: number, parts: readonly Part[]): number => {
     let at = start
     if (bosToken !== null) inputs[at++] = bosToken
-    for (const { text, answer = false } of parts)
-      for (const token of encode(text)) {
+    for (const { text, tokens, code } of parts)
+      for (const token of tokens ?? encode(text)) {
         inputs[at] = token
-        if (at > start && (answer || learn === 'all')) targets[at - 1] = token
+        const learnt = learn === 'all' ? code !== 'stated' : code === 'answer'
+        if (at > start && learnt) targets[at - 1] = token
         at++
       }
     return at
@@ -127,6 +151,16 @@ export function proseRetrieval(options: ProseRetrievalOptions): Rows {
       row.inputs.fill(padding, at)
     },
   }
+}
+
+function stretch(random: RandomNumbers, texts: TokenStore): Int32Array {
+  const tokens = new Int32Array(Math.min(texts.length, 16 + random.below(48)))
+  texts.read(random.below(texts.length - tokens.length + 1), tokens)
+  return tokens
+}
+
+function words(list: string): readonly string[] {
+  return list.split(' ')
 }
 
 function draw(random: RandomNumbers, [least, most]: readonly [number, number]): number {

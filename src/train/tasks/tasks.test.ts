@@ -1,9 +1,11 @@
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { retrievalDocument } from '../../llm/retrieval-document.ts'
+import { drawFacts, mostFacts } from '../../llm/retrieval-prose.ts'
 import type { Tokenizer } from '../../model/tokenizer.ts'
 import { jsonTokenizer } from '../../model/tokenizers/json-tokenizer.ts'
 import type { Row, Rows } from '../data/rows.ts'
+import { tokenArray } from '../data/token-store.ts'
 import { trainTokenizer } from '../tokenizer/train-tokenizer.ts'
 import { associativeRecall } from './associative-recall.ts'
 import { copying } from './copying.ts'
@@ -108,6 +110,9 @@ describe('induction and copying', () => {
 })
 
 describe('proseRetrieval', () => {
+  /** things that evaluations ask for */
+  const known = new Set(drawFacts(Math.random, mostFacts).map(({ thing }) => thing))
+
   it('asks in the form of the evaluation', () => {
     const row = rowOf(proseRetrieval({ tokenizer, length: 400, codes: 3, seed: 9 }), 7)
     const asked = learnt(row)
@@ -120,8 +125,8 @@ describe('proseRetrieval', () => {
       [...question.matchAll(/code of the (\w+ \w+) is (\d{5})\./g)].map((found) => [found[1], found[2]]),
     )
     expect(codes.size).toBe(3)
-    expect(text.slice(question.length)).toBe(` ${codes.get(thing)}.`)
-    expect(tokenizer.decode(asked.map((at) => row.targets[at] as number))).toBe(` ${codes.get(thing)}.`)
+    expect(text.slice(question.length)).toBe(` ${codes.get(thing)}`)
+    expect(tokenizer.decode(asked.map((at) => row.targets[at] as number))).toBe(` ${codes.get(thing)}`)
     expect([...row.inputs.subarray(0, (asked[0] as number) + 1)]).toEqual(tokenizer.encode(question))
     const judged = retrievalDocument(tokenizer, { tokens: 392, codes: 3, seed: 0 })
     const shape = (prose: string) =>
@@ -133,7 +138,8 @@ describe('proseRetrieval', () => {
     expect([...own].filter((word) => word === '#' || word === 'is')).toEqual(
       [...known].filter((word) => word === '#' || word === 'is'),
     )
-    expect(row.inputs.subarray(end + 1).every((token) => token === 1)).toBe(true)
+    expect(tokenizer.decode([...row.inputs.subarray(end + 1, end + 3)])).toMatch(/^\./)
+    expect(row.inputs.subarray(end + 2).every((token) => token === 1)).toBe(true)
   })
 
   it('asks only what has been told, in dense documents, and keeps documents apart', () => {
@@ -161,8 +167,23 @@ describe('proseRetrieval', () => {
         }
         expect(told.size >= 2 && told.size <= 4 && questions >= 3 && questions <= 5).toBe(true)
         const answers = inside.filter((at) => row.targets[at] !== -1).map((at) => row.targets[at] as number)
-        expect(tokenizer.decode(answers)).toMatch(new RegExp(`^( \\d{5}\\.){${questions}}$`))
+        expect(tokenizer.decode(answers)).toMatch(new RegExp(`^( \\d{5}){${questions}}$`))
       }
+    }
+  })
+
+  it('tells half of its dense documents of other things, half between stretches of texts', () => {
+    const tokens = new Int32Array(500).fill(7)
+    const texts = tokenArray([tokens], tokenizer.vocabSize)
+    const rows = proseRetrieval({ tokenizer, length: 600, form: 'dense', texts })
+    const drawn = Array.from({ length: 40 }, (_, index) => {
+      const { inputs } = rowOf(rows, index)
+      const things = [...tokenizer.decode([...inputs]).matchAll(/code of the (\w+ \w+) is/g)].map((found) => found[1])
+      return { texts: inputs.filter((token) => token === 7).length > 200, other: !known.has(things[0] as string) }
+    })
+    for (const name of ['texts', 'other'] as const) {
+      const count = drawn.filter((one) => one[name]).length
+      expect(count > 8 && count < 32, `${name}: ${count} of 40`).toBe(true)
     }
   })
 
@@ -173,7 +194,9 @@ describe('proseRetrieval', () => {
     expect(rowOf(rows, 2)).not.toEqual(later)
     expect(rowOf(proseRetrieval({ ...options, seed: 1 }), 3)).toEqual(later)
     expect(rowOf(proseRetrieval({ ...options, seed: 2 }), 3)).not.toEqual(later)
-    expect(learnt(later).length).toBeGreaterThan(250)
+    // all but what nothing foretells: four codes that are stated
+    const ends = later.inputs.indexOf(1)
+    expect(learnt(later)).toHaveLength((ends < 0 ? 300 : ends) - 1 - 4 * 6)
     expect(() => rowOf(proseRetrieval({ ...options, codes: 40 }), 0)).toThrow('do not fit into 300 tokens')
     expect(() => proseRetrieval({ ...options, codes: [5, 4] })).toThrow('codes must be a whole number')
   })
