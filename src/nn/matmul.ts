@@ -88,7 +88,8 @@ export function matmulKernel(spec: MatmulSpec): Kernel {
 function defaultTiles({ kind, info }: Device, a: Operand, b: Operand, shape: readonly number[]) {
   const [N, M, batch = 1] = shape.toReversed() as [number, number, number?]
   const K = a.matrix.shape.at(a.transposed ? -2 : -1) as number
-  return productTiles({ kind, tier: info.tier, dtypes: [a.matrix.dtype, b.matrix.dtype], batch, M, N, K })
+  const dtypes = [a.matrix.dtype, b.matrix.dtype]
+  return productTiles({ kind, tier: info.tier, dtypes, batch, M, N, K, transposeA: a.transposed })
 }
 
 interface Operand {
