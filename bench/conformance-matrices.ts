@@ -1,6 +1,7 @@
 import type { SubgroupMatrixConfig, WgslCapabilities } from '../src/wgsl/capabilities.ts'
 import { isUnsupported } from '../src/wgsl/fragment-config.ts'
 import { lowerFragments } from '../src/wgsl/fragment-kernel.ts'
+import { gradientTrials } from '../test/wgsl/gradient-trials.ts'
 import { openGpu, runKernel, runReference } from '../test/wgsl/kernel-runner.ts'
 import { matrixTrials } from '../test/wgsl/matrix-trials.ts'
 
@@ -24,7 +25,7 @@ const base: WgslCapabilities = {
 }
 const modes = info.vendor === 'nvidia' ? [true, false] : [false]
 let [passed, failed, refused] = [0, 0, 0]
-for (const { name, program, grid, tensors, scalars, tolerance } of matrixTrials()) {
+for (const { name, program, grid, tensors, scalars, tolerance } of [...matrixTrials(), ...gradientTrials()]) {
   const expected = runReference(program, grid, tensors, scalars)
   for (const subgroupsInStep of modes) {
     const label = `${name} (${subgroupsInStep ? 'in step' : 'barriers'})`

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
+import { gradientTrials } from '../../test/wgsl/gradient-trials.ts'
 import { matrixTrials } from '../../test/wgsl/matrix-trials.ts'
 import { openNullDevice, shaderErrors } from '../../test/wgsl/null-device.ts'
 import { softmax } from '../attention/normalizers/index.ts'
@@ -31,7 +32,7 @@ const metal: WgslCapabilities = {
   maxWorkgroupBytes: 32_768,
   subgroupMatrixConfigs: [{ componentType: 'f16', resultComponentType: 'f32', M: 8, N: 8, K: 8 }],
 }
-const trials = matrixTrials()
+const trials = [...matrixTrials(), ...gradientTrials()]
 
 let device: GPUDevice
 beforeAll(async () => {

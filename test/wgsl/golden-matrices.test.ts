@@ -4,15 +4,18 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { recordedAs, recordingDevice } from '../../src/cli/recording-device.ts'
 import { typicalCapabilities } from '../../src/cli/typical-capabilities.ts'
 import { lowerProgram } from '../../src/wgsl/lower-program.ts'
-import { goldenCase } from '../conformance/golden-case.ts'
+import { goldenGradientCase } from '../conformance/golden-gradient-case.ts'
 import { attentionFaults } from '../conformance/run-attention-case.ts'
+import { gradientFaults } from '../conformance/run-gradient-case.ts'
 import { openNullDevice, shaderErrors } from './null-device.ts'
 
-// Every kernel that the recorded cases run on tier 3 in f16 compiles, and attention itself runs on subgroup matrices.
+// Every kernel that the recorded cases run on tier 3 in f16 compiles, and attention and its gradients run on subgroup matrices.
 
 const folder = join(import.meta.dirname, '..', 'golden', 'attention')
 // the block map of documents reads their ids, which a recording device does not hold; matrix-trials.ts has such a mask
 const names = readdirSync(folder).filter((name) => !name.startsWith('document'))
+
+const onMatrices = ['flash', 'splitKv', 'flashQueryGradient', 'flashKeyGradient']
 
 let device: GPUDevice
 beforeAll(async () => {
@@ -22,14 +25,16 @@ beforeAll(async () => {
 describe('kernels of the recorded cases on tier 3', () => {
   it.each(names)('%s', async (name) => {
     const recorded = recordingDevice(recordedAs('webgpu', 3))
-    const example = goldenCase(name.replace(/\.safetensors$/, ''), readFileSync(join(folder, name)))
+    const example = goldenGradientCase(name.replace(/\.safetensors$/, ''), readFileSync(join(folder, name)))
     // the recording device runs nothing: reading the result is refused, after every kernel was enqueued
     await expect(attentionFaults(recorded.device, example, 'f16')).rejects.toThrow('records calls')
-    expect(recorded.kernels.length).toBeGreaterThan(0)
-    for (const { program } of recorded.kernels) {
-      const kernel = lowerProgram(program, { ...typicalCapabilities[3], subgroupsInStep: true })
+    await expect(gradientFaults(recorded.device, example, 'f16')).rejects.toThrow('records calls')
+    const programs = new Set(recorded.kernels.map(({ program }) => program))
+    for (const program of programs) {
+      const kernel = lowerProgram(program, { ...typicalCapabilities[3], maxStorageBuffers: 10, subgroupsInStep: true })
       expect(await shaderErrors(device, kernel.code)).toEqual([])
-      if (program.name === 'flash' || program.name === 'splitKv') expect(kernel.tier, kernel.notes.join()).toBe(3)
+      if (onMatrices.includes(program.name)) expect(kernel.tier, kernel.notes.join()).toBe(3)
     }
+    expect([...programs].filter(({ name }) => onMatrices.includes(name)).length).toBeGreaterThan(2)
   })
 })
