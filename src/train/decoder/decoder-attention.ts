@@ -2,10 +2,10 @@ import type { Tensor } from '../../device/device.ts'
 import type { AttentionSpec } from '../../model/decoder-spec.ts'
 import type { PlacedRope } from '../../model/place-rope.ts'
 import { applyRope } from '../../nn/rope.ts'
+import type { AttentionKernel } from '../attention-kernel.ts'
 import { enqueueNorm, enqueueNormBackward, type TapeNorm } from '../tape/norm.ts'
 import type { TapeCore } from '../tape/tape-core.ts'
 import type { Variable } from '../tape/variable.ts'
-import type { AttentionKernel } from '../attention-kernel.ts'
 
 /** The attention of a layer, made ready for rows of one length. */
 export interface DecoderAttention {

@@ -6,11 +6,10 @@ import { softCap } from '../../attention/scores/soft-cap.ts'
 import { prepareTrainableAttention } from '../../attention/trainable-attention.ts'
 import type { Device, Tensor } from '../../device/device.ts'
 import type { AttentionSpec } from '../../model/decoder-spec.ts'
-import { contiguousStrides } from '../../tile/index.ts'
+import type { AttentionKernel } from '../attention-kernel.ts'
 import type { AttentionChange } from '../attention-variants.ts'
 import type { ComputeDType } from '../precision.ts'
 import type { StepShape } from '../trainable-model.ts'
-import type { AttentionKernel } from '../attention-kernel.ts'
 
 /** The attention of a layer for rows of one length: causal, within its window, within documents, with what a variant changes. */
 export async function prepareAttention(
@@ -21,15 +20,22 @@ export async function prepareAttention(
     readonly dtype: ComputeDType
     readonly documents: Tensor | null
     readonly change: AttentionChange
+    /** queries and keys come normalised or turned, in memory of their own; else they lie beside the values */
+    readonly apart: boolean
   },
 ): Promise<AttentionKernel> {
-  const { shape, dtype, documents, change } = request
+  const { shape, dtype, documents, change, apart } = request
   const { batch, length } = shape
   const { numHeads, numKvHeads, headDim } = spec
-  const heads = (count: number) => {
-    const sizes = [batch, length, count, headDim]
-    return { dtype, shape: sizes, strides: contiguousStrides(sizes), offset: 0 }
-  }
+  // as `attend` lays them out: kernels are compiled ahead for that
+  const heads = (count: number, row: number, from: number) => ({
+    dtype,
+    shape: [batch, length, count, headDim],
+    strides: [length * row * headDim, row * headDim, headDim, 1],
+    offset: from * headDim,
+  })
+  const all = numHeads + 2 * numKvHeads
+  const queryKey = apart ? numHeads + numKvHeads : all
   let maskMod = spec.window === null ? causal : causal.and(slidingWindow(spec.window - 1))
   if (change.maskMod) maskMod = maskMod.and(change.maskMod)
   if (documents) maskMod = maskMod.and(document(documents))
@@ -38,9 +44,9 @@ export async function prepareAttention(
     ...(change.scoreMod ? [change.scoreMod] : []),
   ]
   return prepareTrainableAttention(device, {
-    query: heads(numHeads),
-    key: heads(numKvHeads),
-    value: heads(numKvHeads),
+    query: heads(numHeads, queryKey, 0),
+    key: heads(numKvHeads, queryKey, numHeads),
+    value: heads(numKvHeads, all, numHeads + numKvHeads),
     maskMod,
     ...(scores.length > 0 && { scoreMod: chainScores(...scores) }),
     ...(change.normalizer && { normalizer: change.normalizer }),

@@ -1,6 +1,7 @@
 import type { Device, Tensor } from '../../device/device.ts'
 import type { AttentionSpec, DecoderSpec, LayerSpec, NormSpec } from '../../model/decoder-spec.ts'
 import { type PlacedRope, placeRope, ropeKey } from '../../model/place-rope.ts'
+import type { AttentionKernel } from '../attention-kernel.ts'
 import type { AttentionChange, AttentionVariant } from '../attention-variants.ts'
 import type { ParameterStore } from '../parameter-store.ts'
 import type { ComputeDType } from '../precision.ts'
@@ -11,7 +12,6 @@ import { norm, type TapeNorm } from '../tape/norm.ts'
 import { TapeCore } from '../tape/tape-core.ts'
 import type { Variable } from '../tape/variable.ts'
 import type { PreparedModel, StepInputs, StepShape } from '../trainable-model.ts'
-import type { AttentionKernel } from '../attention-kernel.ts'
 import { type DecoderLayer, decoderLayer, type TapeLinear } from './decoder-layer.ts'
 import { prepareAttention } from './prepare-attention.ts'
 
@@ -162,14 +162,16 @@ class DecoderMaker {
 
   /** Layers that attend alike share their kernels: one of them runs at a time. */
   async #kernel(spec: AttentionSpec): Promise<{ kernel: AttentionKernel; change: AttentionChange }> {
-    const { numHeads, numKvHeads, headDim, scale, softCap, window } = spec
-    const key = [numHeads, numKvHeads, headDim, scale, softCap, window].join(' ')
+    const { numHeads, numKvHeads, headDim, scale, softCap, window, rope, qkNorm } = spec
+    const key = [numHeads, numKvHeads, headDim, scale, softCap, window, rope === null, qkNorm === null].join(' ')
     const known = this.#kernels.get(key)
     if (known) return known
     const { device, attention, precision } = this.#parts
     const change = attention.change(spec, (data) => this.#constant(data, [data.length]))
     const { documents } = this.#inputs
-    const kernel = await prepareAttention(device, spec, { shape: this.#shape, dtype: precision, documents, change })
+    const apart = qkNorm !== null || (rope !== null && change.rope !== false)
+    const asked = { shape: this.#shape, dtype: precision, documents, change, apart }
+    const kernel = await prepareAttention(device, spec, asked)
     this.#owned.push(kernel)
     this.#bytes += kernel.scratchBytes
     this.#kernels.set(key, { kernel, change })

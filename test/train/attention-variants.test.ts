@@ -1,0 +1,84 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Device, openDevice } from '../../src/device/index.ts'
+import { attentionVariant, attentionVariants } from '../../src/train/attention-variants.ts'
+import { philox } from '../../src/train/counter-random.ts'
+import { createTrainableDecoder } from '../../src/train/decoder/trainable-decoder.ts'
+import { Evaluator } from '../../src/train/evaluator.ts'
+import { adamw } from '../../src/train/optimizers/adamw.ts'
+import { createTrainer } from '../../src/train/trainer.ts'
+import { countingSource, smallSpec } from './small-decoder.ts'
+
+let device: Device
+beforeAll(async () => {
+  device = await openDevice('wasm')
+})
+afterAll(() => device.dispose())
+
+describe('variants of attention', () => {
+  it.each(Object.keys(attentionVariants))('%s: a few steps lower the loss', async (name) => {
+    const attention = attentionVariant(name)
+    const model = await createTrainableDecoder(device, {
+      from: { spec: smallSpec(1), seed: 3, deviation: 0.1 },
+      attention,
+    })
+    const trainer = await createTrainer({
+      device,
+      model,
+      source: countingSource(),
+      optimizer: adamw(),
+      learningRate: 0.01,
+    })
+    const losses: number[] = []
+    for (let i = 0; i < 12; i++) losses.push((await trainer.step()).loss)
+    expect(losses.at(-1)).toBeLessThan((losses[0] as number) - 0.2)
+    trainer.dispose()
+    model.dispose()
+  })
+
+  it('see what they say: a window hides what lies before it, documents what lies in others', async () => {
+    const losses = async (variant: string, first: number, documents: boolean) => {
+      const model = await createTrainableDecoder(device, {
+        from: { spec: smallSpec(1), seed: 3, deviation: 0.3 },
+        attention: attentionVariant(variant),
+      })
+      const evaluator = await Evaluator.create({ device, model, shape: { batch: 1, length: 12 }, documents })
+      const inputs = Int32Array.from({ length: 12 }, (_, i) => (i === 0 ? first : i))
+      // only the last token is foretold: nearer ones do not count
+      const targets = new Int32Array(12).fill(-1).with(11, 5)
+      const batch = {
+        inputs,
+        targets,
+        ...(documents && { documents: Int32Array.from(inputs, (_, i) => Number(i > 6)) }),
+      }
+      const source = { batch: 1, length: 12, next: () => batch, state: () => null, restore() {} }
+      const { loss } = await evaluator.run(source, 1)
+      evaluator.dispose()
+      model.dispose()
+      return loss
+    }
+    expect(await losses('full', 20, false)).not.toBe(await losses('full', 40, false))
+    expect(await losses('window:12', 20, false)).not.toBe(await losses('window:12', 40, false))
+    expect(await losses('window:11', 20, false)).toBe(await losses('window:11', 40, false))
+    expect(await losses('full', 20, true)).toBe(await losses('full', 40, true))
+  })
+
+  it('are named, with a value or without', () => {
+    expect(attentionVariant('window:8').name).toBe('window:8')
+    for (const [text, message] of [
+      ['flash', /no attention "flash"; known are full, window, alibi/],
+      ['window:0', /"window:0": the value of window is a number of at least 1/],
+      ['window:2.5', /whole number of keys/],
+      ['alibi:3', /alibi takes no value/],
+      ['toString', /no attention "toString"/],
+    ] as const)
+      expect(() => attentionVariant(text)).toThrow(message)
+  })
+})
+
+it('initial weights come from Philox 4×32-10 as its authors have it', () => {
+  const hex = (words: Uint32Array) => [...words].map((word) => word.toString(16).padStart(8, '0')).join(' ')
+  expect(hex(philox([0, 0], [0, 0, 0, 0]))).toBe('6627e8d5 e169c58d bc57ac4c 9b00dbd8')
+  expect(hex(philox([0xa4093822, 0x299f31d0], [0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344]))).toBe(
+    'd16cfe09 94fdcceb 5001e420 24126ea1',
+  )
+})
