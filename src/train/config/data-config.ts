@@ -53,6 +53,8 @@ const taskKinds = {
     questions: optional(range),
     documentTokens: optional(range),
     learn: optional(word('answers', 'all'), 'answers'),
+    /** puts stretches of the texts of `data` between the facts of half of the dense documents */
+    prose: optional(flag, false),
   }),
 }
 

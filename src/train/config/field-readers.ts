@@ -38,9 +38,10 @@ export function variant<T>(tag: string, kinds: Readonly<Record<string, Reader<T>
 }
 
 /** Absent, or null. */
-export function optional<T, const F = undefined>(reader: Reader<T>, fallback?: F): Reader<T | F> {
-  return (value, path, faults) =>
-    value === undefined || value === null ? (fallback as F) : reader(value, path, faults)
+export function optional<T>(reader: Reader<T>): Reader<T | undefined>
+export function optional<T, const F>(reader: Reader<T>, fallback: F): Reader<T | F>
+export function optional<T>(reader: Reader<T>, fallback?: unknown): Reader<unknown> {
+  return (value, path, faults) => (value === undefined || value === null ? fallback : reader(value, path, faults))
 }
 
 export function either<A, B>(

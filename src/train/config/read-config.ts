@@ -60,6 +60,17 @@ function findContradictions(config: TrainConfig, faults: string[]): void {
     if (optimizer !== undefined) collect(faults, () => chooseOptimizers(optimizer))
     if (schedule !== undefined) collect(faults, () => chooseSchedule(schedule, config.steps))
   }
+  let from = 0
+  for (const [index, stage] of config.stages.entries()) {
+    const name = `stages[${index}]`
+    if (stage.until <= from || stage.until >= config.steps)
+      faults.push(`${name}.until ${stage.until} must lie between ${from} and steps ${config.steps}`)
+    if (stage.length > length) faults.push(`${name}.length ${stage.length} is longer than length ${length}`)
+    from = stage.until
+  }
+  const retrieval = data.findIndex((part) => 'task' in part && part.task === 'retrieval' && part.prose)
+  if (retrieval >= 0 && !data.some((part) => 'texts' in part))
+    faults.push(`data[${retrieval}].prose: there are no texts in data to take prose from`)
   if (config.lora && typeof model !== 'string')
     faults.push('lora: adapters need a model to adapt; model must be a path')
   const names = ['', ...config.compare.map(({ name }) => name)]

@@ -56,6 +56,11 @@ export const trainConfigReader = object({
   /** batches of a step, computed one after another to save memory */
   accumulate: optional(whole(1), 1),
   steps: whole(1),
+  /** shorter or other rows at first: until a step, in the order of the steps; then those above */
+  stages: optional(
+    list(object({ until: whole(1), length: whole(2), batch: whole(1), accumulate: optional(whole(1), 1) })),
+    [],
+  ),
   /** decides weights, data and dropout */
   seed: optional(whole(0), 0),
   /** how layers attend, such as full, window:8 */

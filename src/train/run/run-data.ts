@@ -22,7 +22,8 @@ export interface HeldOutRows {
 }
 
 export interface RunData {
-  readonly rows: Rows
+  /** rows of so many tokens, to learn from */
+  rowsOf(length: number): Rows
   readonly heldOut: readonly HeldOutRows[]
   close(): void
 }
@@ -44,8 +45,9 @@ export interface RunDataOptions {
  */
 export async function runData({ config, tokenizer, folder, onProgress }: RunDataOptions): Promise<RunData> {
   const files: TokenFile[] = []
-  const parts: RowShare[] = []
   const heldOut: HeldOutRows[] = []
+  /** tokens of the parts that are texts, by their place */
+  const texts = new Map<number, TokenStore>()
   const read = async (paths: readonly string[], name: string): Promise<TokenFile> => {
     const cache = `${folder}/${name}`
     const file = await tokenizeFiles({
@@ -57,26 +59,37 @@ export async function runData({ config, tokenizer, folder, onProgress }: RunData
     files.push(file)
     return file
   }
+  const seedOf = (index: number) => config.seed + 1000003 * index
+  const task = (part: TaskConfig, length: number, seed: number) =>
+    taskRows(part, { length, seed, tokenizer, texts: [...texts.values()][0] ?? null })
   try {
-    for (const [index, part] of config.data.entries()) {
-      const seed = config.seed + 1000003 * index
+    for (const [index, part] of config.data.entries())
+      if ('texts' in part) texts.set(index, await openTexts(part, index))
+    for (const [index, part] of config.data.entries())
       if ('task' in part) {
-        parts.push({ share: part.share, rows: taskRows(part, config, tokenizer, seed) })
-        const rows = taskRows(part, config, tokenizer, seed + heldOutSeed)
+        const rows = task(part, config.length, seedOf(index) + heldOutSeed)
         heldOut.push({ name: part.task, rows, count: null, bytesPerToken: null })
-      } else parts.push(await textPart(part, index, seed))
-    }
-    return { rows: mixRows(parts), heldOut, close }
+      }
+    return { rowsOf, heldOut, close }
   } catch (error) {
     close()
     throw error
   }
 
-  async function textPart(part: TextsConfig, index: number, seed: number): Promise<RowShare> {
+  function rowsOf(length: number): Rows {
+    const parts = config.data.map((part, index): RowShare => {
+      const tokens = texts.get(index)
+      const seed = seedOf(index)
+      if (tokens) return { share: part.share, rows: textRows({ tokens, length, seed }) }
+      return { share: part.share, rows: task(part as TaskConfig, length, seed) }
+    })
+    return mixRows(parts)
+  }
+
+  /** Opens texts, and what they are judged by. */
+  async function openTexts(part: TextsConfig, index: number): Promise<TokenStore> {
     const { length } = config
     const all = await read(part.texts, `tokens-${index}.bin`)
-    const bytesPerToken = all.bytes / all.length
-    let tokens: TokenStore = all
     if (Array.isArray(part.heldOut)) {
       for (const path of part.heldOut as readonly string[]) {
         const own = await read([path], `tokens-${index}-${heldOut.length}.bin`)
@@ -86,10 +99,10 @@ export async function runData({ config, tokenizer, folder, onProgress }: RunData
       // enough for a row at least, if there is that much
       const most = Math.floor(all.length / 2)
       const kept = Math.min(most, Math.max(length + 1, Math.round(all.length * (part.heldOut as number))))
-      tokens = tokenSlice(all, 0, all.length - kept)
-      judge(tokenSlice(all, all.length - kept, all.length), 'end of the texts', bytesPerToken)
+      judge(tokenSlice(all, all.length - kept, all.length), 'end of the texts', all.bytes / all.length)
+      return tokenSlice(all, 0, all.length - kept)
     }
-    return { share: part.share, rows: textRows({ tokens, length, seed }) }
+    return all
   }
 
   function judge(tokens: TokenStore, name: string, bytesPerToken: number): void {
@@ -102,8 +115,14 @@ export async function runData({ config, tokenizer, folder, onProgress }: RunData
   }
 }
 
-function taskRows(part: TaskConfig, config: TrainConfig, tokenizer: Tokenizer | null, seed: number): Rows {
-  const { length } = config
+interface TaskRows {
+  readonly length: number
+  readonly seed: number
+  readonly tokenizer: Tokenizer | null
+  readonly texts: TokenStore | null
+}
+
+function taskRows(part: TaskConfig, { length, seed, tokenizer, texts }: TaskRows): Rows {
   switch (part.task) {
     case 'mqar':
       return associativeRecall({ ...part, length, seed })
@@ -113,13 +132,14 @@ function taskRows(part: TaskConfig, config: TrainConfig, tokenizer: Tokenizer | 
     case 'selective-copying':
       return copying({ ...part, length, seed, selective: part.task === 'selective-copying' })
     case 'retrieval': {
-      const { form, codes, questions, documentTokens, learn } = part
-      const counts = {
+      const { form, codes, questions, documentTokens, learn, prose } = part
+      const given = {
         ...(codes && { codes }),
         ...(questions && { questions }),
         ...(documentTokens && { documentTokens }),
+        ...(prose && texts && { texts }),
       }
-      return proseRetrieval({ tokenizer: tokenizer as Tokenizer, length, form, learn, seed, ...counts })
+      return proseRetrieval({ tokenizer: tokenizer as Tokenizer, length, form, learn, seed, ...given })
     }
     default:
       return part satisfies never

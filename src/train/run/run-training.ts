@@ -75,8 +75,11 @@ export async function runTraining(options: RunTrainingOptions): Promise<RunOutco
         optimizer: chosen.optimizers,
         learningRate: chosen.learningRate,
         schedule: chooseSchedule(config.schedule, config.steps),
-        source: batchesOf(data.rows, config.batch),
-        accumulate: config.accumulate,
+        source: [...config.stages, { ...config, until: undefined }].map(({ length, batch, accumulate, until }) => ({
+          source: batchesOf(data.rowsOf(length), batch),
+          accumulate,
+          ...(until !== undefined && { until }),
+        })),
         maxNorm: config.clip,
         ...(averaging !== null && {
           averaging: movingAverage(typeof averaging === 'number' ? { decay: averaging } : averaging),
