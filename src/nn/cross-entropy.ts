@@ -49,6 +49,9 @@ export interface CrossEntropySizes {
   readonly maxBytes?: number
 }
 
+/** a program takes a row, and a grid at most 65,535 of them */
+const mostTokens = 32_768
+
 /**
  * Scratch of `crossEntropy`: as many tokens at a time as fit, in chunks of nearly equal size. Throws `argument` when not even
  * one token fits.
@@ -60,7 +63,7 @@ export function crossEntropyScratch(
   const width = Math.ceil(vocabulary / 8) * 8
   const narrow = gradients && dtype !== 'f32'
   const bytes = width * (4 + (narrow ? storageBytes[dtype] : 0))
-  const most = Math.floor(maxBytes / bytes)
+  const most = Math.min(mostTokens, Math.floor(maxBytes / bytes))
   if (most < 1)
     throw new FoveaError(
       'argument',
@@ -125,7 +128,7 @@ function enqueueChunk(device: Device, options: CrossEntropyOptions, from: number
       logits,
       gradient: !gradient ? 'none' : gradient === logits ? 'in place' : gradient,
       softCap,
-      tileV: device.kind === 'interpret' ? 256 : 2048,
+      tileV: Math.min(2048, 2 ** Math.ceil(Math.log2(Math.max(64, weight.shape[0] as number)))),
     })
     matmul(device, { a: hidden, b: weight, transposeB: true, output: logits, ...(bias && { bias }) })
     device.run(kernel, {
