@@ -16,20 +16,21 @@ export async function* unpackFile(path: string): AsyncGenerator<Uint8Array> {
     return
   }
   const { spawn } = await import('node:child_process')
-  const { once } = await import('node:events')
   const child = spawn('xz', ['--decompress', '--stdout', '--', path], { stdio: ['ignore', 'pipe', 'pipe'] })
   let reason = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     reason += text
   })
-  const closed: Promise<unknown[] | Error> = once(child, 'close').catch((error: Error) => error)
+  const ended = new Promise<Error | number | null>((resolve) => {
+    child.once('error', resolve)
+    child.once('close', (status) => resolve(status))
+  })
   try {
     yield* child.stdout
-    const end = await closed
+    const end = await ended
     if (end instanceof Error)
       throw new FoveaError('unsupported', 'unpackFile', `${path} needs the program xz to unpack it: ${end.message}`)
-    if (end[0] !== 0)
-      throw new FoveaError('format', 'unpackFile', `${path}: ${reason.trim() || `xz ended with ${end[0]}`}`)
+    if (end !== 0) throw new FoveaError('format', 'unpackFile', `${path}: ${reason.trim() || `xz ended with ${end}`}`)
   } finally {
     child.kill()
   }
