@@ -273,8 +273,10 @@ export class TrainingStep {
   }
 
   #enqueueUpdate(device: Device, optimizer: Optimizer, group: ParameterGroup): void {
-    const shapes = Object.entries(optimizer.scratch?.(group) ?? {})
-    const scratch = Object.fromEntries(shapes.map(([name, shape]) => [name, this.#workspace.take(shape)]))
+    const wanted = Object.entries(optimizer.scratch?.(group) ?? {})
+    const scratch = Object.fromEntries(
+      wanted.map(([name, { shape, dtype }]) => [name, this.#workspace.take(shape, dtype)]),
+    )
     optimizer.enqueue(device, group, { states: this.states.get(group) ?? {}, scratch, step: this.#step })
     for (const tensor of Object.values(scratch)) this.#workspace.give(tensor)
   }

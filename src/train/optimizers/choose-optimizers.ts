@@ -68,6 +68,7 @@ const entries: Readonly<Record<OptimizerName, Entry>> = {
       coefficients: threeNumbers,
       eps: positive,
       adjust: oneOf('original', 'match-rms'),
+      precision: oneOf('f32', 'f16'),
     },
     make: muon,
     matrices: true,

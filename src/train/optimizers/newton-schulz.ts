@@ -1,6 +1,6 @@
 import type { Device, Tensor } from '../../device/device.ts'
 import { matmul } from '../../nn/matmul.ts'
-import { colRange, defineProgram, load, loop, rowRange, sizeOf, store } from '../../tile/index.ts'
+import { alignmentOf, colRange, defineProgram, load, loop, rowRange, sizeOf, store } from '../../tile/index.ts'
 
 /** [a, b, c] of x ↦ a x + b x³ + c x⁵ */
 export type QuinticCoefficients = readonly [a: number, b: number, c: number]
@@ -16,7 +16,7 @@ const [tileN, tileD] = [8, 256]
 export function newtonSchulz(
   device: Device,
   t: {
-    readonly x: Tensor // [batch, M, N]
+    readonly x: Tensor // [batch, M, N], f32 or f16, as all of them
     readonly other: Tensor // [batch, M, N]
     readonly gram: Tensor // [batch, K, K], K = min(M, N)
     readonly power: Tensor // [batch, K, K]
@@ -42,8 +42,8 @@ function addToSquare(
   { gram, power, a, b }: { readonly gram: Tensor; readonly power: Tensor; readonly a: number; readonly b: number },
 ): void {
   const program = defineProgram('newton-schulz-polynomial', (p) => {
-    const from = p.input('gram', 'f32', [null, null, null])
-    const to = p.update('power', 'f32', [null, null, null])
+    const from = p.input('gram', gram.dtype, [null, null, null], { alignment: alignmentOf(gram) })
+    const to = p.update('power', power.dtype, [null, null, null], { alignment: alignmentOf(power) })
     const [identity, linear] = [p.scalar('a', 'f32'), p.scalar('b', 'f32')]
     const rows = rowRange(p.programId(0).mul(tileN), tileN)
     loop(

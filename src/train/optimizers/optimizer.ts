@@ -28,8 +28,15 @@ export function stepIndex(field: StepField): number {
 /** The tensors of one group that an optimiser reads and writes besides its weights and gradients. */
 export interface OptimizerMemory {
   readonly states: Readonly<Record<string, Tensor>> // f32 [group.size] each
-  readonly scratch: Readonly<Record<string, Tensor>> // f32, of the shapes that `scratch` gave
+  readonly scratch: Readonly<Record<string, Tensor>> // as `Optimizer.scratch` asks for
   readonly step: Tensor // f32 [8], see stepFields
+}
+
+/** A tensor that an optimiser wants while it updates a group. */
+export interface ScratchTensor {
+  readonly shape: readonly number[]
+  /** f32 */
+  readonly dtype?: 'f32' | 'f16'
 }
 
 export interface CurvatureEstimate {
@@ -43,8 +50,8 @@ export interface Optimizer {
   readonly name: string
   /** flat f32 states that it keeps for each group, all zero at first */
   readonly states: readonly string[]
-  /** shapes of the f32 scratch that it needs for a group, by name; contents need not be kept from step to step */
-  scratch?(group: ParameterGroup): Readonly<Record<string, readonly number[]>>
+  /** the scratch that it needs for a group, by name; contents need not be kept from step to step */
+  scratch?(group: ParameterGroup): Readonly<Record<string, ScratchTensor>>
   /**
    * Enqueues the update of one group from gradient · gradientFactor, and of its narrow copy; nothing at all changes where
    * skip ≠ 0. What the gradients hold afterwards is undefined. Allocates nothing but constant tables (made when it is first

@@ -14,6 +14,7 @@ import {
 import type { Parameter } from '../parameters.ts'
 import { type StepValues, stepValues } from '../step-values.ts'
 import { gridOf, gridWidth } from '../update-flat.ts'
+import type { ScratchTensor } from './optimizer.ts'
 import { chunkCount, type Segments } from './segments.ts'
 
 type Tensors = Readonly<Record<string, Tensor>>
@@ -39,12 +40,12 @@ export interface SegmentUpdate {
 const [tile, sumTile] = [1024, 256]
 const partialOf = (sum: string) => `${sum}Partial`
 
-/** Shapes of the scratch for sums over these parameters: `name` [parameters], and partial sums. */
-export function sumScratch(parameters: readonly Parameter[], names: readonly string[]): Record<string, number[]> {
-  const chunks = [chunkCount(parameters)]
+/** The scratch for sums over these parameters: `name` [parameters], and partial sums. */
+export function sumScratch(parameters: readonly Parameter[], names: readonly string[]): Record<string, ScratchTensor> {
+  const chunks = { shape: [chunkCount(parameters)] }
   return Object.fromEntries(
     names.flatMap((name) => [
-      [name, [parameters.length]],
+      [name, { shape: [parameters.length] }],
       [partialOf(name), chunks],
     ]),
   )
