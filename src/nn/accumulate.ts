@@ -13,6 +13,7 @@ import {
   store,
   type TensorSpec,
 } from '../tile/index.ts'
+import { elementTiles } from './elementwise.ts'
 
 export interface AccumulateOptions {
   readonly x: Tensor // [N, D]
@@ -25,13 +26,7 @@ export interface AccumulateOptions {
  * contiguous rows; sizes are run-time values. Throws `shape`, `dtype`, and what `Device.run` throws.
  */
 export function accumulate(device: Device, { x, output }: AccumulateOptions): void {
-  device.run(
-    accumulateKernel(x, output, device.kind === 'webgpu' ? { tileN: 4, tileD: 256 } : { tileN: 8, tileD: 256 }),
-    {
-      x,
-      output,
-    },
-  )
+  device.run(accumulateKernel(x, output, elementTiles(device.kind, x.shape[1] ?? 0)), { x, output })
 }
 
 /** The kernel of `accumulate`. Throws `shape` and `dtype`. */

@@ -88,7 +88,8 @@ function elementwiseKernel<Input extends string, Output extends string>(
   halves: Halves | null,
   kind: Device['kind'],
 ): Kernel {
-  const [tileN, tileD] = kind === 'webgpu' ? [4, 256] : [8, 256]
+  const [rows = 0, width = 0] = (Object.values(bound)[0] as TensorSpec).shape
+  const { tileN, tileD } = elementTiles(kind, width)
   const declared = (name: string) => {
     const spec = bound[name] as TensorSpec
     const sizes = spec.shape.length === 3 ? [null, 2, null] : [null, null]
@@ -105,25 +106,30 @@ function elementwiseKernel<Input extends string, Output extends string>(
           ? { name, param: shared, half }
           : { name, param: p.output(...declared(name)), half: -1 }
       })
-      const rows = rowRange(p.programId(0).mul(tileN), tileN) //                 [tileN, 1]
+      const own = rowRange(p.programId(0).mul(tileN), tileN) //                  [tileN, 1]
       const [first] = from
       loop(
         { to: first ? sizeOf(first.param, 1) : 0, step: tileD },
         {},
         (start, _, emit) => {
           const cols = colRange(start, tileD) //                                 [1, tileD]
-          const values = from.map(({ name, param }) => [name, load(param, [rows, cols]).cast('f32')] as const)
+          const values = from.map(({ name, param }) => [name, load(param, [own, cols]).cast('f32')] as const)
           const results = compute(Object.fromEntries(values) as Record<Input, Value>)
           for (const { name, param, half } of to)
-            emit(store(param, half < 0 ? [rows, cols] : [rows, half, cols], results[name]))
+            emit(store(param, half < 0 ? [own, cols] : [own, half, cols], results[name]))
           return {}
         },
         p.emit,
       )
     },
   )
-  const [rows = 0, width = 0] = (Object.values(bound)[0] as TensorSpec).shape
   return { program, grid: [Math.ceil(rows / tileN), width === 0 ? 0 : 1, 1], scalars: {} }
+}
+
+/** Tiles of matrices that are walked row by row: as wide as their width fills, and of as many elements as a program takes well. */
+export function elementTiles(kind: Device['kind'], width: number): { readonly tileN: number; readonly tileD: number } {
+  const tileD = [256, 128, 64].find((tile) => Math.ceil(width / tile) * tile <= 1.1 * width) ?? (width > 128 ? 128 : 32)
+  return { tileN: (kind === 'webgpu' ? 1024 : 2048) / tileD, tileD }
 }
 
 /** Can it be seen as whole rows of one length, whatever its own are? */
