@@ -1,10 +1,11 @@
 import type { Device, Tensor } from '../device/device.ts'
-import { FoveaError, type Kernel, storageBytes } from '../tile/index.ts'
+import { FoveaError, storageBytes } from '../tile/index.ts'
 import { type AttentionRequest, checkTensors } from './attention-request.ts'
 import { type CallCache, callCache, keepProgram, type PlacedWork } from './call-cache.ts'
-import { dropoutKey } from './dropout.ts'
+import { type Pass, runPass } from './pass.ts'
 import { maskInKernel, type PreparedCall, prepareCall } from './prepare-call.ts'
-import { commonAlignment, flash } from './softmax/flash.ts'
+import { commonAlignment } from './softmax/flash.ts'
+import { flashPass } from './softmax/flash-pass.ts'
 import { itemFields } from './softmax/flash-program.ts'
 import { mergeSplits } from './softmax/merge-splits.ts'
 import { splitKv } from './softmax/split-kv.ts'
@@ -62,16 +63,10 @@ async function runCall(
   try {
     const passes = makePasses(device, request, call, results, cache, keep)
     await Promise.all(passes.map(({ kernel }) => device.prepare(kernel)))
-    for (const pass of passes) runInSlices(device, pass)
+    for (const pass of passes) runPass(device, pass)
   } finally {
     for (const tensor of temporary) tensor.dispose()
   }
-}
-
-/** A kernel and the tensors that it binds. */
-export interface Pass {
-  readonly kernel: Kernel
-  readonly tensors: Readonly<Record<string, Tensor>>
 }
 
 /** The kernels of a call, in order; tensors passed to `keep` are freed when they were enqueued. */
@@ -84,7 +79,7 @@ function makePasses(
   keep: (tensor: Tensor) => Tensor,
 ): readonly Pass[] {
   const { query, key, value, sinks } = request
-  const { shape, pattern, normalizer, dropout, tiling, packed, scale } = call
+  const { shape, pattern, normalizer, tiling, packed, scale } = call
   const { dtype, headDim, valueDim, groupSize, batch, queries, numHeads } = shape
   const cells =
     pattern && call.asksPattern
@@ -94,36 +89,30 @@ function makePasses(
       : null
   const maskMod = maskInKernel(call, request.maskMod ?? null, cells)
   const scoreMod = request.scoreMod ?? null
-  const { items, runs, itemCount, headsPerItem } = placeWork(device, call, cache, keep)
-  const inputs = { query, key, value, items, runs }
-  const common = { query, key, value, scale, scoreMod, maskMod, normalizer, packed, tiling, itemCount, headsPerItem }
-  // hooks by what they compute; what else specialises a program, by value
-  const hooks = [
-    ...[call.mask?.key, call.score?.key, dropoutKey(dropout, cache.numberOf)],
-    ...[cache.numberOf(normalizer), cells && cache.numberOf(cells)],
-  ].join('|')
-  const sizes = [dtype, headDim, valueDim, groupSize, tiling.tileQ, tiling.tileK, tiling.padTo, packed].join(' ')
-  const sinkTensors = sinks ? { sinks } : {}
-  if (call.algorithm === 'flash') {
-    const alignment = commonAlignment([query, key, value, results.output])
-    const kernel = keepProgram(cache, `flash ${sizes} ${alignment} ${sinks !== undefined} ${hooks}`, (program) =>
-      flash({ ...common, dropout, sinks: sinks ?? null, ...results, ...program }),
-    )
-    return [{ kernel, tensors: { ...inputs, ...results, ...sinkTensors } }]
-  }
+  const work = placeWork(device, call, cache, keep)
+  const { items, runs, itemCount, headsPerItem } = work
+  const maskKey = `${call.mask?.key} ${cells && cache.numberOf(cells)}`
+  if (call.algorithm === 'flash')
+    return [flashPass({ call, cache, scoreMod, maskMod, maskKey, work }, { query, key, value, sinks, ...results })]
   const { splits } = call
   const states = keep(device.empty([splits * batch, queries, numHeads, valueDim]))
   const stateSums = keep(device.empty([splits * batch, 2, numHeads, queries]))
-  const alignment = commonAlignment([key, value])
-  const parts = keepProgram(cache, `split-kv ${sizes} ${alignment} ${hooks}`, (program) =>
-    splitKv({ ...common, ...program }),
+  // hooks by what they compute; what else specialises a program, by value
+  const { tileQ, tileK, padTo } = tiling
+  const sizes = [dtype, headDim, valueDim, groupSize, tileQ, tileK, padTo, packed, commonAlignment([key, value])]
+  const hooks = [maskKey, call.score?.key, cache.numberOf(normalizer)]
+  const parts = keepProgram(cache, `split-kv ${sizes.join(' ')} ${hooks.join('|')}`, (program) =>
+    splitKv({
+      ...{ query, key, value, scale, scoreMod, maskMod, normalizer, packed, tiling, itemCount, headsPerItem },
+      ...program,
+    }),
   )
   const merge = keepProgram(cache, `merge ${dtype} ${valueDim} ${sinks !== undefined}`, (program) =>
     mergeSplits({ dtype, valueDim, sinks: sinks !== undefined, splits, batch, queries, numHeads, ...program }),
   )
   return [
-    { kernel: parts, tensors: { ...inputs, states, stateSums } },
-    { kernel: merge, tensors: { states, stateSums, ...results, ...sinkTensors } },
+    { kernel: parts, tensors: { query, key, value, items, runs, states, stateSums } },
+    { kernel: merge, tensors: { states, stateSums, ...results, ...(sinks && { sinks }) } },
   ]
 }
 
@@ -150,30 +139,6 @@ function placeWork(
   // views of its own: the cache may drop the list while the program is being compiled
   const view = (tensor: Tensor) => keep(tensor.slice(0, 0, tensor.shape[0] as number))
   return { items: view(items), runs: view(runs), headsPerItem, itemCount: items.shape[0] as number }
-}
-
-/** Runs a kernel, more items than the grid may have in several parts. */
-export function runInSlices(device: Device, { kernel, tensors }: Pass): void {
-  const most = device.info.limits.maxComputeWorkgroupsPerDimension ?? Number.POSITIVE_INFINITY
-  const [count, y, z] = kernel.grid
-  const { items } = tensors
-  if (count <= most || !items) {
-    const { firstItem } = kernel.scalars
-    // programs of a work table count their items from a number
-    if (count <= most || firstItem === undefined) device.run(kernel, tensors)
-    else
-      for (let from = 0; from < count; from += most)
-        device.run(
-          { ...kernel, grid: [Math.min(most, count - from), y, z], scalars: { ...kernel.scalars, firstItem: from } },
-          tensors,
-        )
-    return
-  }
-  for (let from = 0; from < count; from += most) {
-    const part = items.slice(0, from, Math.min(from + most, count))
-    device.run({ ...kernel, grid: [part.shape[0] as number, y, z] }, { ...tensors, items: part })
-    part.dispose()
-  }
 }
 
 /** Throws `limit` for a tensor that the device cannot hold, before any is allocated. */

@@ -31,9 +31,9 @@ export {
 } from './paged/paged-work.ts'
 export { type AttentionPlan, plan } from './plan.ts'
 export type { BackwardTensors } from './softmax/backward/backward-passes.ts'
+export type { FlashTensors } from './softmax/flash-pass.ts'
 export { type AttentionState, mergeStates } from './softmax/merge-states.ts'
 export {
-  type ForwardTensors,
   prepareTrainableAttention,
   type TrainableAttention,
   type TrainableAttentionRequest,

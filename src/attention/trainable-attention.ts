@@ -1,25 +1,13 @@
 import type { Device, Tensor } from '../device/device.ts'
-import { FoveaError, type TensorSpec } from '../tile/index.ts'
-import { runInSlices } from './attention.ts'
+import { contiguousStrides, FoveaError, type TensorSpec } from '../tile/index.ts'
 import { type AttentionOptions, checkTensors } from './attention-request.ts'
-import { prepareCapturedGradients } from './backward/captured-gradients.ts'
-import { traceScoreGradient } from './backward/score-gradient.ts'
-import { traceNormalizer } from './backward/weight-gradient.ts'
-import { type CallCache, callCache, keepProgram } from './call-cache.ts'
-import { dropoutKey } from './dropout.ts'
-import { maskInKernel, type PreparedCall, patternFits, prepareCall } from './prepare-call.ts'
+import { callCache } from './call-cache.ts'
+import { runPass } from './pass.ts'
+import { prepareCall } from './prepare-call.ts'
 import { checkAttentionShape } from './softmax/attention-shape.ts'
-import {
-  type BackwardParts,
-  type BackwardTensors,
-  backwardPasses,
-  type SidePart,
-} from './softmax/backward/backward-passes.ts'
-import { transposedWork } from './softmax/backward/transposed-work.ts'
-import { queryWork, type WorkTable, workWidth } from './softmax/backward/work-table.ts'
-import { commonAlignment, flash } from './softmax/flash.ts'
-import { itemFields } from './softmax/flash-program.ts'
-import { flashWork, type WorkList } from './softmax/work-list.ts'
+import { type BackwardTensors, backwardPasses } from './softmax/backward/backward-passes.ts'
+import { prepareBackward } from './softmax/backward/prepare-backward.ts'
+import { type FlashTensors, flashPass } from './softmax/flash-pass.ts'
 
 /** What is to be trained: the options of `attention`, and its tensors as specs (a tensor is one). */
 export interface TrainableAttentionRequest extends AttentionOptions {
@@ -34,17 +22,6 @@ export interface TrainableAttentionRequest extends AttentionOptions {
   readonly changing?: readonly Tensor[]
 }
 
-/** Tensors of a forward: any strides with a contiguous last dimension, sizes and dtypes as they were prepared. */
-export interface ForwardTensors {
-  readonly query: Tensor
-  readonly key: Tensor
-  readonly value: Tensor
-  readonly sinks?: Tensor
-  /** what is written: query's dtype [B, T, H, Dv], and f32 [B, H, T] */
-  readonly output: Tensor
-  readonly lse: Tensor
-}
-
 /** Attention and its gradients with everything made ahead. */
 export interface TrainableAttention {
   /** bytes that it holds, beside the tensors that it is given */
@@ -52,7 +29,7 @@ export interface TrainableAttention {
   /** tensors of floats that `scoreMod` captured: `backward` gives gradients of those that its `dCaptured` names */
   readonly captured: readonly Tensor[]
   /** Enqueues the forward: `output` and `lse` as `attention` gives them. */
-  forward(tensors: ForwardTensors): void
+  forward(tensors: FlashTensors): void
   /** Enqueues the backward: gradients in the dtype of query, `dSinks` f32; what they held is replaced. */
   backward(tensors: BackwardTensors): void
   /** Frees what it holds; again is harmless. */
@@ -73,151 +50,96 @@ export async function prepareTrainableAttention(
   request: TrainableAttentionRequest,
 ): Promise<TrainableAttention> {
   const where = 'prepareTrainableAttention'
-  const cache = callCache(device)
-  const call = await prepareCall(where, device, request, cache, {
+  const call = await prepareCall(where, device, request, callCache(device), {
     algorithm: 'flash',
     changing: request.changing ?? [],
   })
   for (const { source } of call.captured) checkTensors(where, device, { 'captured tensor': source as Tensor })
   const held: Tensor[] = []
-  const keep = (tensor: Tensor): Tensor => {
-    held.push(tensor)
-    return tensor
-  }
   try {
-    return made(device, request, call, cache, keep, held)
+    const parts = prepareBackward(where, device, request, call, (tensor) => {
+      held.push(tensor)
+      return tensor
+    })
+    await compileAhead(device, parts, request)
+    return trainable(device, parts, request.sinks !== undefined, held)
   } catch (error) {
     for (const tensor of held) tensor.dispose()
     throw error
   }
 }
 
-function made(
+/** Compiles the kernels of tensors that lie as those of the request, and results that are packed; others compile when they run. */
+async function compileAhead(
   device: Device,
-  request: TrainableAttentionRequest,
-  call: PreparedCall,
-  cache: CallCache,
-  keep: (tensor: Tensor) => Tensor,
+  { forward, backward }: ReturnType<typeof prepareBackward>,
+  { query, key, value, sinks }: TrainableAttentionRequest,
+): Promise<void> {
+  const { batch, queries, numHeads, valueDim, dtype } = forward.call.shape
+  const packed = (shape: readonly number[], of = dtype) => ({
+    shape,
+    dtype: of,
+    strides: contiguousStrides(shape),
+    offset: 0,
+  })
+  const output = packed([batch, queries, numHeads, valueDim])
+  const lse = packed([batch, numHeads, queries], 'f32')
+  const gradients = { dOutput: output, dQuery: query, dKey: key, dValue: value, ...(sinks && { dSinks: sinks }) }
+  // a kernel depends on how tensors lie, not on what they are
+  const tensors = {
+    query,
+    key,
+    value,
+    output,
+    lse,
+    ...(sinks && { sinks }),
+    ...gradients,
+  } as unknown as BackwardTensors
+  const passes = [flashPass(forward, tensors), ...backwardPasses(device, backward, tensors)]
+  for (const { view } of passes) view?.dispose()
+  await Promise.all(passes.map(({ kernel }) => device.prepare(kernel)))
+}
+
+function trainable(
+  device: Device,
+  { forward, backward, captured }: ReturnType<typeof prepareBackward>,
+  withSinks: boolean,
   held: readonly Tensor[],
 ): TrainableAttention {
-  const where = 'prepareTrainableAttention'
-  const { shape, pattern } = call
-  const { batch, queries, keys, numHeads, numKvHeads, headDim, valueDim, groupSize, dtype } = shape
-  const maskMod = request.maskMod ?? null
-  const scoreMod = request.scoreMod ?? null
-  const tilingOf = (algorithm: 'query-gradient' | 'key-gradient') =>
-    request.tiling ?? device.tiling(algorithm, { dtype, headDim, valueDim })
-  const [queryTiling, keyTiling] = [tilingOf('query-gradient'), tilingOf('key-gradient')]
-  let cells: Tensor | null = null
-  const maskFor = (asks: boolean) => {
-    if (!pattern || !asks) return { maskMod, maskKey: `${call.mask?.key}` }
-    const { rows, columns } = pattern
-    cells ??= keep(device.tensor(Int32Array.from(pattern.cells), [pattern.batch * pattern.heads, rows, columns]))
-    return { maskMod: maskInKernel(call, maskMod, cells), maskKey: `${call.mask?.key} ${cache.numberOf(cells)}` }
-  }
-  const workSpec = call.workSpec()
-  const place = ({ table, itemCount, headsPerItem }: WorkTable) => ({
-    work: keep(device.tensor(table, [table.length / workWidth, workWidth])),
-    itemCount,
-    headsPerItem,
-  })
-  const asksOf = (tiling: { tileQ: number; tileK: number; padTo: number }, hangsOver: boolean) =>
-    !patternFits(pattern, tiling, { hangsOver: maskMod !== null && hangsOver })
-
-  const forwardMask = maskFor(call.asksPattern)
-  const list = call.work() as WorkList
-  const items = keep(device.tensor(list.items, [list.itemCount, itemFields.length]))
-  const runs = keep(device.tensor(list.runs, [list.runs.length / 3, 3]))
-  const query: SidePart = {
-    tiling: queryTiling,
-    ...maskFor(asksOf(queryTiling, keys % queryTiling.tileK !== 0)),
-    ...place(queryWork(flashWork({ ...workSpec, ...queryTiling }))),
-  }
-  const key: SidePart = {
-    tiling: keyTiling,
-    ...maskFor(asksOf(keyTiling, keys % keyTiling.tileK !== 0 || queries % keyTiling.tileQ !== 0)),
-    ...place(transposedWork({ ...workSpec, ...keyTiling, groupSize })),
-  }
-  const withSinks = request.sinks !== undefined
-  const trace = (dLse: boolean) => traceNormalizer(where, call.normalizer, { sink: withSinks, dLse })
-  const [plain, withLse] = [trace(false), trace(true)]
-  const termCount = Math.max(plain.termCount, withLse.termCount) + (withSinks ? 1 : 0)
-  const rows = keep(device.empty([Math.max(termCount, 1), batch, numHeads, queries]))
-  const { stored } = plain
-  const states = stored.length > 0 ? keep(device.empty([stored.length, batch, numHeads, queries])) : null
-  const parts: BackwardParts = {
-    ...{ call, cache, scoreMod, query, key, rows, states, withSinks },
-    scoreGradient: scoreMod && traceScoreGradient(where, scoreMod),
-    gradientOf: (dLse) => (dLse ? withLse : plain),
-  }
-  const captured = prepareCapturedGradients(device, parts, workSpec, keep)
-  const scratchBytes = held.reduce((sum, { size }) => sum + 4 * size, 0)
+  const { batch, queries, keys, numHeads, numKvHeads, headDim, valueDim, dtype } = forward.call.shape
   const expected = { batch, queries, keys, numHeads, numKvHeads, headDim, valueDim, dtype }
   let disposed = false
 
-  const check = (where: string, tensors: ForwardTensors & Partial<BackwardTensors>) => {
+  const check = (where: string, tensors: FlashTensors) => {
     if (disposed) throw new FoveaError('disposed', where, 'this attention was disposed')
-    if ((tensors.sinks !== undefined) !== withSinks)
+    const { query, key, value, sinks, output, lse } = tensors
+    checkTensors(where, device, { query, key, value, sinks, output, lse })
+    if ((sinks !== undefined) !== withSinks)
       throw new FoveaError('argument', where, `it was prepared ${withSinks ? 'with' : 'without'} sinks`)
-    const { query, key, value, sinks = null, output, lse, dOutput, dLse, dQuery, dKey, dValue, dSinks } = tensors
-    checkTensors(where, device, { query, key, value, output, lse, dOutput, dLse, dQuery, dKey, dValue, dSinks })
-    const got = checkAttentionShape(where, { query, key, value, sinks, output, lse })
-    for (const [name, size] of Object.entries(expected))
-      if (got[name as keyof typeof expected] !== size)
-        throw new FoveaError(
-          'shape',
-          where,
-          `was prepared for ${name} ${size}, got ${got[name as keyof typeof expected]}`,
-        )
+    const got = checkAttentionShape(where, { query, key, value, sinks: sinks ?? null, output, lse })
+    for (const name of Object.keys(expected) as (keyof typeof expected)[])
+      if (got[name] !== expected[name])
+        throw new FoveaError('shape', where, `it was prepared for ${name} ${expected[name]}, got ${got[name]}`)
   }
 
   return {
-    scratchBytes,
+    scratchBytes: held.reduce((sum, { size }) => sum + 4 * size, 0),
     captured: captured?.tensors ?? [],
     forward(tensors) {
       check('TrainableAttention.forward', tensors)
-      const { query, key, value, sinks, output, lse } = tensors
-      const { tiling, normalizer, packed, scale, dropout } = call
-      const { itemCount, headsPerItem } = list
-      const alignment = commonAlignment([query, key, value, output])
-      const sizes = [dtype, headDim, valueDim, groupSize, tiling.tileQ, tiling.tileK, tiling.padTo, packed].join(' ')
-      const names = [forwardMask.maskKey, call.score?.key, dropoutKey(dropout, cache.numberOf)]
-      const hooks = [...names, cache.numberOf(normalizer)].join('|')
-      const kernel = keepProgram(cache, `flash forward ${sizes} ${alignment} ${withSinks} ${hooks}`, (program) =>
-        flash({
-          ...{
-            query,
-            key,
-            value,
-            sinks: sinks ?? null,
-            output,
-            lse,
-            scale,
-            scoreMod,
-            normalizer,
-            packed,
-            tiling,
-            dropout,
-          },
-          ...{ maskMod: forwardMask.maskMod, itemCount, headsPerItem, ...program },
-        }),
-      )
-      runInSlices(device, { kernel, tensors: { query, key, value, items, runs, output, lse, ...(sinks && { sinks }) } })
+      runPass(device, flashPass(forward, tensors))
     },
     backward(tensors) {
       const where = 'TrainableAttention.backward'
       check(where, tensors)
-      checkGradients(where, tensors)
-      for (const pass of backwardPasses(device, parts, tensors)) {
-        runInSlices(device, pass)
-        pass.view?.dispose()
-      }
+      checkGradients(where, device, tensors)
       const { dCaptured } = tensors
-      if (!dCaptured) return
-      for (const gradient of dCaptured.values())
+      for (const gradient of dCaptured?.values() ?? [])
         checkTensors(where, device, { 'gradient of a captured tensor': gradient })
-      if (captured) captured.enqueue(tensors, dCaptured)
-      else if (dCaptured.size > 0) throw new FoveaError('argument', where, 'scoreMod captured no tensor of floats')
+      if (!captured && dCaptured && dCaptured.size > 0)
+        throw new FoveaError('argument', where, 'scoreMod captured no tensor of floats')
+      for (const pass of backwardPasses(device, backward, tensors)) runPass(device, pass)
+      if (dCaptured) captured?.enqueue(tensors, dCaptured)
     },
     dispose() {
       disposed = true
@@ -227,8 +149,9 @@ function made(
 }
 
 /** Each gradient has the sizes and the dtype of what it is the gradient of. */
-function checkGradients(where: string, tensors: BackwardTensors): void {
+function checkGradients(where: string, device: Device, tensors: BackwardTensors): void {
   const { query, key, value, sinks, output, lse, dQuery, dKey, dValue, dSinks, dOutput, dLse } = tensors
+  checkTensors(where, device, { dOutput, dLse, dQuery, dKey, dValue, dSinks })
   for (const [name, gradient, of] of [
     ['dOutput', dOutput, output],
     ['dLse', dLse, lse],

@@ -1,13 +1,15 @@
 import type { Device, Tensor } from '../../../device/device.ts'
 import type { Tiling } from '../../../device/tuning.ts'
-import type { Kernel, Program } from '../../../tile/index.ts'
+import type { Program } from '../../../tile/index.ts'
 import type { ScoreGradient } from '../../backward/score-gradient.ts'
 import type { NormalizerGradient } from '../../backward/weight-gradient.ts'
 import type { CallCache } from '../../call-cache.ts'
 import { dropoutKey } from '../../dropout.ts'
 import type { MaskMod, ScoreMod } from '../../hooks.ts'
+import type { Pass } from '../../pass.ts'
 import type { PreparedCall } from '../../prepare-call.ts'
 import { commonAlignment } from '../flash.ts'
+import type { FlashTensors } from '../flash-pass.ts'
 import type { BackwardProgramSpec } from './gradient-tile.ts'
 import { type KeyGradientOutputs, keyGradientProgram } from './key-gradient-program.ts'
 import { queryGradientProgram } from './query-gradient-program.ts'
@@ -24,15 +26,8 @@ import { sinkGradientProgram } from './sink-gradient-program.ts'
 // (other normalizers: `backward/weight-gradient.ts`). p is computed again from lse in both passes: seven products of tiles for the five of the derivation, and no buffer that
 // grows with tokens².
 
-/** Tensors of one backward; what the gradients held is replaced. */
-export interface BackwardTensors {
-  readonly query: Tensor // [B, T, H, D]
-  readonly key: Tensor // [B, S, Hkv, D]
-  readonly value: Tensor // [B, S, Hkv, Dv]
-  readonly sinks?: Tensor // [H]
-  /** of the forward: [B, T, H, Dv] and [B, H, T] */
-  readonly output: Tensor
-  readonly lse: Tensor
+/** Tensors of one backward: those of the forward, and gradients; what the gradients held is replaced. */
+export interface BackwardTensors extends FlashTensors {
   readonly dOutput: Tensor // [B, T, H, Dv]
   /** gradient of lse; zero by default */
   readonly dLse?: Tensor // [B, H, T]
@@ -69,14 +64,6 @@ export interface SidePart {
   readonly work: Tensor
   readonly itemCount: number
   readonly headsPerItem: number
-}
-
-/** A kernel and the tensors that it binds. */
-export interface Pass {
-  readonly kernel: Kernel
-  readonly tensors: Readonly<Record<string, Tensor>>
-  /** made for this pass: disposed once it is enqueued */
-  readonly view?: Tensor
 }
 
 /** The kernels of a backward, in order. */
@@ -156,7 +143,8 @@ function keyGradientPasses(device: Device, parts: GivenParts, tensors: BackwardT
   }
   const most = device.info.limits.maxStorageBuffersPerShaderStage ?? Number.POSITIVE_INFINITY
   const fits = ({ kernel }: Pass) => kernel.program.params.filter(({ kind }) => kind === 'tensor').length <= most
-  const together = dKey.sharesMemory(dValue)
+  // specs of tensors that are still to come share none
+  const together = (dKey as Partial<Tensor>).sharesMemory?.(dValue)
     ? joined(dKey, dValue).map((view) => ({ ...passOf('joined', { dKeyValue: view }), view }))
     : [passOf('separate', { dKey, dValue })]
   if (together.length > 0 && together.every(fits)) return together
