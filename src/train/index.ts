@@ -14,6 +14,38 @@ export {
 } from './decoder/trainable-decoder.ts'
 export { type Evaluation, Evaluator, type EvaluatorOptions } from './evaluator.ts'
 export {
+  createLoraDecoder,
+  LoraDecoder,
+  type LoraDecoderOptions,
+  type LoraOptions,
+  type LoraPlan,
+  loadPeft,
+  planLora,
+  savePeft,
+} from './lora/index.ts'
+export {
+  type AdamWOptions,
+  type AuonOptions,
+  adamw,
+  auon,
+  type ChosenOptimizers,
+  chooseOptimizers,
+  type LambOptions,
+  type LionOptions,
+  lamb,
+  lion,
+  type MuonOptions,
+  muon,
+  type Optimizer,
+  type OptimizerConfig,
+  type OptimizerMemory,
+  optimizerDefaults,
+  type SgdOptions,
+  type SophiaOptions,
+  sgd,
+  sophia,
+} from './optimizers/index.ts'
+export {
   type ParameterDeclaration,
   ParameterStore,
   type ParameterStoreOptions,
@@ -22,6 +54,19 @@ export {
 export type { Parameter, ParameterGroup } from './parameters.ts'
 export { planTraining, type TrainingPlan, type TrainingPlanRequest } from './plan-training.ts'
 export type { ComputeDType } from './precision.ts'
+export {
+  type ConstantOptions,
+  type CosineOptions,
+  chooseSchedule,
+  constant,
+  cosine,
+  type OneCycleOptions,
+  oneCycle,
+  type Schedule,
+  type ScheduleConfig,
+  type WarmupStableDecayOptions,
+  warmupStableDecay,
+} from './schedules/index.ts'
 export type { TapeEmbedding } from './tape/embedding.ts'
 export { sortIds } from './tape/embedding.ts'
 export type { TapeNorm } from './tape/norm.ts'
