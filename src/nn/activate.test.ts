@@ -4,6 +4,7 @@ import { expectClose } from '../../test/numerics/expect-close.ts'
 import { randomNumbers } from '../../test/numerics/random.ts'
 import type { Device } from '../device/index.ts'
 import { roundTo } from '../ir/index.ts'
+import { accumulate } from './accumulate.ts'
 import { activate, activateBackward, gatedActivation, gatedActivationBackward } from './activate.ts'
 import { activationReference } from './activations.reference.ts'
 import {
@@ -101,7 +102,10 @@ describe.each(Object.entries(devices))('%s', (kind, open) => {
       const [x, y] = [a, b].map((data) => device.tensor(Float32Array.from(data), shape, 'f16'))
       const output = device.empty(shape)
       add(device, { a: x as typeof output, b: y as typeof output, output })
-      expect(await output.read()).toEqual(Float32Array.from(a, (v, i) => v + (b[i] as number)))
+      const expected = Float32Array.from(a, (v, i) => v + (b[i] as number))
+      expect(await output.read()).toEqual(expected)
+      accumulate(device, { x: x as typeof output, output })
+      expect(await output.read()).toEqual(expected.map((v, i) => Math.fround(v + (a[i] as number))))
     }
   })
 

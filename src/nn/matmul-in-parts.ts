@@ -22,16 +22,14 @@ export interface ProductSize {
 
 /**
  * A good number of parts: 1 where the output has tiles enough for all cores, else as many as leave each a part worth
- * starting for; on a GPU a power of two, which mostly divides the tokens of a batch, so that no short part is left over.
+ * starting for; a power of two, which mostly divides the tokens of a batch, so that no short part is left over.
  */
 export function matmulParts({ kind, M, N, K }: ProductSize): number {
-  if (kind !== 'webgpu') {
-    const tiles = Math.ceil(M / 96) * Math.ceil(N / 64)
-    return Math.max(1, Math.min(Math.ceil(8 / tiles), Math.floor(K / 1024), 64))
-  }
+  const gpu = kind === 'webgpu'
+  const tiles = gpu ? Math.ceil(M / 128) * Math.ceil(N / wideTile(N)) : Math.ceil(M / 96) * Math.ceil(N / 64)
   // H200, 1,024 × 384 from 16,384: 4 parts 105 TFLOP/s, 8 parts (128 programs) 201, 16 parts 187, 32 parts 161
-  const tiles = Math.ceil(M / 128) * Math.ceil(N / wideTile(N))
-  const most = Math.max(1, Math.min(128 / tiles, K / 512, 64))
+  const [wanted, shortest] = gpu ? [128, 512] : [8, 1024]
+  const most = Math.max(1, Math.min(wanted / tiles, K / shortest, 64))
   return 2 ** Math.floor(Math.log2(most))
 }
 
