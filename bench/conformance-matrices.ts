@@ -1,3 +1,4 @@
+import { parseArgs } from 'node:util'
 import type { SubgroupMatrixConfig, WgslCapabilities } from '../src/wgsl/capabilities.ts'
 import { isUnsupported } from '../src/wgsl/fragment-config.ts'
 import { lowerFragments } from '../src/wgsl/fragment-kernel.ts'
@@ -6,7 +7,9 @@ import { openGpu, runKernel, runReference } from '../test/wgsl/kernel-runner.ts'
 import { matrixTrials } from '../test/wgsl/matrix-trials.ts'
 
 // Subgroup-matrix kernels against the interpreter, on a GPU that has them: `node bench/conformance-matrices.ts`. Each program
-// runs with barriers within subgroups and, on NVIDIA, without. Outputs start as NaN.
+// runs with barriers within subgroups and, on NVIDIA, without. Outputs start as NaN. `--only gradients`: trials so named.
+const { values: options } = parseArgs({ options: { only: { type: 'string', default: '' } } })
+const trials = [...matrixTrials(), ...gradientTrials()].filter(({ name }) => name.includes(options.only))
 const gpu = await openGpu([
   'enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia,disable_workgroup_init,disable_robustness',
 ])
@@ -25,7 +28,7 @@ const base: WgslCapabilities = {
 }
 const modes = info.vendor === 'nvidia' ? [true, false] : [false]
 let [passed, failed, refused] = [0, 0, 0]
-for (const { name, program, grid, tensors, scalars, tolerance } of [...matrixTrials(), ...gradientTrials()]) {
+for (const { name, program, grid, tensors, scalars, tolerance } of trials) {
   const expected = runReference(program, grid, tensors, scalars)
   for (const subgroupsInStep of modes) {
     const label = `${name} (${subgroupsInStep ? 'in step' : 'barriers'})`

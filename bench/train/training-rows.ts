@@ -42,15 +42,19 @@ export async function stepRows(device: Device, of: TrainCase): Promise<GpuRow[]>
   }
   const first = await steps(4)
   const walls: number[] = []
+  const hosts: number[] = []
   let final = Number.NaN
   for (let round = 0; round < 3; round++) {
-    const start = performance.now()
+    const [start, busy] = [performance.now(), process.cpuUsage()]
     const losses = await steps(of.steps)
     walls.push((performance.now() - start) / of.steps)
+    const { user, system } = process.cpuUsage(busy)
+    hosts.push((user + system) / 1000 / of.steps)
     final = losses.at(-1) as number
   }
   if (!(final < (first[0] as number))) throw new Error(`the loss did not fall: ${first[0]} at first, ${final} at last`)
-  const device2 = await device.time(async () => void (await steps(4)))
+  const timed = await device.time(async () => void (await steps(of.steps)))
+  hosts.sort((a, b) => a - b)
   const tokens = of.batch * of.length
   const name = `${of.title}, ${of.batch} × ${of.length} tokens a step, AdamW, f16`
   walls.sort((a, b) => a - b)
@@ -65,7 +69,11 @@ export async function stepRows(device: Device, of: TrainCase): Promise<GpuRow[]>
     },
     {
       ...{ ...base, case: `${name}: on the device's clock`, unit: 'ms', detail: true },
-      rate: round(device2.nanoseconds / 4e6),
+      rate: round(timed.nanoseconds / of.steps / 1e6),
+    },
+    {
+      ...{ ...base, case: `${name}: time of the host's cores`, unit: 'ms', detail: true },
+      rate: round(hosts[hosts.length >> 1] as number),
     },
     { ...base, case: `${name}: kernels`, unit: 'kernels', rate: trainer.kernels, detail: true },
     {

@@ -48,7 +48,7 @@ export function sumRows(device: Device, options: SumRowsOptions): void {
   const output = options.output.shape.length === 1 ? options.output.reshape([1, options.output.size]) : options.output
   try {
     const perGroup = (x.shape[0] ?? 0) / Math.max(1, output.shape[0] ?? 1)
-    const kernel = sumRowsKernel({ x, output, accumulate, ...sumRowsTiles(device.kind, perGroup) })
+    const kernel = sumRowsKernel({ x, output, accumulate, ...sumRowsTiles(device.kind, perGroup, x.shape[1] ?? 0) })
     device.run(kernel, { x, output })
   } finally {
     if (output !== options.output) output.dispose()
@@ -95,11 +95,14 @@ function sumRowsProgram(spec: SumRowsSpec) {
   })
 }
 
-/** Tiles by the rows of a group: a GPU reads many rows at once, as each read takes long. */
-function sumRowsTiles(kind: Device['kind'], rows: number): { tileN: number; tileD: number } {
-  const fitting = 2 ** Math.ceil(Math.log2(Math.max(1, rows)))
-  if (kind !== 'webgpu') return { tileN: Math.min(4, fitting), tileD: 256 }
-  return fitting <= 16 ? { tileN: fitting, tileD: 256 } : { tileN: 32, tileD: 64 }
+/**
+ * Tiles by the rows of a group. On a GPU few rows are added up by each invocation for itself, and of many as many are read at
+ * once as keep its cores busy, since each read takes long.
+ */
+function sumRowsTiles(kind: Device['kind'], rows: number, width: number): { tileN: number; tileD: number } {
+  if (kind !== 'webgpu') return { tileN: Math.min(4, 2 ** Math.ceil(Math.log2(Math.max(1, rows)))), tileD: 256 }
+  if (rows <= 16) return { tileN: 1, tileD: 256 }
+  return width <= 2048 ? { tileN: 128, tileD: 16 } : { tileN: 32, tileD: 64 }
 }
 
 function rest({ output, accumulate }: SumRowsOptions): Pick<SumRowsOptions, 'output' | 'accumulate'> {
