@@ -17,6 +17,11 @@ export interface AttentionChange extends Pick<AttentionOptions, 'maskMod' | 'sco
 export interface AttentionVariant {
   /** as it was asked for, "window:8" */
   readonly name: string
+  /**
+   * linear attention instead of softmax: each token and head has a decay of log σ(h · gateᵀ + bias) / gateDivisor, h being the
+   * layer's normalised input, `gate` [H, C] a parameter of its own
+   */
+  readonly gateDivisor?: number
   /** `constant` puts f32 numbers on the device for as long as the attention lives. */
   change(layer: AttentionSpec, constant: (data: Float32Array) => Tensor): AttentionChange
 }
@@ -26,6 +31,7 @@ interface VariantKind {
   readonly says: string
   /** default of the value; absent: it takes none */
   readonly value?: number
+  readonly gated?: true
   make(value: number): AttentionVariant['change']
 }
 
@@ -57,6 +63,12 @@ export const attentionVariants: Readonly<Record<string, VariantKind>> = {
       scoreMod: ({ score, kLength }) => score.sub(kLength.cast('f32').log()),
     }),
   },
+  'gated-linear': {
+    says: 'linear attention with a decay per token and head, whose logarithm the value divides (arXiv 2312.06635)',
+    value: 16,
+    gated: true,
+    make: () => () => ({ rope: false }),
+  },
 }
 
 /** The variant that a text names: "full", "window:8". Throws `argument` for an unknown one, listing the known, and for a value that is none. */
@@ -71,5 +83,5 @@ export function attentionVariant(text: string): AttentionVariant {
   if (kind.value !== undefined && !(Number.isFinite(value) && value >= 1))
     throw fault(`"${text}": the value of ${name} is a number of at least 1`)
   if (name === 'window' && !Number.isInteger(value)) throw fault(`"${text}": a window is a whole number of keys`)
-  return { name: text, change: kind.make(value) }
+  return { name: text, change: kind.make(value), ...(kind.gated && { gateDivisor: value }) }
 }

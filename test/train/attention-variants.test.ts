@@ -5,7 +5,11 @@ import { philox } from '../../src/train/counter-random.ts'
 import { createTrainableDecoder } from '../../src/train/decoder/trainable-decoder.ts'
 import { Evaluator } from '../../src/train/evaluator.ts'
 import { adamw } from '../../src/train/optimizers/adamw.ts'
+import { StepBatch } from '../../src/train/step-batch.ts'
+import { crossEntropy } from '../../src/train/tape/cross-entropy.ts'
+import { TapeCore } from '../../src/train/tape/tape-core.ts'
 import { createTrainer } from '../../src/train/trainer.ts'
+import { Workspace } from '../../src/train/workspace.ts'
 import { countingSource, smallSpec } from './small-decoder.ts'
 
 let device: Device
@@ -17,10 +21,9 @@ afterAll(() => device.dispose())
 describe('variants of attention', () => {
   it.each(Object.keys(attentionVariants))('%s: a few steps lower the loss', async (name) => {
     const attention = attentionVariant(name)
-    const model = await createTrainableDecoder(device, {
-      from: { spec: smallSpec(1), seed: 3, deviation: 0.1 },
-      attention,
-    })
+    // linear attention has no groups of heads
+    const spec = smallSpec(1, attention.gateDivisor === undefined ? 2 : 4)
+    const model = await createTrainableDecoder(device, { from: { spec, seed: 3, deviation: 0.1 }, attention })
     const trainer = await createTrainer({
       device,
       model,
@@ -60,6 +63,42 @@ describe('variants of attention', () => {
     expect(await losses('window:12', 20, false)).not.toBe(await losses('window:12', 40, false))
     expect(await losses('window:11', 20, false)).toBe(await losses('window:11', 40, false))
     expect(await losses('full', 20, true)).toBe(await losses('full', 40, true))
+  })
+
+  it('gated-linear: the loss falls along gradients as they say', async () => {
+    // values in float64, rounded to f32 where they are stored
+    const exact = await openDevice('interpret')
+    const spec = smallSpec(1, 4)
+    const attention = attentionVariant('gated-linear:2')
+    const model = await createTrainableDecoder(exact, { from: { spec, seed: 3, deviation: 0.3 }, attention })
+    const workspace = new Workspace(exact)
+    const batch = new StepBatch(exact, { shape: { batch: 2, length: 9 }, vocabSize: 61, documents: false })
+    batch.write(countingSource({ batch: 2, length: 9 }).next())
+    const prepared = await model.prepare(batch.shape, batch.inputs)
+    const [losses, factor] = [exact.zeros([18]), exact.tensor([1], [1])]
+    const loss = async (recording: boolean) => {
+      const tape = new TapeCore(workspace, { recording })
+      const hidden = prepared.hidden(tape)
+      crossEntropy(tape, hidden, { head: prepared.head, targets: batch.targets, factor, losses })
+      if (recording) tape.backward()
+      else tape.finish()
+      return ((await losses.read()) as Float32Array).reduce((sum, value) => sum + value, 0)
+    }
+    await loss(true)
+    for (const name of ['gate', 'gate.bias', 'query', 'key', 'value'].map((part) => `layers.0.attention.${part}`)) {
+      const gradient = (await model.parameters.get(name).gradient?.read()) as Float32Array
+      const [start, size] = [await model.parameters.read(name), Math.hypot(...gradient)]
+      expect(size).toBeGreaterThan(1e-2)
+      const along = async (step: number) => {
+        const moved = start.map((weight, i) => weight + (step * (gradient[i] as number)) / size)
+        model.parameters.write(name, moved)
+        return loss(false)
+      }
+      const slope = ((await along(0.01)) - (await along(-0.01))) / 0.02
+      model.parameters.write(name, start)
+      expect(Math.abs(slope / size - 1), `${name}: ${slope} and ${size}`).toBeLessThan(5e-3)
+    }
+    exact.dispose()
   })
 
   it('are named, with a value or without', () => {

@@ -4,7 +4,7 @@ import type { Batch, BatchSource } from '../../src/train/data/batch.ts'
 import { randomNumbers } from '../../src/train/data/random-numbers.ts'
 
 /** A Llama of a few thousand numbers. */
-export function smallSpec(layers = 3): DecoderSpec {
+export function smallSpec(layers = 3, numKvHeads = 2): DecoderSpec {
   const norm = { kind: 'rms', eps: 1e-5, offset: 0, bias: false } as const
   const headDim = 16
   const rope = {
@@ -15,7 +15,7 @@ export function smallSpec(layers = 3): DecoderSpec {
   }
   const layer = {
     attention: {
-      ...{ numHeads: 4, numKvHeads: 2, headDim, scale: 1 / 4, softCap: null, window: null },
+      ...{ numHeads: 4, numKvHeads, headDim, scale: 1 / 4, softCap: null, window: null },
       ...{ rope, qkNorm: null, qkvBias: false, outputBias: false },
     },
     mlp: { size: 48, activation: silu, gated: true, bias: false },

@@ -4,7 +4,6 @@ import { norm, type TapeNorm } from '../tape/norm.ts'
 import { residual } from '../tape/residual.ts'
 import type { TapeCore } from '../tape/tape-core.ts'
 import type { Variable } from '../tape/variable.ts'
-import { attend, type DecoderAttention } from './decoder-attention.ts'
 
 /** A linear layer on a tape: y = x · Wᵀ + b, and whatever adapters add to it. */
 export type TapeLinear = (tape: TapeCore, x: Variable) => Variable
@@ -15,7 +14,8 @@ export interface DecoderLayer {
   readonly norms: { readonly [Name in keyof LayerSpec['norms']]: TapeNorm | null }
   /** to queries, keys and values side by side */
   readonly qkv: TapeLinear
-  readonly attention: DecoderAttention
+  /** from these to what the heads attend to; h is what they were made from */
+  readonly attention: (tape: TapeCore, qkv: Variable, h: Variable) => Variable
   readonly attentionOutput: TapeLinear
   /** to gate and up side by side when gated, else up */
   readonly up: TapeLinear
@@ -36,7 +36,7 @@ export function decoderLayer(tape: TapeCore, x: Variable, layer: DecoderLayer): 
       const qkv = layer.qkv(tape, h)
       return then(
         tape,
-        then(tape, qkv, (qkv) => attend(tape, qkv, layer.attention)),
+        then(tape, qkv, (qkv) => layer.attention(tape, qkv, h)),
         (o) => layer.attentionOutput(tape, o),
       )
     }),

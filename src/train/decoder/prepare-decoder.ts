@@ -1,10 +1,12 @@
 import type { Device, Tensor } from '../../device/device.ts'
 import type { AttentionSpec, DecoderSpec, LayerSpec, NormSpec } from '../../model/decoder-spec.ts'
 import { type PlacedRope, placeRope, ropeKey } from '../../model/place-rope.ts'
+import { FoveaError } from '../../tile/index.ts'
 import type { AttentionKernel } from '../attention-kernel.ts'
 import type { AttentionChange, AttentionVariant } from '../attention-variants.ts'
 import type { ParameterStore } from '../parameter-store.ts'
 import type { ComputeDType } from '../precision.ts'
+import { activation } from '../tape/activation.ts'
 import { checkpoint } from '../tape/checkpoint.ts'
 import { embed, sortIds, type TableRows } from '../tape/embedding.ts'
 import { linear } from '../tape/linear.ts'
@@ -12,7 +14,10 @@ import { norm, type TapeNorm } from '../tape/norm.ts'
 import { TapeCore } from '../tape/tape-core.ts'
 import type { Variable } from '../tape/variable.ts'
 import type { PreparedModel, StepInputs, StepShape } from '../trainable-model.ts'
+import { attend, type DecoderAttention } from './decoder-attention.ts'
 import { type DecoderLayer, decoderLayer, type TapeLinear } from './decoder-layer.ts'
+import { gateName } from './decoder-parameters.ts'
+import { attendLinear, logDecayOf } from './linear-attention.ts'
 import { prepareAttention } from './prepare-attention.ts'
 
 /** What of a decoder its computation is made from. */
@@ -116,12 +121,10 @@ class DecoderMaker {
 
   async #layer(name: string, spec: LayerSpec, positions: Tensor): Promise<DecoderLayer> {
     const { attention, mlp, norms } = spec
-    const { kernel, change } = await this.#kernel(attention)
     const normOf = (key: keyof LayerSpec['norms']) => {
       const of = norms[key]
       return of && this.#norm(`${name}.norms.${key}`, of)
     }
-    const { qkNorm } = attention
     return {
       spec,
       norms: {
@@ -131,18 +134,47 @@ class DecoderMaker {
         afterMlp: normOf('afterMlp'),
       },
       qkv: this.#linear(`${name}.attention.query`, attention.qkvBias),
-      attention: {
-        spec: attention,
-        ...this.#shape,
-        kernel,
-        rope: attention.rope && change.rope !== false ? this.#rope(attention.rope) : null,
-        queryNorm: qkNorm && this.#norm(`${name}.attention.queryNorm`, qkNorm.norm),
-        keyNorm: qkNorm && this.#norm(`${name}.attention.keyNorm`, qkNorm.norm),
-        positions,
-      },
+      attention: await this.#attention(name, spec, positions),
       attentionOutput: this.#linear(`${name}.attention.output`, attention.outputBias),
       up: this.#linear(mlp.gated ? `${name}.mlp.gate` : `${name}.mlp.up`, mlp.bias),
       down: this.#linear(`${name}.mlp.down`, mlp.bias),
+    }
+  }
+
+  async #attention(name: string, { attention }: LayerSpec, positions: Tensor): Promise<DecoderLayer['attention']> {
+    const { gateDivisor } = this.#parts.attention
+    if (gateDivisor !== undefined) return this.#linearAttention(name, attention, gateDivisor)
+    const { kernel, change } = await this.#kernel(attention)
+    const { qkNorm } = attention
+    const of: DecoderAttention = {
+      spec: attention,
+      ...this.#shape,
+      kernel,
+      rope: attention.rope && change.rope !== false ? this.#rope(attention.rope) : null,
+      queryNorm: qkNorm && this.#norm(`${name}.attention.queryNorm`, qkNorm.norm),
+      keyNorm: qkNorm && this.#norm(`${name}.attention.keyNorm`, qkNorm.norm),
+      positions,
+    }
+    return (tape, qkv) => attend(tape, qkv, of)
+  }
+
+  #linearAttention(name: string, spec: AttentionSpec, gateDivisor: number): DecoderLayer['attention'] {
+    const { numHeads, numKvHeads, qkNorm, window } = spec
+    const { documents } = this.#inputs
+    if (numHeads !== numKvHeads || qkNorm || window !== null || documents)
+      throw new FoveaError(
+        'unsupported',
+        'TrainableDecoder.prepare',
+        `${name}: linear attention takes heads of one kind without norms and windows, and rows of one document, got ${numHeads} heads and ${numKvHeads} of keys${qkNorm ? ', normalised' : ''}${window === null ? '' : `, a window of ${window}`}${documents ? ', documents' : ''}`,
+      )
+    const gate = this.#linear(gateName(name), true)
+    const logDecay = logDecayOf(gateDivisor)
+    return (tape, qkv, h) => {
+      const gates = gate(tape, h)
+      const decays = activation(tape, gates, logDecay)
+      const y = attendLinear(tape, qkv, decays, { spec, ...this.#shape })
+      tape.release(gates, decays)
+      return y
     }
   }
 

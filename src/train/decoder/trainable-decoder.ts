@@ -51,7 +51,7 @@ export class TrainableDecoder implements PlannableModel {
     this.checkpointing = options.checkpointing ?? 'none'
     this.tokenizer = options.tokenizer ?? ('tokenizer' in from ? from.tokenizer : undefined)
     this.parameters = new ParameterStore(device, {
-      blocks: decoderParameters(from.spec),
+      blocks: decoderParameters(from.spec, this.attention),
       compute: precision,
       ...(rule && { rule }),
     })
@@ -110,10 +110,13 @@ export async function createTrainableDecoder(
   const { from } = options
   const decoder = new TrainableDecoder(device, options)
   try {
-    for (const [name, shape] of weightShapes(from.spec)) {
+    const ofSpec = weightShapes(from.spec)
+    for (const name of decoder.parameters.names) {
+      const { shape } = decoder.parameters.get(name)
+      const fresh = 'seed' in from ? from : { seed: 0 }
       const weight =
-        'seed' in from
-          ? initialWeight(from.spec, name, shape, from)
+        'seed' in from || !ofSpec.has(name)
+          ? initialWeight(from.spec, name, shape, fresh)
           : shape.length === 2
             ? dequantizeRows(await from.matrix(name))
             : await from.vector(name)
