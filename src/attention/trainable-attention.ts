@@ -96,7 +96,7 @@ async function compileAhead(
     ...gradients,
   } as unknown as BackwardTensors
   const passes = [flashPass(forward, tensors), ...backwardPasses(device, backward, tensors)]
-  for (const { view } of passes) view?.dispose()
+  for (const { view } of passes) view?.dispose?.()
   await Promise.all(passes.map(({ kernel }) => device.prepare(kernel)))
 }
 

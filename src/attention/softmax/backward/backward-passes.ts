@@ -143,20 +143,27 @@ function keyGradientPasses(device: Device, parts: GivenParts, tensors: BackwardT
   }
   const most = device.info.limits.maxStorageBuffersPerShaderStage ?? Number.POSITIVE_INFINITY
   const fits = ({ kernel }: Pass) => kernel.program.params.filter(({ kind }) => kind === 'tensor').length <= most
-  // specs of tensors that are still to come share none
-  const together = (dKey as Partial<Tensor>).sharesMemory?.(dValue)
+  const together: Pass[] = shareMemory(dKey, dValue)
     ? joined(dKey, dValue).map((view) => ({ ...passOf('joined', { dKeyValue: view }), view }))
     : [passOf('separate', { dKey, dValue })]
   if (together.length > 0 && together.every(fits)) return together
+  for (const { view } of together) view?.dispose?.()
   return [passOf('key', { dKey }), passOf('value', { dValue })]
+}
+
+/** Of specs whose tensors are still to come: do they look like parts of the same rows? */
+function shareMemory(a: Tensor, b: Tensor): boolean {
+  const known = (a as Partial<Tensor>).sharesMemory
+  return known ? a.sharesMemory(b) : Math.abs(b.offset - a.offset) < (a.strides[1] as number) && a.offset !== b.offset
 }
 
 /** Both gradients as one tensor [2, …], where they lie in one memory in the same way; nothing where they do not. */
 function joined(dKey: Tensor, dValue: Tensor): Tensor[] {
-  const { shape, strides, offset } = dKey
-  const step = dValue.offset - offset
-  const alike = shape.every((size, dim) => dValue.shape[dim] === size && dValue.strides[dim] === strides[dim])
-  return alike && step > 0 ? [dKey.view({ shape: [2, ...shape], strides: [step, ...strides], offset })] : []
+  const step = dValue.offset - dKey.offset
+  const alike = dKey.shape.every((size, dim) => dValue.shape[dim] === size && dValue.strides[dim] === dKey.strides[dim])
+  if (!alike || step <= 0) return []
+  const spec = { shape: [2, ...dKey.shape], strides: [step, ...dKey.strides], offset: dKey.offset }
+  return [(dKey as Partial<Tensor>).view ? dKey.view(spec) : ({ ...spec, dtype: dKey.dtype } as unknown as Tensor)]
 }
 
 /** What specialises a pass over tiles, and the name of all of it. */
