@@ -9,7 +9,7 @@ export interface LossScale {
 }
 
 /** Where dynamic scaling begins, what it reaches, and after how many good steps it doubles. */
-export const lossScaling = { initial: 2 ** 15, most: 2 ** 24, least: 1, growthSteps: 500 } as const
+export const lossScaling = { initial: 2 ** 15, most: 2 ** 24, least: 1, growthSteps: 1000 } as const
 
 /**
  * The scale that a run begins with: f16 has gradients below its smallest number (6e-8), which a factor lifts (Micikevicius

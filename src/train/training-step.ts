@@ -77,12 +77,14 @@ export class TrainingStep {
   static async create(device: Device, options: TrainingStepOptions): Promise<TrainingStep> {
     const { model, shape, documents } = options
     const batch = new StepBatch(device, { shape, vocabSize: model.vocabSize, documents })
+    let prepared: PreparedModel | null = null
     try {
-      const prepared = await model.prepare(shape, batch.inputs)
+      prepared = await model.prepare(shape, batch.inputs)
       const step = new TrainingStep(device, options, batch, prepared)
       await Promise.all(step.#recordings.map((recording) => recording.prepare()))
       return step
     } catch (error) {
+      prepared?.dispose()
       batch.dispose()
       throw error
     }
