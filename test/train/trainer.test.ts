@@ -3,6 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Device, openDevice } from '../../src/device/index.ts'
+import { openParts } from '../../src/llm/open-parts.ts'
+import { exportSafetensors } from '../../src/model/export/export-safetensors.ts'
+import { openCheckpoint } from '../../src/model/open-checkpoint.ts'
 import { movingAverage } from '../../src/train/averaging/index.ts'
 import type { BatchSource } from '../../src/train/data/batch.ts'
 import { createTrainableDecoder, type TrainableDecoder } from '../../src/train/decoder/trainable-decoder.ts'
@@ -12,6 +15,7 @@ import type { ComputeDType } from '../../src/train/precision.ts'
 import type { Checkpointing } from '../../src/train/trainable-model.ts'
 import { createTrainer, type Trainer } from '../../src/train/trainer.ts'
 import type { TrainerOptions } from '../../src/train/trainer-options.ts'
+import { runTokens } from '../llm/run-tokens.ts'
 import { countingSource, smallSpec } from './small-decoder.ts'
 
 const fault = (code: string, message: RegExp) =>
@@ -267,6 +271,41 @@ describe('steps', () => {
       fault('memory', /even batches of 1, accumulate 4 and checkpointing layer would need/),
     )
     expect(device.memory.allocated).toBe(before)
+  })
+
+  it('give a model that is exported, opened, run and trained on', async () => {
+    const run = await make()
+    await steps(run.trainer, 5)
+    const place = join(folder, 'model')
+    await exportSafetensors(run.model.checkpoint(), place)
+    const checkpoint = await openCheckpoint(place)
+    const again = await createTrainableDecoder(device, { from: checkpoint })
+    for (const name of run.model.parameters.names)
+      expect(await again.parameters.read(name), name).toEqual(await run.model.parameters.read(name))
+    // the engine's own decoder says the same of the next token
+    const evaluate = async (model: TrainableDecoder) => {
+      const evaluator = await Evaluator.create({ device, model, shape: { batch: 1, length: 20 } })
+      const { loss, count } = await evaluator.run(countingSource({ batch: 1, length: 20 }), 1)
+      evaluator.dispose()
+      return loss * count
+    }
+    const sum = await evaluate(again)
+    expect(sum).toBe(await evaluate(run.model))
+    const { inputs, targets } = countingSource({ batch: 1, length: 20 }).next()
+    const parts = await openParts(checkpoint, { device, contextLength: 64, cacheFormat: 'f32' }, 'score')
+    const sequence = parts.cache.open([])
+    const [logits] = await runTokens(parts, [{ sequence, tokens: [...inputs] }])
+    const rows = logits as Float32Array
+    let exact = 0
+    for (const [i, target] of targets.entries()) {
+      if (target < 0) continue
+      const row = rows.subarray(i * 61, (i + 1) * 61)
+      exact += Math.log(row.reduce((total, x) => total + Math.exp(x), 0)) - (row[target] as number)
+    }
+    expect(Math.abs(sum - exact)).toBeLessThan(1e-3)
+    await parts.release()
+    again.dispose()
+    free(run)
   })
 
   it('refuse tokens that the model has not, and stop by a signal', async () => {
