@@ -38,9 +38,10 @@ export interface TrainableAttention {
 
 /**
  * Attention with its backward, prepared for tensors of one size: `forward` and `backward` are sync and allocate nothing, so
- * that they can be part of `device.record`. One of them runs at a time on a device (its scratch is shared by its runs).
- * Two runs agree in every bit. Beside its arguments a backward takes 2 numbers per query row (3 with sinks) and its lists
- * of tiles.
+ * that they can be part of `device.record`; lengths, packing and the block structure of the mask are decided here. `backward`
+ * takes `output` and `lse` of a forward of the same inputs, and computes the scores again. Two runs agree in every bit.
+ * Beside its arguments it holds a few numbers per query row (softmax: 2, with sinks 4) and lists of tiles, and, while
+ * captured tensors of floats get gradients, what `backward/captured-gradients.ts` says.
  *
  * Rejects with what `attention` rejects with; `forward` and `backward` throw `shape`, `dtype`, `argument`, `disposed`,
  * `device` and what `Device.run` throws.

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { AttentionCase } from '../../src/attention/attention-case.ts'
 import { attention, attentionBackward, prepareTrainableAttention } from '../../src/attention/index.ts'
 import { causal, document, slidingWindow } from '../../src/attention/masks/index.ts'
+import { softmax } from '../../src/attention/normalizers/index.ts'
 import { alibi, softCap } from '../../src/attention/scores/index.ts'
 import { flashCases } from '../../src/attention/softmax/flash.cases.ts'
 import { type Device, openDevice, type Tensor } from '../../src/device/index.ts'
@@ -88,6 +89,17 @@ test('any lengths, groups, widths, packing, window, sinks and tiles', async () =
     }),
     { numRuns: 40 },
   )
+})
+
+test('a normalizer that cannot resume from lse is streamed once more for its state', async () => {
+  const { resume: _, ...streamed } = softmax
+  const example = flashCases.find(({ name }) => name === 'sinks and a sliding window') as AttentionCase
+  const next = randomNumbers(6)
+  const input = {
+    ...withGradients({ ...example, normalizer: streamed as AttentionCase['normalizer'] & {} }, 5),
+    dLse: floats(next, example.numHeads * example.queries),
+  }
+  expect(await gradientFaults(device, input, 'f32', { tileQ: 16, tileK: 24, padTo: 8 })).toEqual([])
 })
 
 test('dropped weights pass nothing on, and the backward drops the same ones', async () => {
