@@ -11,6 +11,11 @@ export {
   gatedLinearAttention,
   gatedLinearAttentionKernel,
 } from './linear/gated-linear-attention.ts'
+export {
+  type GatedLinearAttentionBackwardOptions,
+  gatedLinearAttentionBackward,
+  gatedLinearAttentionBackwardScratch,
+} from './linear/gated-linear-attention-backward.ts'
 export type { GatedLinearAttentionSpec, GatedLinearForm } from './linear/gated-linear-spec.ts'
 export { type RetentionOptions, retention, retentionDecays } from './linear/retention.ts'
 export type { Normalizer, RowState } from './normalizers/normalizer.ts'

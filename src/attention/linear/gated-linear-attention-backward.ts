@@ -32,12 +32,16 @@ export interface GatedLinearAttentionBackwardOptions {
   readonly scale?: number
   /** bounds of packed sequences on the device, i32 [N + 1] from 0 to T; B is then 1 */
   readonly cuSeqlens?: Tensor
-  /** tokens of a chunk, as the scratch was sized for; 32 by default */
+  /** tokens of a chunk, as the scratch was sized for; by default 32, and 16 for heads wider than 112 */
   readonly chunk?: GatedLinearChunk
 }
 
 export type GatedLinearChunk = 8 | 16 | 32 | 64
-const defaultChunk = 32
+
+/** 32 tokens where a running sum of a chunk [chunk, D] fits the workgroup memory that every adapter has, else 16. */
+function defaultChunk(headDim: number): GatedLinearChunk {
+  return headDim <= 112 ? 32 : 16
+}
 
 /**
  * Gradients of `gatedLinearAttention` (equations above), replacing what the d… tensors held. `query`, `key`, `value`, `dOutput`
@@ -57,7 +61,7 @@ export function gatedLinearAttentionBackward(device: Device, options: GatedLinea
     dInitialState: dInitialState ?? null,
     cuSeqlens: cuSeqlens ?? null,
     scale: scale ?? 1 / Math.sqrt(options.query.shape[3] ?? 1),
-    chunk: chunk ?? defaultChunk,
+    chunk: chunk ?? defaultChunk(options.query.shape[3] ?? 1),
     tileV: device.kind === 'webgpu' ? 32 : Math.min(128, 16 * Math.ceil((options.value.shape[3] ?? 1) / 16)),
   }
   for (const kernel of gatedLinearAttentionBackwardKernels(spec)) {
@@ -74,7 +78,7 @@ export function gatedLinearAttentionBackwardScratch({
   value,
   sequences,
   packed = false,
-  chunk = defaultChunk,
+  chunk = defaultChunk(query.shape[3] ?? 1),
 }: {
   readonly query: Pick<TensorSpec, 'shape'>
   readonly value: Pick<TensorSpec, 'shape'>
