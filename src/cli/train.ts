@@ -121,12 +121,15 @@ function changed(config: Fields, values: Values): Fields {
     config.data = { task }
     config.compare = []
     config.name = task
+    if (task !== 'mqar') config.stages = []
   }
   if (texts !== undefined) config.data = { texts }
   if (attention !== undefined) {
     config.attention = attention
     config.compare = []
   }
+  if (values.length !== undefined) config.stages = []
+  if (values.resume === undefined) scaleStages(config, Number(values.steps))
   const numbers = {
     steps: 'steps',
     length: 'length',
@@ -145,6 +148,17 @@ function changed(config: Fields, values: Values): Fields {
     setField(config, path, jsonOrText(rest.join('=')))
   }
   return config
+}
+
+/** Stages take the same part of a run that is made shorter or longer. */
+function scaleStages(config: Fields, steps: number): void {
+  const before = config.steps
+  if (!Number.isSafeInteger(steps) || typeof before !== 'number' || !Array.isArray(config.stages)) return
+  const stages = (config.stages as Fields[]).map((stage) => ({
+    ...stage,
+    until: Math.max(1, Math.round((Number(stage.until) * steps) / before)),
+  }))
+  config.stages = stages.filter(({ until }) => until < steps)
 }
 
 function jsonOrText(text: string): unknown {

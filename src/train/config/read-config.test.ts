@@ -74,7 +74,7 @@ describe('readTrainConfig', () => {
     [
       'rows longer than the positions',
       { model: { ...model, max_position_embeddings: 32 } },
-      ['length 64 is longer than model.max_position_embeddings 32'],
+      ['length 64 is longer than the 32 positions of the model'],
     ],
     [
       'a vocabulary too small for the task',
