@@ -40,15 +40,16 @@ export async function writeRunState(
 }
 
 /**
- * Reads a run back into the tensors it was written from; nothing is written before everything was checked. Rejects with `io`
- * for a folder without one, and with `format` naming what is wrong: a file that is cut short, that is no run, or the first
- * thing in which its configuration differs from this one.
+ * Reads a run back into the tensors it was written from; nothing is written before everything was checked, and `accept` has
+ * taken the progress. Rejects with `io` for a folder without one, with `format` naming what is wrong (a file that is cut
+ * short, that is no run, or the first thing in which its configuration differs from this one), and with what `accept` throws.
  */
 export async function readRunState(
   folder: string,
   configuration: RunState['configuration'],
   tensors: ReadonlyMap<string, Tensor>,
-): Promise<RunState['progress']> {
+  accept: (progress: RunState['progress']) => void,
+): Promise<void> {
   const path = `${folder}/${fileName}`
   const fault = (message: string) => new FoveaError('format', 'trainer.resume', `${path} ${message}`)
   const table = await openSafetensors(await openFile(path))
@@ -67,11 +68,11 @@ export async function readRunState(
       if (entry.dtype !== 'f32' || entry.shape.join() !== shape.join())
         throw fault(`has ${name} ${entry.dtype} [${entry.shape.join(', ')}], this run f32 [${shape.join(', ')}]`)
     }
+    accept(saved.progress)
     for (const [name, tensor] of tensors) {
       const bytes = await table.get(name).read()
       tensor.write(bytes.slice().buffer as ArrayBuffer)
     }
-    return saved.progress
   } finally {
     await table.close()
   }

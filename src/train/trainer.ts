@@ -177,15 +177,16 @@ export class Trainer {
    */
   async resume(folder: string): Promise<void> {
     await this.#inTurn(async () => {
-      const progress = await readRunState(folder, this.#configuration(), this.#tensors())
-      const { steps, scale, goodSteps, skipped, source } = progress as unknown as SavedProgress
-      stageAt(this.#checked.stages, steps + 1).source.restore(source)
-      this.#steps = steps
-      this.#scale = { scale, goodSteps }
-      this.#pending = skipped.map((skip, i) => ({
-        step: steps - skipped.length + 1 + i,
-        report: Promise.resolve({ skipped: skip }),
-      }))
+      await readRunState(folder, this.#configuration(), this.#tensors(), (progress) => {
+        const { steps, scale, goodSteps, skipped, source } = savedProgress(progress)
+        stageAt(this.#checked.stages, steps + 1).source.restore(source)
+        this.#steps = steps
+        this.#scale = { scale, goodSteps }
+        this.#pending = skipped.map((skip, i) => ({
+          step: steps - skipped.length + 1 + i,
+          report: Promise.resolve({ skipped: skip }),
+        }))
+      })
       this.#options.model.parameters.refresh()
     })
   }
@@ -284,4 +285,12 @@ interface SavedProgress extends LossScale {
   readonly steps: number
   readonly skipped: readonly boolean[]
   readonly source: JsonValue
+}
+
+function savedProgress(progress: Readonly<Record<string, JsonValue>>): SavedProgress {
+  const { steps, scale, goodSteps, skipped, source } = progress
+  const counts = [steps, goodSteps].every((count) => Number.isSafeInteger(count) && (count as number) >= 0)
+  const sound = counts && typeof scale === 'number' && Array.isArray(skipped) && source !== undefined
+  if (sound) return progress as unknown as SavedProgress
+  throw new FoveaError('format', 'trainer.resume', `a saved run has no such progress: ${JSON.stringify(progress)}`)
 }
