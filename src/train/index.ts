@@ -5,7 +5,21 @@ export {
   attentionVariants,
 } from './attention-variants.ts'
 export { type MovingAverage, type MovingAverageOptions, movingAverage } from './averaging/index.ts'
+export { decoderSpec, type ModelFields } from './config/model-config.ts'
+export { type Preset, presets } from './config/presets.ts'
+export { readTrainConfig } from './config/read-config.ts'
+export type { TrainConfig } from './config/train-config.ts'
 export type { Batch, BatchSource, JsonValue } from './data/batch.ts'
+export { documentEncoder } from './data/encode-documents.ts'
+export { mixRows, type RowShare } from './data/mix-rows.ts'
+export { packDocuments } from './data/pack-documents.ts'
+export { type PackedDocument, type PackedRows, packedRows } from './data/packed-rows.ts'
+export { readDocuments } from './data/read-documents.ts'
+export { batchesOf, type Row, type Rows } from './data/rows.ts'
+export { type TextFile, textFiles } from './data/text-files.ts'
+export { type TextRows, type TextRowsOptions, textRows } from './data/text-rows.ts'
+export { type TokenFile, type TokenizeFilesOptions, tokenizeFiles } from './data/token-file.ts'
+export { type TokenStore, tokenArray, tokenSlice } from './data/token-store.ts'
 export { type LiveCheckpointOptions, liveCheckpoint } from './decoder/live-checkpoint.ts'
 export {
   createTrainableDecoder,
@@ -54,6 +68,15 @@ export {
 export type { Parameter, ParameterGroup } from './parameters.ts'
 export { planTraining, type TrainingPlan, type TrainingPlanRequest } from './plan-training.ts'
 export type { ComputeDType } from './precision.ts'
+export { reportPage } from './report/report-page.ts'
+export type { EvaluationRecord, RunRecord, StepRecord, TaskExample } from './report/run-record.ts'
+export {
+  type RunEvents,
+  type RunOutcome,
+  type RunTrainingOptions,
+  runTraining,
+} from './run/run-training.ts'
+export { type TrainEvents, type TrainedRuns, type TrainRunsOptions, trainRuns } from './run/train-runs.ts'
 export {
   type ConstantOptions,
   type CosineOptions,
@@ -75,6 +98,11 @@ export type { Operation } from './tape/tape-core.ts'
 export { TapeCore } from './tape/tape-core.ts'
 export type { TapeWeight } from './tape/tape-weight.ts'
 export { Held, Variable } from './tape/variable.ts'
+export { type AssociativeRecallOptions, associativeRecall } from './tasks/associative-recall.ts'
+export { type CopyingOptions, copying } from './tasks/copying.ts'
+export { type InductionOptions, induction } from './tasks/induction.ts'
+export { type ProseRetrievalOptions, proseRetrieval } from './tasks/prose-retrieval.ts'
+export { type TrainTokenizerOptions, trainTokenizer } from './tokenizer/train-tokenizer.ts'
 export type {
   Checkpointing,
   OutputHead,

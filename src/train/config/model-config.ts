@@ -46,3 +46,14 @@ export function modelSpec(fields: ModelFields, faults: string[]): DecoderSpec | 
       faults.push(`model.${name}: ${spec.architecture} reads no such field${meant(name, [...asked])}`)
   return spec
 }
+
+/**
+ * The specification of a model from the fields of a config.json, for fresh weights. Throws `argument` naming each field that is
+ * missing, wrong or not read by the architecture.
+ */
+export function decoderSpec(fields: ModelFields): DecoderSpec {
+  const faults: string[] = []
+  const spec = modelSpec(fields, faults)
+  if (spec && faults.length === 0) return spec
+  throw new FoveaError('argument', 'decoderSpec', faults.join('; '))
+}

@@ -5,7 +5,7 @@ import { openCheckpoint } from '../../model/open-checkpoint.ts'
 import type { Tokenizer } from '../../model/tokenizer.ts'
 import { FoveaError } from '../../tile/index.ts'
 import { attentionVariant } from '../attention-variants.ts'
-import { type ModelFields, modelSpec } from '../config/model-config.ts'
+import { decoderSpec, type ModelFields } from '../config/model-config.ts'
 import type { TrainConfig } from '../config/train-config.ts'
 import { createTrainableDecoder, type TrainableDecoder } from '../decoder/trainable-decoder.ts'
 import { createLoraDecoder, type LoraDecoder } from '../lora/lora-decoder.ts'
@@ -57,10 +57,7 @@ function freshSpec(fields: ModelFields, tokenizer: Tokenizer | null): DecoderSpe
     ...(bosToken !== null && { bos_token_id: bosToken }),
     ...(eosToken !== undefined && { eos_token_id: eosToken }),
   }
-  const faults: string[] = []
-  const spec = modelSpec({ ...known, ...fields }, faults)
-  if (spec && faults.length === 0) return spec
-  throw new FoveaError('argument', 'runTraining', faults.join('; '))
+  return decoderSpec({ ...known, ...fields })
 }
 
 function checkSpec(spec: DecoderSpec, { length, data }: TrainConfig, tokenizer: Tokenizer | null): void {
