@@ -4,7 +4,7 @@ import type { BatchSource } from './data/batch.ts'
 import { StepBatch } from './step-batch.ts'
 import { addTotals } from './step-totals.ts'
 import { crossEntropy } from './tape/cross-entropy.ts'
-import { TapeCore } from './tape/tape-core.ts'
+import { Tape } from './tape/tape.ts'
 import type { PreparedModel, StepShape, TrainableModel } from './trainable-model.ts'
 import { updateFlat } from './update-flat.ts'
 import { Workspace } from './workspace.ts'
@@ -61,7 +61,7 @@ export class Evaluator {
     this.#totals = device.zeros([2])
     this.#own = [losses, correct, factor, this.#totals]
     this.#recording = device.record(() => {
-      const tape = new TapeCore(this.#workspace, { recording: false })
+      const tape = new Tape(this.#workspace, { recording: false })
       updateFlat(device, 'clear', { write: { x: this.#totals } }, () => ({ x: scalar(0) }))
       const hidden = prepared.hidden(tape)
       crossEntropy(tape, hidden, { head: prepared.head, targets: batch.targets, factor, losses, correct })

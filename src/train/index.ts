@@ -93,6 +93,7 @@ export {
 export type { TapeEmbedding } from './tape/embedding.ts'
 export { sortIds } from './tape/embedding.ts'
 export type { TapeNorm } from './tape/norm.ts'
+export type { OutputHead } from './tape/output-head.ts'
 export { Tape } from './tape/tape.ts'
 export type { Operation } from './tape/tape-core.ts'
 export { TapeCore } from './tape/tape-core.ts'
@@ -105,7 +106,6 @@ export { type ProseRetrievalOptions, proseRetrieval } from './tasks/prose-retrie
 export { type TrainTokenizerOptions, trainTokenizer } from './tokenizer/train-tokenizer.ts'
 export type {
   Checkpointing,
-  OutputHead,
   PlannableModel,
   PreparedModel,
   StepInputs,

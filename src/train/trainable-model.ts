@@ -2,8 +2,8 @@ import type { Device, Tensor } from '../device/device.ts'
 import type { ParameterStore } from './parameter-store.ts'
 import type { ComputeDType } from './precision.ts'
 import type { TableRows } from './tape/embedding.ts'
-import type { TapeCore } from './tape/tape-core.ts'
-import type { TapeWeight } from './tape/tape-weight.ts'
+import type { OutputHead } from './tape/output-head.ts'
+import type { Tape } from './tape/tape.ts'
 import type { Variable } from './tape/variable.ts'
 
 /** Sizes of a step: B rows of T tokens. */
@@ -19,17 +19,10 @@ export interface StepInputs {
   readonly documents: Tensor | null // i32 [B, T]
 }
 
-/** From hidden states to logits: softCap(x · weightᵀ + bias). */
-export interface OutputHead {
-  readonly weight: TapeWeight // [V, C]
-  readonly bias: TapeWeight | null // [V]
-  readonly softCap: number | null
-}
-
 /** A model made ready for steps of one shape. */
 export interface PreparedModel {
   /** Enqueues the computation of the last hidden states [B · T, C]. */
-  hidden(tape: TapeCore): Variable
+  hidden(tape: Tape): Variable
   readonly head: OutputHead
   /** bytes that it holds beside parameters and workspace */
   readonly bytes: number

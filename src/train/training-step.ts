@@ -10,7 +10,7 @@ import { StepBatch } from './step-batch.ts'
 import { addTotals } from './step-totals.ts'
 import { crossEntropy } from './tape/cross-entropy.ts'
 import { drawTargets } from './tape/draw-targets.ts'
-import { TapeCore } from './tape/tape-core.ts'
+import { Tape } from './tape/tape.ts'
 import type { PreparedModel, StepShape, TrainableModel } from './trainable-model.ts'
 import { updateFlat } from './update-flat.ts'
 import { Workspace } from './workspace.ts'
@@ -124,7 +124,7 @@ export class TrainingStep {
       clear(device, totals)
     })
     this.#micro = this.#record(device, () => {
-      const tape = new TapeCore(this.#workspace)
+      const tape = new Tape(this.#workspace)
       const hidden = prepared.hidden(tape)
       crossEntropy(tape, hidden, { head: prepared.head, targets: batch.targets, factor, losses, correct })
       tape.release(hidden)
@@ -144,7 +144,7 @@ export class TrainingStep {
       const seeds = device.zeros([tokens, 2], 'u32')
       this.#own.push(settings, seeds)
       const kernels = this.#record(device, () => {
-        const tape = new TapeCore(this.#workspace)
+        const tape = new Tape(this.#workspace)
         const hidden = prepared.hidden(tape)
         const { head } = prepared
         drawTargets(tape, hidden, { head, targets: batch.targets, seeds, settings, drawn })

@@ -7,7 +7,7 @@ import { Evaluator } from '../../src/train/evaluator.ts'
 import { adamw } from '../../src/train/optimizers/adamw.ts'
 import { StepBatch } from '../../src/train/step-batch.ts'
 import { crossEntropy } from '../../src/train/tape/cross-entropy.ts'
-import { TapeCore } from '../../src/train/tape/tape-core.ts'
+import { Tape } from '../../src/train/tape/tape.ts'
 import { createTrainer } from '../../src/train/trainer.ts'
 import { Workspace } from '../../src/train/workspace.ts'
 import { countingSource, smallSpec } from './small-decoder.ts'
@@ -77,7 +77,7 @@ describe('variants of attention', () => {
     const prepared = await model.prepare(batch.shape, batch.inputs)
     const [losses, factor] = [exact.zeros([18]), exact.tensor([1], [1])]
     const loss = async (recording: boolean) => {
-      const tape = new TapeCore(workspace, { recording })
+      const tape = new Tape(workspace, { recording })
       const hidden = prepared.hidden(tape)
       crossEntropy(tape, hidden, { head: prepared.head, targets: batch.targets, factor, losses })
       if (recording) tape.backward()

@@ -5,12 +5,16 @@ import { type Device, openDevice, type Tensor } from '../../src/device/index.ts'
 import { placeRope } from '../../src/model/place-rope.ts'
 import { gelu, silu } from '../../src/nn/activations.ts'
 import { normalDraws } from '../../src/train/counter-random.ts'
+import { adamw } from '../../src/train/optimizers/adamw.ts'
 import { ParameterStore } from '../../src/train/parameter-store.ts'
 import { sortIds } from '../../src/train/tape/embedding.ts'
 import type { TapeNorm } from '../../src/train/tape/norm.ts'
 import { Tape } from '../../src/train/tape/tape.ts'
 import type { Variable } from '../../src/train/tape/variable.ts'
+import type { PreparedModel, StepInputs, StepShape, TrainableModel } from '../../src/train/trainable-model.ts'
+import { createTrainer } from '../../src/train/trainer.ts'
 import { Workspace } from '../../src/train/workspace.ts'
+import { countingSource } from './small-decoder.ts'
 
 const [B, T, H, D, V] = [2, 7, 2, 6, 11]
 const C = H * D
@@ -173,4 +177,44 @@ describe('a tape', () => {
     expect(() => workspace.give(x.value)).toThrow(/workspace.give: .* is not out of this workspace/)
     tape.finish()
   })
+})
+
+/** The next token from the last one, through one gated layer. */
+class Bigram implements TrainableModel {
+  readonly vocabSize = 61
+  readonly precision = 'f32'
+  readonly description = { architecture: 'bigram' }
+  readonly parameters: ParameterStore
+
+  constructor(on: Device) {
+    const sizes = { table: [61, 16], up: [32, 16], down: [16, 16] }
+    const blocks = Object.entries(sizes).map(([name, shape]) => [{ name, shape }])
+    this.parameters = new ParameterStore(on, { blocks })
+    for (const [i, name] of this.parameters.names.entries())
+      this.parameters.write(name, normalDraws(1, i, this.parameters.get(name).weight.size, 0.3))
+  }
+
+  async prepare(_shape: StepShape, { tokens }: StepInputs): Promise<PreparedModel> {
+    const weight = (name: string) => this.parameters.get(name)
+    return {
+      hidden(tape) {
+        const x = tape.embed({ table: weight('table'), rows: tokens, dtype: 'f32' })
+        return tape.residual(x, tape.linear(tape.gated(tape.linear(x, weight('up')), silu), weight('down')))
+      },
+      head: { weight: weight('table'), bias: null, softCap: null },
+      bytes: 0,
+      dispose() {},
+    }
+  }
+}
+
+it('a model of a few lines is trained', async () => {
+  const wasm = await openDevice('wasm')
+  const model = new Bigram(wasm)
+  const source = countingSource()
+  const trainer = await createTrainer({ device: wasm, model, source, optimizer: adamw(), learningRate: 0.03 })
+  const losses: number[] = []
+  for (let step = 0; step < 30; step++) losses.push((await trainer.step()).loss)
+  expect(losses.at(-1)).toBeLessThan(0.5 * (losses[0] as number))
+  wasm.dispose()
 })

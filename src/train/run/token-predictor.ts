@@ -1,7 +1,7 @@
 import type { Device, Recording, Tensor } from '../../device/device.ts'
 import { randomNumbers } from '../data/random-numbers.ts'
 import { StepBatch } from '../step-batch.ts'
-import { TapeCore } from '../tape/tape-core.ts'
+import { Tape } from '../tape/tape.ts'
 import type { PreparedModel, TrainableModel } from '../trainable-model.ts'
 import { Workspace } from '../workspace.ts'
 
@@ -46,7 +46,7 @@ export class TokenPredictor {
     this.#bias = bias
     let hidden: Tensor | undefined
     this.#recording = device.record(() => {
-      hidden = prepared.hidden(new TapeCore(this.#workspace, { recording: false })).value
+      hidden = prepared.hidden(new Tape(this.#workspace, { recording: false })).value
     })
     this.#hidden = hidden as unknown as Tensor
   }

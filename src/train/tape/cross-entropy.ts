@@ -1,6 +1,6 @@
 import type { Tensor } from '../../device/device.ts'
 import { crossEntropy as crossEntropyKernels, crossEntropyScratch } from '../../nn/cross-entropy.ts'
-import type { OutputHead } from '../trainable-model.ts'
+import type { OutputHead } from './output-head.ts'
 import type { TapeCore } from './tape-core.ts'
 import type { Variable } from './variable.ts'
 

@@ -3,7 +3,7 @@ import { crossEntropyScratch } from '../../nn/cross-entropy.ts'
 import { matmul } from '../../nn/matmul.ts'
 import { sample } from '../../nn/sample.ts'
 import { colRange, defineProgram, load, type Program, store } from '../../tile/index.ts'
-import type { OutputHead } from '../trainable-model.ts'
+import type { OutputHead } from './output-head.ts'
 import type { TapeCore } from './tape-core.ts'
 import type { Variable } from './variable.ts'
 
