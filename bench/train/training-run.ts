@@ -7,7 +7,7 @@ import {
   type TrainableDecoder,
   type Trainer,
 } from '../../src/train/index.ts'
-import { adamw } from '../../src/train/optimizers/index.ts'
+import { adamw } from '../../src/train/optimizers/adamw.ts'
 import { llamaSpec } from '../llm/synthetic-checkpoint.ts'
 import type { TrainCase } from './train-case.ts'
 

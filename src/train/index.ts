@@ -4,7 +4,7 @@ export {
   attentionVariant,
   attentionVariants,
 } from './attention-variants.ts'
-export { type MovingAverage, type MovingAverageOptions, movingAverage } from './averaging/index.ts'
+export { type MovingAverage, type MovingAverageOptions, movingAverage } from './averaging/moving-average.ts'
 export { decoderSpec, type ModelFields } from './config/model-config.ts'
 export { type Preset, presets } from './config/presets.ts'
 export { readTrainConfig } from './config/read-config.ts'
@@ -27,38 +27,23 @@ export {
   type TrainableDecoderOptions,
 } from './decoder/trainable-decoder.ts'
 export { type Evaluation, Evaluator, type EvaluatorOptions } from './evaluator.ts'
+export { createLoraDecoder, LoraDecoder, type LoraDecoderOptions } from './lora/lora-decoder.ts'
+export { type LoraOptions, type LoraPlan, planLora } from './lora/lora-options.ts'
+export { loadPeft, savePeft } from './lora/peft-files.ts'
+export { type AdamWOptions, adamw } from './optimizers/adamw.ts'
+export { type AuonOptions, auon } from './optimizers/auon.ts'
 export {
-  createLoraDecoder,
-  LoraDecoder,
-  type LoraDecoderOptions,
-  type LoraOptions,
-  type LoraPlan,
-  loadPeft,
-  planLora,
-  savePeft,
-} from './lora/index.ts'
-export {
-  type AdamWOptions,
-  type AuonOptions,
-  adamw,
-  auon,
   type ChosenOptimizers,
   chooseOptimizers,
-  type LambOptions,
-  type LionOptions,
-  lamb,
-  lion,
-  type MuonOptions,
-  muon,
-  type Optimizer,
   type OptimizerConfig,
-  type OptimizerMemory,
   optimizerDefaults,
-  type SgdOptions,
-  type SophiaOptions,
-  sgd,
-  sophia,
-} from './optimizers/index.ts'
+} from './optimizers/choose-optimizers.ts'
+export { type LambOptions, lamb } from './optimizers/lamb.ts'
+export { type LionOptions, lion } from './optimizers/lion.ts'
+export { type MuonOptions, muon } from './optimizers/muon.ts'
+export type { Optimizer, OptimizerMemory } from './optimizers/optimizer.ts'
+export { type SgdOptions, sgd } from './optimizers/sgd.ts'
+export { type SophiaOptions, sophia } from './optimizers/sophia.ts'
 export {
   type ParameterDeclaration,
   ParameterStore,
@@ -77,19 +62,12 @@ export {
   runTraining,
 } from './run/run-training.ts'
 export { type TrainEvents, type TrainedRuns, type TrainRunsOptions, trainRuns } from './run/train-runs.ts'
-export {
-  type ConstantOptions,
-  type CosineOptions,
-  chooseSchedule,
-  constant,
-  cosine,
-  type OneCycleOptions,
-  oneCycle,
-  type Schedule,
-  type ScheduleConfig,
-  type WarmupStableDecayOptions,
-  warmupStableDecay,
-} from './schedules/index.ts'
+export { chooseSchedule, type ScheduleConfig } from './schedules/choose-schedule.ts'
+export { type ConstantOptions, constant } from './schedules/constant.ts'
+export { type CosineOptions, cosine } from './schedules/cosine.ts'
+export { type OneCycleOptions, oneCycle } from './schedules/one-cycle.ts'
+export type { Schedule } from './schedules/schedule.ts'
+export { type WarmupStableDecayOptions, warmupStableDecay } from './schedules/warmup-stable-decay.ts'
 export type { TapeEmbedding } from './tape/embedding.ts'
 export { sortIds } from './tape/embedding.ts'
 export type { TapeNorm } from './tape/norm.ts'

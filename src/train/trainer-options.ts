@@ -1,6 +1,6 @@
 import type { Device } from '../device/device.ts'
 import { FoveaError } from '../tile/index.ts'
-import type { MovingAverage } from './averaging/index.ts'
+import type { MovingAverage } from './averaging/moving-average.ts'
 import type { BatchSource } from './data/batch.ts'
 import type { Optimizer } from './optimizers/optimizer.ts'
 import type { ParameterGroup } from './parameters.ts'

@@ -1,7 +1,7 @@
 import type { Device, Recording, Tensor } from '../device/device.ts'
 import { settingsRow, settingsWidth } from '../nn/sampling/sampling-settings.ts'
 import { defineProgram, load, type Program, scalar, store } from '../tile/index.ts'
-import type { MovingAverage } from './averaging/index.ts'
+import type { MovingAverage } from './averaging/moving-average.ts'
 import { type ClipOptions, clipScratch, enqueueClip } from './clip.ts'
 import type { Batch } from './data/batch.ts'
 import { type Optimizer, stepFields, stepIndex } from './optimizers/optimizer.ts'

@@ -10,7 +10,7 @@ import { dequantizeRows } from '../../nn/block-formats/matrix-values.ts'
 import { readTrainConfig } from '../config/read-config.ts'
 import { createTrainableDecoder } from '../decoder/trainable-decoder.ts'
 import { runTraining } from '../run/run-training.ts'
-import { loadPeft } from './index.ts'
+import { loadPeft } from './peft-files.ts'
 
 it('a run with adapters leaves the merged model and the adapters', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'fovea-lora-run-'))

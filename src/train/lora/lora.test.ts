@@ -16,7 +16,9 @@ import type { BatchSource } from '../data/batch.ts'
 import { Evaluator } from '../evaluator.ts'
 import { adamw } from '../optimizers/adamw.ts'
 import { createTrainer } from '../trainer.ts'
-import { createLoraDecoder, loadPeft, planLora, savePeft } from './index.ts'
+import { createLoraDecoder } from './lora-decoder.ts'
+import { planLora } from './lora-options.ts'
+import { loadPeft, savePeft } from './peft-files.ts'
 
 const spec = llama.spec(
   configFields('config.json', {

@@ -1,5 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { chooseSchedule, constant, cosine, oneCycle, warmupStableDecay } from './index.ts'
+import { chooseSchedule } from './choose-schedule.ts'
+import { constant } from './constant.ts'
+import { cosine } from './cosine.ts'
+import { oneCycle } from './one-cycle.ts'
+import { warmupStableDecay } from './warmup-stable-decay.ts'
 
 describe('schedules', () => {
   it.each<[string, (step: number) => number, Readonly<Record<number, number>>]>([

@@ -1,1 +1,0 @@
-export { type MovingAverage, type MovingAverageOptions, movingAverage } from './moving-average.ts'

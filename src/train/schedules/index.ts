@@ -1,6 +1,0 @@
-export { chooseSchedule, type ScheduleConfig, type ScheduleName } from './choose-schedule.ts'
-export { type ConstantOptions, constant } from './constant.ts'
-export { type CosineOptions, cosine } from './cosine.ts'
-export { type OneCycleOptions, oneCycle } from './one-cycle.ts'
-export type { Schedule } from './schedule.ts'
-export { type WarmupStableDecayOptions, warmupStableDecay } from './warmup-stable-decay.ts'
