@@ -252,23 +252,23 @@ describe('steps', () => {
   })
 
   it('that do not fit are refused before anything is allocated, with what would fit', async () => {
-    const run = await make({ layers: 6, source: countingSource({ batch: 4 }) })
+    const run = await make({ layers: 4, source: countingSource({ batch: 2 }) })
     const total = Object.values(run.trainer.bytes).reduce((sum, bytes) => sum + bytes, 0)
     free(run)
     const before = device.memory.allocated
-    const limited = (memoryLimit: number) => make({ layers: 6, source: countingSource({ batch: 4 }), memoryLimit })
+    const limited = (memoryLimit: number) => make({ layers: 4, source: countingSource({ batch: 2 }), memoryLimit })
     free(await limited(total))
     await expect(limited(total - 1)).rejects.toThrow(
       fault(
         'memory',
-        /^createTrainer: steps of 4 · 24 tokens need .* MB \(parameters .* MB; checkpointing sqrt would fit/,
+        /^createTrainer: steps of 2 · 24 tokens need .* MB \(parameters .* MB; checkpointing sqrt would fit/,
       ),
     )
-    await expect(limited(0.55 * total)).rejects.toThrow(
-      fault('memory', /(checkpointing layer|batches of [12], accumulate [24].*) would fit/),
+    await expect(limited(0.75 * total)).rejects.toThrow(
+      fault('memory', /(checkpointing layer|batches of 1, accumulate 2.*) would fit/),
     )
     await expect(limited(1000)).rejects.toThrow(
-      fault('memory', /even batches of 1, accumulate 4 and checkpointing layer would need/),
+      fault('memory', /even batches of 1, accumulate 2 and checkpointing layer would need/),
     )
     expect(device.memory.allocated).toBe(before)
   })

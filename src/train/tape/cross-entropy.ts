@@ -38,7 +38,7 @@ export function crossEntropy(tape: TapeCore, hidden: Variable, request: CrossEnt
     kind: device.kind,
     dtype: hidden.dtype,
     gradients,
-    maxBytes: scratchBytes[device.kind],
+    maxBytes: Math.min(scratchBytes[device.kind], device.info.limits.maxStorageBufferBindingSize ?? 2 ** 31),
   })
   const logits = workspace.take(plan.logits.shape, plan.logits.dtype)
   const gradient = plan.gradient && workspace.take(plan.gradient.shape, plan.gradient.dtype)
