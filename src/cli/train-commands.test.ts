@@ -81,6 +81,29 @@ describe('fovea train', () => {
     expect(losses('whole')).toHaveLength(26)
   }, 120_000)
 
+  // the whole run takes minutes; what it reaches is in docs/LOG.md
+  it('runs the preset tiny, shortened, and compares it with a window', () => {
+    const { status, stdout } = fovea('train', '--preset', 'tiny', '--steps', '8', '--device', 'wasm', '--out', 'tiny')
+    expect([status, stdout.split('\n').map((line) => line.split(':')[0])]).toEqual([
+      0,
+      ['full', 'window of 8', expect.stringMatching(/^tiny holds/), ''],
+    ])
+    const report = readFileSync(at('tiny', 'report.html'), 'utf8')
+    expect(report.match(/<h2>Rows and answers: (full|window of 8)<\/h2>/g)).toHaveLength(2)
+    expect(report.match(/class="asked"/g)).toHaveLength(32)
+    expect(logLines(join('tiny', 'window-of-8'))).toBe(9)
+  }, 120_000)
+
+  it('ends with the step whose loss is no number, and keeps what was saved', () => {
+    const wild = ['--learning-rate', '1e18', '--set', 'clip=1e30', '--set', 'save.steps=1', '--out', 'wild']
+    const { status, stderr } = fovea('train', 'small.json', ...wild)
+    expect([status, stderr.trimEnd().split('\n').at(-1)]).toEqual([
+      1,
+      expect.stringMatching(/^trainer\.step: the loss of step \d+ is (NaN|Infinity): the run ends here/),
+    ])
+    expect(readdirSync(at('wild', 'checkpoint'))).toEqual(['training.safetensors'])
+  })
+
   it.each([
     [['train'], 'fovea train: what is to be trained? Give a CONFIG.json, --preset, --task or --texts'],
     [['train', '--preset', 'tinny'], "fovea train: --preset: no preset 'tinny'; did you mean tiny?"],

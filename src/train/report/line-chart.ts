@@ -19,7 +19,7 @@ export interface ChartOptions {
 }
 
 const [width, height] = [560, 240]
-const margin = { left: 52, right: 12, top: 10, bottom: 26 }
+const margin = { left: 52, right: 22, top: 10, bottom: 26 }
 /** more points than this cannot be told apart */
 const mostPoints = 500
 
@@ -29,13 +29,16 @@ export function lineChart({ title, series, logarithmic = false, include = [] }: 
     .map((one) => ({ ...one, points: one.points.filter(([, y]) => Number.isFinite(y) && (!logarithmic || y > 0)) }))
     .filter(({ points }) => points.length > 0)
   if (usable.length === 0) return ''
-  const all = usable.flatMap(({ points }) => points)
+  // a single outlier behind a smoothed curve does not flatten it
+  const deciding = usable.filter(({ style }) => style !== 'faint')
+  const all = (deciding.length > 0 ? deciding : usable).flatMap(({ points }) => points)
   const xs = rangeOf(all.map(([x]) => x))
   const ys = widened(rangeOf([...all.map(([, y]) => y), ...include]), logarithmic)
   const at = (x: number) => margin.left + ((x - xs[0]) / (xs[1] - xs[0] || 1)) * (width - margin.left - margin.right)
   const lift = (y: number) => (logarithmic ? Math.log(y) : y)
   const up = (y: number) => {
-    const part = (lift(y) - lift(ys[0])) / (lift(ys[1]) - lift(ys[0]) || 1)
+    const shown = Math.min(ys[1], Math.max(ys[0], y))
+    const part = (lift(shown) - lift(ys[0])) / (lift(ys[1]) - lift(ys[0]) || 1)
     return height - margin.bottom - part * (height - margin.top - margin.bottom)
   }
   const ticks = logarithmic ? logTicks(...ys) : linearTicks(...ys)

@@ -44,6 +44,7 @@ export interface RunDataOptions {
  * of the folder. Rejects with what `tokenizeFiles`, `textRows` and the tasks reject with.
  */
 export async function runData({ config, tokenizer, folder, onProgress }: RunDataOptions): Promise<RunData> {
+  const begin = tokenizer?.bosToken ?? null
   const files: TokenFile[] = []
   const heldOut: HeldOutRows[] = []
   /** tokens of the parts that are texts, by their place */
@@ -80,7 +81,7 @@ export async function runData({ config, tokenizer, folder, onProgress }: RunData
     const parts = config.data.map((part, index): RowShare => {
       const tokens = texts.get(index)
       const seed = seedOf(index)
-      if (tokens) return { share: part.share, rows: textRows({ tokens, length, seed }) }
+      if (tokens) return { share: part.share, rows: textRows({ tokens, length, seed, begin }) }
       return { share: part.share, rows: task(part as TaskConfig, length, seed) }
     })
     return mixRows(parts)
@@ -106,7 +107,7 @@ export async function runData({ config, tokenizer, folder, onProgress }: RunData
   }
 
   function judge(tokens: TokenStore, name: string, bytesPerToken: number): void {
-    const rows = textRows({ tokens, length: config.length, seed: null })
+    const rows = textRows({ tokens, length: config.length, seed: null, begin })
     heldOut.push({ name, rows, count: rows.rowsPerEpoch, bytesPerToken })
   }
 

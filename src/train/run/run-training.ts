@@ -237,7 +237,10 @@ class Run {
     const last = log.steps.at(-1)
     const facts = [
       ['parameters', String(model.parameters.size)],
-      ['attention', config.attention],
+      [
+        'attention',
+        config.attention === 'full' ? 'full' : `${config.attention}, which the config.json of model/ does not say`,
+      ],
       ['tokens a step', String(config.batch * config.accumulate * config.length)],
       ['device', `${device.kind}, ${device.info.name}`],
       [
