@@ -69,10 +69,10 @@ export const presets: Readonly<Record<string, Preset>> = {
       batch: 8,
       // recall forms in short rows, and reaches as far as the rows that follow
       stages: [
-        { until: 2400, length: 1024, batch: 64 },
-        { until: 3600, length: 2048, batch: 32 },
+        { until: 1200, length: 1024, batch: 64 },
+        { until: 1800, length: 2048, batch: 32 },
       ],
-      steps: 4800,
+      steps: 2600,
       precision: 'f16',
       optimizer: {
         name: 'muon',
@@ -81,7 +81,7 @@ export const presets: Readonly<Record<string, Preset>> = {
         others: { learningRate: 0.003, betas: [0.9, 0.95] },
       },
       schedule: { name: 'warmup-stable-decay', warmup: 0.02, decay: 0.4 },
-      evaluate: { every: 400, batches: 8 },
+      evaluate: { every: 200, batches: 8 },
       save: { minutes: 4 },
       samples: { prompts: ['It was a dark and stormy night', '"My dear," said'], tokens: 80 },
     },

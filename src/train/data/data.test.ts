@@ -133,6 +133,29 @@ describe('textRows', () => {
     )
   })
 
+  it('begins every row with the begin token, if told to, and learns its first token, too', () => {
+    // token 0 begins the first document, as a store's documents begin with the begin token
+    const begun = tokenArray(
+      documents.map((document) => Int32Array.from([0, ...document.subarray(1)])),
+      5000,
+    )
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 60 }), fc.nat(1e6), fc.nat(30), (length, seed, index) => {
+        const {
+          inputs,
+          targets,
+          documents: ids,
+        } = batchesAt(textRows({ tokens: begun, length, seed, begin: 0 }), index)
+        expect(inputs[0]).toBe(0)
+        for (let i = 0; i < length; i++) {
+          const after = inputs[i + 1]
+          if (i + 1 < length) expect(targets[i]).toBe(after === 0 ? -1 : after)
+          if (i > 0) expect(ids[i] === ids[i - 1]).toBe(inputs[i] !== 0)
+        }
+      }),
+    )
+  })
+
   it('goes through nearly every token once an epoch, each epoch in another order', () => {
     const rows = textRows({ tokens, length: 10, seed: 5 })
     const epoch = (index: number) =>

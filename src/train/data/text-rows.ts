@@ -10,6 +10,8 @@ export interface TextRowsOptions {
   readonly length: number
   /** decides the order (0); null: in the order of the text, cut at the same places in each epoch */
   readonly seed?: number | null
+  /** put before rows that begin inside a document, as before every text that a model is asked about later (none) */
+  readonly begin?: number | null
 }
 
 export interface TextRows extends Rows {
@@ -24,7 +26,7 @@ export interface TextRows extends Rows {
  * of the seed and the index. Throws `argument` for a text shorter than a row.
  */
 export function textRows(options: TextRowsOptions): TextRows {
-  const { tokens, length, seed = 0 } = options
+  const { tokens, length, seed = 0, begin = null } = options
   if (!Number.isSafeInteger(length) || length < 1)
     throw new FoveaError('argument', 'textRows', `length must be a whole number of at least 1, got ${length}`)
   // a row needs the token that follows its last
@@ -53,14 +55,16 @@ export function textRows(options: TextRowsOptions): TextRows {
       if (wanted !== epoch) enter(wanted)
       const at = offset + order(index % rowsPerEpoch) * length
       tokens.read(at, piece)
-      row.inputs.set(piece.subarray(0, length))
-      row.targets.set(piece.subarray(1))
-      let document = 0
-      for (let next = firstAfter(tokens.starts, at); next < tokens.starts.length; next++) {
-        const begin = (tokens.starts[next] as number) - at
-        if (begin > length) break
-        row.targets[begin - 1] = -1
-        row.documents.fill(++document, begin)
+      let next = firstAfter(tokens.starts, at)
+      const shift = begin === null || tokens.starts[next - 1] === at ? 0 : 1
+      if (shift === 1) row.inputs[0] = begin as number
+      row.inputs.set(piece.subarray(0, length - shift), shift)
+      row.targets.set(piece.subarray(1 - shift, 1 - shift + length))
+      for (let document = 0; next < tokens.starts.length; next++) {
+        const first = (tokens.starts[next] as number) - at + shift
+        if (first > length) break
+        row.targets[first - 1] = -1
+        row.documents.fill(++document, first)
       }
     },
   }
