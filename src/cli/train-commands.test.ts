@@ -14,6 +14,7 @@ const config = {
   data: { task: 'mqar', pairs: 2, vocabSize: 64 },
   length: 16,
   batch: 4,
+  stages: [{ until: 10, length: 8, batch: 8 }],
   steps: 24,
   optimizer: { name: 'adamw', learningRate: 0.01 },
   device: 'wasm',
@@ -146,6 +147,7 @@ describe('fovea tokenizer', () => {
       name: 'fox',
       data: { texts: 'text.txt', heldOut: 0.2 },
       tokenizer: 'tokenizer.json',
+      stages: [],
       steps: 4,
       samples: { prompts: ['The quick'], tokens: 5 },
     }
