@@ -1,6 +1,6 @@
 import type { Device, Tensor } from '../device/device.ts'
 import type { AttentionOptions } from './attention-request.ts'
-import { prepareTrainableAttention } from './trainable-attention.ts'
+import { prepareTraining } from './trainable-attention.ts'
 
 /** What `attention` was given and gave, and the gradient of its output. */
 export interface AttentionBackwardRequest extends AttentionOptions {
@@ -36,7 +36,7 @@ export async function attentionBackward(
   request: AttentionBackwardRequest,
 ): Promise<AttentionGradients> {
   const { query, key, value, sinks, output, lse, dOutput, dLse } = request
-  const prepared = await prepareTrainableAttention(device, request)
+  const prepared = await prepareTraining('attentionBackward', device, request, { forward: false })
   const made: Tensor[] = []
   const like = (tensor: Tensor, dtype = tensor.dtype): Tensor => {
     const gradient = device.empty(tensor.shape, dtype)

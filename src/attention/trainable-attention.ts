@@ -50,7 +50,16 @@ export async function prepareTrainableAttention(
   device: Device,
   request: TrainableAttentionRequest,
 ): Promise<TrainableAttention> {
-  const where = 'prepareTrainableAttention'
+  return prepareTraining('prepareTrainableAttention', device, request, { forward: true })
+}
+
+/** The same in the name of `where`; a forward that is not to come is not compiled ahead. */
+export async function prepareTraining(
+  where: string,
+  device: Device,
+  request: TrainableAttentionRequest,
+  expected: { readonly forward: boolean },
+): Promise<TrainableAttention> {
   const call = await prepareCall(where, device, request, callCache(device), {
     algorithm: 'flash',
     changing: request.changing ?? [],
@@ -62,7 +71,7 @@ export async function prepareTrainableAttention(
       held.push(tensor)
       return tensor
     })
-    await compileAhead(device, parts, request)
+    await compileAhead(device, parts, request, expected)
     return trainable(device, parts, request.sinks !== undefined, held)
   } catch (error) {
     for (const tensor of held) tensor.dispose()
@@ -75,6 +84,7 @@ async function compileAhead(
   device: Device,
   { forward, backward }: ReturnType<typeof prepareBackward>,
   { query, key, value, sinks }: TrainableAttentionRequest,
+  expected: { readonly forward: boolean },
 ): Promise<void> {
   const { batch, queries, numHeads, valueDim, dtype } = forward.call.shape
   const packed = (shape: readonly number[], of = dtype) => ({
@@ -96,7 +106,10 @@ async function compileAhead(
     ...(sinks && { sinks }),
     ...gradients,
   } as unknown as BackwardTensors
-  const passes = [flashPass(forward, tensors), ...backwardPasses(device, backward, tensors)]
+  const passes = [
+    ...(expected.forward ? [flashPass(forward, tensors)] : []),
+    ...backwardPasses(device, backward, tensors),
+  ]
   for (const { view } of passes) view?.dispose?.()
   await Promise.all(passes.map(({ kernel }) => device.prepare(kernel)))
 }

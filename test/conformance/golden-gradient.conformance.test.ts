@@ -21,8 +21,8 @@ describe('the float64 reference gives the recorded gradients', () => {
   })
 })
 
-// a software GPU takes a second to compile small tiles, and several to compile larger ones
-const smallTiles = { tileQ: 16, tileK: 16, padTo: 16 }
+// a software GPU takes a second to compile the kernels of small tiles, and several for larger ones
+const smallTiles = { tileQ: 8, tileK: 8, padTo: 8 }
 const dtypesOf = (device: string) =>
   device.startsWith('wasm') ? (['f32', 'f16', 'bf16'] as const) : (['f32'] as const)
 // each of these compiles something that the others do not; the rest differ in numbers only, which tier 1 has seen
