@@ -55,12 +55,8 @@ export { planTraining, type TrainingPlan, type TrainingPlanRequest } from './pla
 export type { ComputeDType } from './precision.ts'
 export { reportPage } from './report/report-page.ts'
 export type { EvaluationRecord, RunRecord, StepRecord, TaskExample } from './report/run-record.ts'
-export {
-  type RunEvents,
-  type RunOutcome,
-  type RunTrainingOptions,
-  runTraining,
-} from './run/run-training.ts'
+export type { RunEvents, RunOutcome, RunTrainingOptions } from './run/run-options.ts'
+export { runTraining } from './run/run-training.ts'
 export { type TrainEvents, type TrainedRuns, type TrainRunsOptions, trainRuns } from './run/train-runs.ts'
 export { chooseSchedule, type ScheduleConfig } from './schedules/choose-schedule.ts'
 export { type ConstantOptions, constant } from './schedules/constant.ts'
@@ -78,7 +74,7 @@ export { TapeCore } from './tape/tape-core.ts'
 export type { TapeWeight } from './tape/tape-weight.ts'
 export { Held, Variable } from './tape/variable.ts'
 export { type AssociativeRecallOptions, associativeRecall } from './tasks/associative-recall.ts'
-export { type CopyingOptions, copying } from './tasks/copying.ts'
+export { type CopyingOptions, copying } from './tasks/copying-rows.ts'
 export { type InductionOptions, induction } from './tasks/induction.ts'
 export { type ProseRetrievalOptions, proseRetrieval } from './tasks/prose-retrieval.ts'
 export { type TrainTokenizerOptions, trainTokenizer } from './tokenizer/train-tokenizer.ts'

@@ -7,7 +7,7 @@ import { textRows } from '../data/text-rows.ts'
 import { type TokenFile, tokenizeFiles } from '../data/token-file.ts'
 import { type TokenStore, tokenSlice } from '../data/token-store.ts'
 import { associativeRecall } from '../tasks/associative-recall.ts'
-import { copying } from '../tasks/copying.ts'
+import { copying } from '../tasks/copying-rows.ts'
 import { induction } from '../tasks/induction.ts'
 import { proseRetrieval } from '../tasks/prose-retrieval.ts'
 

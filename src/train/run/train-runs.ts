@@ -5,7 +5,8 @@ import type { TrainConfig } from '../config/train-config.ts'
 import { reportPage } from '../report/report-page.ts'
 import type { RunRecord } from '../report/run-record.ts'
 import { readRunRecord, runFiles, writeText } from './run-folder.ts'
-import { type RunEvents, type RunOutcome, runTraining } from './run-training.ts'
+import type { RunEvents, RunOutcome } from './run-options.ts'
+import { runTraining } from './run-training.ts'
 
 export interface TrainEvents extends RunEvents {
   /** a run begins, the first of the configuration or one to compare */

@@ -8,7 +8,7 @@ import type { Row, Rows } from '../data/rows.ts'
 import { tokenArray } from '../data/token-store.ts'
 import { trainTokenizer } from '../tokenizer/train-tokenizer.ts'
 import { associativeRecall } from './associative-recall.ts'
-import { copying } from './copying.ts'
+import { copying } from './copying-rows.ts'
 import { induction } from './induction.ts'
 import { proseRetrieval } from './prose-retrieval.ts'
 
