@@ -52,9 +52,10 @@ const byDevice: Readonly<Record<DeviceKind, Rule>> = {
       if (algorithm === 'split-kv') return { tileQ: 16, tileK: 16, padTo: 16 }
       // two accumulators and two operands of 128 keys fill the registers
       if (algorithm === 'key-gradient') return { tileQ: 16, tileK: 128, padTo: 16 }
-      // the operands of three products of 32 keys take 40 KiB where lanes do not run in step
-      const tight = algorithm === 'query-gradient' && (limits?.maxComputeWorkgroupStorageSize ?? 49152) < 40960
-      return { tileQ: 128, tileK: width > 64 || tight ? 16 : 32, padTo: 16 }
+      // tiles of 32 keys and what lanes exchange take up to 48 KiB in the query gradient
+      const roomy = (limits?.maxComputeWorkgroupStorageSize ?? 49152) >= 49152
+      if (algorithm === 'query-gradient') return { tileQ: 128, tileK: width <= 128 && roomy ? 32 : 16, padTo: 16 }
+      return { tileQ: 128, tileK: width > 64 ? 16 : 32, padTo: 16 }
     }
     // with the 16 KiB of workgroup memory that WebGPU guarantees, larger tiles do not fit
     const small = (limits?.maxComputeWorkgroupStorageSize ?? 32768) < 32768
