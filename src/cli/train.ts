@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { FoveaError } from '../ir/error.ts'
+import { attentionVariants } from '../train/attention-variants.ts'
 import { meant } from '../train/config/closest-name.ts'
 import { taskNames } from '../train/config/data-config.ts'
 import { presets } from '../train/config/presets.ts'
@@ -34,7 +35,7 @@ export const trainCommand: Command = {
     '',
     ...Object.entries(presets).map(([name, { says }]) => `  --preset ${name.padEnd(10)} ${says}`),
     `  --task NAME         a synthetic task with the model of the preset tiny: ${taskNames.filter((name) => name !== 'retrieval').join(', ')}`,
-    '  --attention NAME    full, window:8, alibi, softcap:50, softpick, sigmoid',
+    `  --attention NAME    ${Object.keys(attentionVariants).join(', ')}; with a value: window:8, softcap:50`,
     '  --texts PATH        a file or a folder of texts; may be given several times',
     '  --steps N  --length N  --batch N  --learning-rate R  --seed S',
     '  --device KIND       webgpu, wasm or interpret (the best at hand)',
