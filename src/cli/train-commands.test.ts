@@ -57,7 +57,7 @@ describe('fovea train', () => {
     expect(whole.stdout).toMatch(/^full: 24 steps in \d+ s, loss [\d.]+; held out: mqar [\d.]+ % right\n/)
     expect(whole.stderr).toMatch(/small \d+\/24, loss [\d.]+, \d+ tokens\/s, \d+ s left, \d+ MB/)
     expect(readdirSync(at('whole')).sort()).toEqual(
-      ['checkpoint', 'config.json', 'model', 'report.html', 'shown.json', 'train.jsonl'].sort(),
+      ['checkpoint', 'config.json', 'model', 'report.html', 'shown.json', 'texts.json', 'train.jsonl'].sort(),
     )
 
     const killed = await startedRun('killed', 6)
@@ -170,5 +170,7 @@ describe('fovea tokenizer', () => {
     )
     expect([judged.status, judged.stderr.length >= 0]).toEqual([0, true])
     expect((JSON.parse(judged.stdout) as { nats: number }).nats).toBeLessThan(6)
+    writeFileSync(at('text.txt'), 'Other words, and others again. '.repeat(100))
+    expect(fovea('train', '--resume', 'fox', '--steps', '8').stderr).toContain('fox: the texts have changed since')
   }, 120_000)
 })

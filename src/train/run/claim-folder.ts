@@ -38,3 +38,11 @@ export async function claimFolder(folder: string, config: TrainConfig): Promise<
   }
   await writeJson(folder, runFiles.config, config)
 }
+
+/** The texts of a run stay the same, too. Rejects with `argument` where they have changed since it began. */
+export async function claimTexts(folder: string, fingerprints: readonly string[]): Promise<void> {
+  const kept = await readJson(folder, runFiles.texts)
+  if (kept === null) return writeJson(folder, runFiles.texts, fingerprints)
+  if (JSON.stringify(kept) !== JSON.stringify(fingerprints))
+    throw new FoveaError('argument', 'runTraining', `${folder}: the texts have changed since the run in it began`)
+}

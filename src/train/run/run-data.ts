@@ -25,6 +25,8 @@ export interface RunData {
   /** rows of so many tokens, to learn from */
   rowsOf(length: number): Rows
   readonly heldOut: readonly HeldOutRows[]
+  /** SHA-256 of the tokens of each text, in their order; none for tasks */
+  readonly fingerprints: readonly string[]
   close(): void
 }
 
@@ -71,7 +73,7 @@ export async function runData({ config, tokenizer, folder, onProgress }: RunData
         const rows = task(part, config.length, seedOf(index) + heldOutSeed)
         heldOut.push({ name: part.task, rows, count: null, bytesPerToken: null })
       }
-    return { rowsOf, heldOut, close }
+    return { rowsOf, heldOut, fingerprints: files.map(({ fingerprint }) => fingerprint), close }
   } catch (error) {
     close()
     throw error

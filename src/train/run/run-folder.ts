@@ -12,7 +12,8 @@ export const runFiles = {
   /** the newest whole state, see `Trainer.save` */
   checkpoint: 'checkpoint',
   tokenizer: 'tokenizer.json',
-  tokens: 'tokens.bin',
+  /** fingerprints of the texts that it was started with */
+  texts: 'texts.json',
   /** what a finished run shows in reports besides its log */
   shown: 'shown.json',
   /** the trained model */

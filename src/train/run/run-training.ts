@@ -2,7 +2,7 @@ import { movingAverage } from '../averaging/moving-average.ts'
 import { batchesOf } from '../data/rows.ts'
 import { chooseSchedule } from '../schedules/choose-schedule.ts'
 import { createTrainer } from '../trainer.ts'
-import { claimFolder, holdsCheckpoint } from './claim-folder.ts'
+import { claimFolder, claimTexts, holdsCheckpoint } from './claim-folder.ts'
 import { finishRun } from './finish-run.ts'
 import { runData } from './run-data.ts'
 import { openRunLog, runFiles } from './run-folder.ts'
@@ -30,6 +30,7 @@ export async function runTraining(options: RunTrainingOptions): Promise<RunOutco
     onProgress: (characters) => onPrepare?.(`tokens: ${characters} characters`),
   })
   try {
+    await claimTexts(folder, data.fingerprints)
     const { model, chosen } = await runModel(device, config, tokenizer)
     const { averaging } = config
     try {
