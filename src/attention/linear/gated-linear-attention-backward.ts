@@ -1,8 +1,8 @@
 import type { Device, Tensor } from '../../device/device.ts'
 import { FoveaError, type Kernel, type StorageDType, type TensorSpec } from '../../tile/index.ts'
-import { gatedLinearGradientChunks } from './gated-linear-gradient-chunks.ts'
+import { gatedLinearGradientChunks, gatedLinearGradients } from './gated-linear-gradient-chunks.ts'
 import type { GatedLinearGradientSpec } from './gated-linear-gradient-spec.ts'
-import { gatedLinearGradientStates } from './gated-linear-gradient-states.ts'
+import { gatedLinearStateGradients, gatedLinearStates } from './gated-linear-gradient-states.ts'
 
 // The backward of gated linear attention (Yang et al., 2023, arXiv 2312.06635, section 4.3 and appendix C), in chunks. With
 // S_t = diag(exp(g_t)) S_(t−1) + k_tᵀ v_t, o_t = scale · q_t S_t, and G_t the gradient of S_t:
@@ -10,8 +10,8 @@ import { gatedLinearGradientStates } from './gated-linear-gradient-states.ts'
 //   G_t = scale · q_tᵀ dO_t + diag(exp(g_(t+1))) G_(t+1)            G after the last token: dFinalState
 //   dq_t = scale · dO_t S_tᵀ     dk_t = v_t G_tᵀ     dv_t = k_t G_t     dg_t = rowsum(exp(g_t) ⊙ S_(t−1) ∘ G_t)
 //
-// Two kernels: one goes through the chunks of each head both ways and stores the states between them; the other makes all
-// gradients, every chunk for itself. Every exponent is a sum of logDecay over a run of tokens, as in the forward.
+// Two kernels go through the chunks of each head, one each way, and store S and G between them; the third makes the gradients,
+// every chunk for itself (in several runs where the adapter binds few buffers). Every exponent is a sum of logDecay over a run of tokens, as in the forward.
 
 export interface GatedLinearAttentionBackwardOptions {
   readonly query: Tensor // [B, T, H, D]
@@ -64,7 +64,8 @@ export function gatedLinearAttentionBackward(device: Device, options: GatedLinea
     chunk: chunk ?? defaultChunk(options.query.shape[3] ?? 1),
     tileV: device.kind === 'webgpu' ? 32 : Math.min(128, 16 * Math.ceil((options.value.shape[3] ?? 1) / 16)),
   }
-  for (const kernel of gatedLinearAttentionBackwardKernels(spec)) {
+  const most = device.info.limits.maxStorageBuffersPerShaderStage ?? Number.POSITIVE_INFINITY
+  for (const kernel of gatedLinearAttentionBackwardKernels(spec, most)) {
     const named = kernel.program.params.flatMap(({ kind, name }) =>
       kind === 'tensor' ? [[name, tensors[name] as Tensor]] : [],
     )
@@ -92,15 +93,27 @@ export function gatedLinearAttentionBackwardScratch({
   return { states: shape, stateGradients: shape }
 }
 
-/** The kernels of `gatedLinearAttentionBackward`, in order. Throws `shape`, `dtype` and `argument`. */
-export function gatedLinearAttentionBackwardKernels(spec: GatedLinearGradientSpec): readonly Kernel[] {
+/** The kernels of `gatedLinearAttentionBackward`, in order, of at most `most` tensors. Throws `shape`, `dtype` and `argument`. */
+export function gatedLinearAttentionBackwardKernels(
+  spec: GatedLinearGradientSpec,
+  most = Number.POSITIVE_INFINITY,
+): readonly Kernel[] {
   const [, T = 0, H = 0] = spec.query.shape
   const sequences = checkSpec(spec)
   const scalars = { scale: spec.scale }
   const Dv = spec.value.shape[3] as number
+  const [along, chunks] = [Math.ceil(Dv / spec.tileV), Math.ceil(T / spec.chunk)]
+  const inputs = spec.cuSeqlens ? 8 : 7
+  const each = Math.max(1, Math.min(most - inputs, gatedLinearGradients.length))
+  const parts = Array.from({ length: Math.ceil(gatedLinearGradients.length / each) }, (_, part) =>
+    gatedLinearGradients.slice(part * each, (part + 1) * each),
+  )
   return [
-    { program: gatedLinearGradientStates(spec), grid: [Math.ceil(Dv / spec.tileV), H, sequences], scalars },
-    { program: gatedLinearGradientChunks(spec), grid: [Math.ceil(T / spec.chunk), H, sequences], scalars },
+    { program: gatedLinearStates(spec), grid: [along, H, sequences], scalars: {} },
+    { program: gatedLinearStateGradients(spec), grid: [along, H, sequences], scalars },
+    ...parts.map((outputs): Kernel => {
+      return { program: gatedLinearGradientChunks(spec, outputs), grid: [chunks, H, sequences], scalars }
+    }),
   ]
 }
 

@@ -22,8 +22,11 @@ import {
   sequencePlace,
 } from './gated-linear-gradient-spec.ts'
 
+export const gatedLinearGradients = ['dQuery', 'dKey', 'dValue', 'dLogDecay'] as const
+export type GatedLinearGradient = (typeof gatedLinearGradients)[number]
+
 /**
- * The gradients of one chunk, from the state S before it and the gradient R of the state after it. One program owns a chunk of
+ * The gradients of one chunk, or those of them that `outputs` names, from the state S before it and the gradient R of the state after it. One program owns a chunk of
  * a head; chunks do not wait for each other. With W = dO vᵀ, E_ij the decay from token j to token i, and own terms i = j apart:
  *
  *   dq_i = scale (exp(prefix_i) ⊙ dO_i Sᵀ + Σ_(j≤i) W_ij E_ij ⊙ k_j)        dv_j = (exp(suffix_j) ⊙ k_j) R + Σ_(i≥j) A_ij dO_i
@@ -32,7 +35,10 @@ import {
  *
  * The last line is taken from sums over tokens of the chunk alone; pairs on one side of t cancel to rounding.
  */
-export function gatedLinearGradientChunks(spec: GatedLinearGradientSpec): Program {
+export function gatedLinearGradientChunks(
+  spec: GatedLinearGradientSpec,
+  outputs: readonly GatedLinearGradient[] = gatedLinearGradients,
+): Program {
   const { chunk } = spec
   const roundUp = (n: number) => Math.ceil(n / 16) * 16
   const [width, valueWidth] = [roundUp(spec.query.shape[3] as number), roundUp(spec.value.shape[3] as number)]
@@ -46,10 +52,9 @@ export function gatedLinearGradientChunks(spec: GatedLinearGradientSpec): Progra
     const dOutput = input('dOutput')
     const states = input('states')
     const stateGradients = input('stateGradients')
-    const dQuery = output('dQuery')
-    const dKey = output('dKey')
-    const dValue = output('dValue')
-    const dLogDecay = output('dLogDecay')
+    const [dQuery, dKey, dValue, dLogDecay] = gatedLinearGradients.map((name) =>
+      outputs.includes(name) ? output(name) : null,
+    )
     const scale = p.scalar('scale', 'f32')
     const [index, head, sequence] = [p.programId(0), p.programId(1), p.programId(2)]
     const { row, from, to, firstSlot } = sequencePlace(p, spec, query, sequence)
@@ -81,14 +86,15 @@ export function gatedLinearGradientChunks(spec: GatedLinearGradientSpec): Progra
 
       const at = (columns: Value) => [row, t, head, columns]
       const where = { where: inside }
-      emit(store(dQuery, at(channel), dqAcross.add(dq).add(ownW.mul(k)).mul(scale), where))
-      emit(store(dKey, at(channel), dkAcross.add(dk).add(ownW.mul(q)), where))
-      emit(store(dValue, at(v), dot(k.mul(suffix), R).add(dot(all.T, dO)), where))
+      if (dQuery) emit(store(dQuery, at(channel), dqAcross.add(dq).add(ownW.mul(k)).mul(scale), where))
+      if (dKey) emit(store(dKey, at(channel), dkAcross.add(dk).add(ownW.mul(q)), where))
+      if (dValue) emit(store(dValue, at(v), dot(k.mul(suffix), R).add(dot(all.T, dO)), where))
       // what comes from before t, and what from t on
       const before = dot(i.gt(j).cast('f32'), k.mul(dkAcross)) //                       [C, D]
       const onward = dot(i.le(j).cast('f32'), q.mul(dqAcross.add(dq)).sub(k.mul(dk))) // [C, D]
       const through = total.mul(rowSum(S.mul(R)).T) //                                  [1, D]
       const dg = before.add(onward).add(through) //                                     [C, D]
+      if (!dLogDecay) return
       if (perChannel) emit(store(dLogDecay, at(channel), dg, where))
       else emit(store(dLogDecay, [row, t, head], rowSum(dg), where))
     }

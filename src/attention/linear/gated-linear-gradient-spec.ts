@@ -60,13 +60,13 @@ export function gradientTensors(p: ProgramBuilder, spec: GatedLinearGradientSpec
   }
 }
 
-/** Where one sequence lies: its row of the token tensors, its tokens, and the number of its first chunk among all states. */
-export function sequencePlace(p: ProgramBuilder, spec: GatedLinearGradientSpec, query: TensorParam, sequence: Value) {
+/** Where one sequence of the tokens of a tensor lies: its row of the token tensors, its tokens, and the number of its first chunk among all states. */
+export function sequencePlace(p: ProgramBuilder, spec: GatedLinearGradientSpec, tokens: TensorParam, sequence: Value) {
   const { chunk } = spec
   const bounds = spec.cuSeqlens && p.input('cuSeqlens', 'i32', [null])
   if (!bounds) {
-    const tokens = sizeOf(query, 1)
-    return { row: sequence, from: tokens.mul(0), to: tokens, firstSlot: sequence.mul(tokens.add(chunk - 1).div(chunk)) }
+    const to = sizeOf(tokens, 1)
+    return { row: sequence, from: to.mul(0), to, firstSlot: sequence.mul(to.add(chunk - 1).div(chunk)) }
   }
   const [from, to] = [load(bounds, [sequence]), load(bounds, [sequence.add(1)])]
   // chunks of earlier sequences take at most one more slot each than whole chunks of tokens

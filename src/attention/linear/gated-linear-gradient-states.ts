@@ -6,8 +6,11 @@ import {
   load,
   loop,
   type Program,
+  type ProgramBuilder,
   rowRange,
   store,
+  type TensorParam,
+  type Value,
   zeros,
 } from '../../tile/index.ts'
 import { decayFactor } from './decay-factor.ts'
@@ -19,42 +22,17 @@ import {
 } from './gated-linear-gradient-spec.ts'
 
 /**
- * The states on both sides of each chunk: S before it, from the first chunk to the last, and R, the gradient of the state
- * after it, from the last to the first: R_before = exp(total) ⊙ R + (scale · exp(prefix) ⊙ q)ᵀ dO. One program owns tileV value
- * columns of a head of one sequence. Traffic: query, key and logDecay once per value tile, value, dOutput and states once.
+ * The state S before each chunk, from the first chunk to the last. One program owns tileV value columns of a head of one sequence.
+ * Traffic: key and logDecay once per value tile, value and the states once.
  */
-export function gatedLinearGradientStates(spec: GatedLinearGradientSpec): Program {
-  const { chunk, tileV } = spec
-  const width = Math.ceil((spec.query.shape[3] as number) / 16) * 16
-  return defineProgram('gated-linear-gradient-states', (p) => {
+export function gatedLinearStates(spec: GatedLinearGradientSpec): Program {
+  return defineProgram('gated-linear-states', (p) => {
     const { input, output } = gradientTensors(p, spec)
-    const [query, key, value, logDecay, dOutput] = (['query', 'key', 'value', 'logDecay', 'dOutput'] as const).map(
-      input,
-    ) as [
-      ReturnType<typeof input>,
-      ReturnType<typeof input>,
-      ReturnType<typeof input>,
-      ReturnType<typeof input>,
-      ReturnType<typeof input>,
-    ]
+    const [key, value, logDecay] = [input('key'), input('value'), input('logDecay')]
     const initialState = spec.initialState && input('initialState')
-    const dFinalState = spec.dFinalState && input('dFinalState')
     const states = output('states')
-    const stateGradients = output('stateGradients')
-    const dInitialState = spec.dInitialState && output('dInitialState')
-    const scale = p.scalar('scale', 'f32')
-    const [head, sequence] = [p.programId(1), p.programId(2)]
-    const { row, from, to, firstSlot } = sequencePlace(p, spec, query, sequence)
-    const channel = colRange(0, width) //                                               [1, D]
-    const v = colRange(p.programId(0).mul(tileV), tileV) //                             [1, tileV]
-    const stateAt = [head, rowRange(0, width), v] as const
-    const chunks = to
-      .sub(from)
-      .add(chunk - 1)
-      .div(chunk)
-    const readsOf = (index: typeof chunks) => chunkReads(spec, { row, to, head, start: from.add(index.mul(chunk)) })
-
-    const S0 = initialState ? load(initialState, [sequence, ...stateAt]) : zeros([width, tileV])
+    const { channel, v, stateAt, sequence, chunks, firstSlot, readsOf } = placeOf(p, spec, key)
+    const S0 = initialState ? load(initialState, [sequence, ...stateAt]) : zeros([channel.cols, spec.tileV])
     loop(
       { to: chunks },
       { S: S0 },
@@ -67,10 +45,26 @@ export function gatedLinearGradientStates(spec: GatedLinearGradientSpec): Progra
       },
       p.emit,
     )
-    const R0 = dFinalState ? load(dFinalState, [sequence, ...stateAt]) : zeros([width, tileV])
+  })
+}
+
+/**
+ * The gradient R of the state after each chunk, from the last chunk to the first, and that of the initial state:
+ * R_before = exp(total) ⊙ R + (scale · exp(prefix) ⊙ q)ᵀ dO. Owned and read as above.
+ */
+export function gatedLinearStateGradients(spec: GatedLinearGradientSpec): Program {
+  return defineProgram('gated-linear-state-gradients', (p) => {
+    const { input, output } = gradientTensors(p, spec)
+    const [query, logDecay, dOutput] = [input('query'), input('logDecay'), input('dOutput')]
+    const dFinalState = spec.dFinalState && input('dFinalState')
+    const stateGradients = output('stateGradients')
+    const dInitialState = spec.dInitialState && output('dInitialState')
+    const scale = p.scalar('scale', 'f32')
+    const { channel, v, stateAt, sequence, chunks, firstSlot, readsOf } = placeOf(p, spec, query)
+    const last = dFinalState ? load(dFinalState, [sequence, ...stateAt]) : zeros([channel.cols, spec.tileV])
     const { R } = loop(
       { to: chunks },
-      { R: R0 },
+      { R: last },
       (done, carried, emit) => {
         const index = chunks.sub(1).sub(done)
         const { tile, decay } = readsOf(index)
@@ -84,4 +78,23 @@ export function gatedLinearGradientStates(spec: GatedLinearGradientSpec): Progra
     )
     if (dInitialState) p.emit(store(dInitialState, [sequence, ...stateAt], R))
   })
+}
+
+/** Where a program of the grid (value tile, head, sequence) stands; `tokens` is a tensor that has as many as the sequences. */
+function placeOf(p: ProgramBuilder, spec: GatedLinearGradientSpec, tokens: TensorParam) {
+  const { chunk, tileV } = spec
+  const width = Math.ceil((spec.query.shape[3] as number) / 16) * 16
+  const [head, sequence] = [p.programId(1), p.programId(2)]
+  const { row, from, to, firstSlot } = sequencePlace(p, spec, tokens, sequence)
+  const v = colRange(p.programId(0).mul(tileV), tileV) //                               [1, tileV]
+  return {
+    ...{ sequence, firstSlot, v },
+    channel: colRange(0, width), //                                                     [1, D]
+    stateAt: [head, rowRange(0, width), v] as const,
+    chunks: to
+      .sub(from)
+      .add(chunk - 1)
+      .div(chunk),
+    readsOf: (index: Value) => chunkReads(spec, { row, to, head, start: from.add(index.mul(chunk)) }),
+  }
 }
