@@ -5,7 +5,7 @@ import type { Captured, Position } from './hooks.ts'
 export interface Dropout {
   /** probability that a weight becomes 0, at least 0 and below 1; what stays is multiplied by 1 / (1 − rate) */
   readonly rate: number
-  /** i32 [2]: read by every run, so its contents may change between runs of one kernel */
+  /** i32 [2]: read by every run, so its contents may change between runs of one kernel; layers that share it drop the same pairs */
   readonly seed: Captured
 }
 
