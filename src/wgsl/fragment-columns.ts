@@ -1,6 +1,6 @@
 import type { Node } from '../ir/index.ts'
-import type { LoadNode, LoopNode } from '../ir/node.ts'
 import type { FragmentContext } from './fragment-context.ts'
+import type { StagedColumns } from './fragment-layout.ts'
 import { canPrefetch } from './fragment-stage.ts'
 import type { Lowering } from './lowering.ts'
 import type { NodeUses } from './node-uses.ts'
@@ -8,16 +8,6 @@ import { type Place, slotPlace } from './place.ts'
 import { elementAddress, renderAccess } from './render-load.ts'
 import { renderValue } from './render-value.ts'
 import { forEachSlot } from './thread-grid.ts'
-
-/**
- * A column vector [1, n] that is read from a tensor in a loop: each invocation reads one element of the next round ahead and
- * puts it into workgroup memory, where all lanes find it. Read where it is needed, every lane would wait for every element.
- */
-export interface StagedColumns {
-  readonly name: string
-  readonly node: LoadNode
-  readonly loop: LoopNode
-}
 
 /** The loads of a program that are staged so: of 32-bit elements, at places that depend on the loop's index alone. */
 export function stagedColumns(uses: NodeUses, isVirtual: (node: Node) => boolean): ReadonlyMap<Node, StagedColumns> {
@@ -30,13 +20,6 @@ export function stagedColumns(uses: NodeUses, isVirtual: (node: Node) => boolean
     if (canPrefetch(uses, node, loop)) found.set(node, { name: `columns${found.size}`, node, loop })
   }
   return found
-}
-
-/** Bytes of workgroup memory that they take. */
-export function columnBytes(columns: ReadonlyMap<Node, StagedColumns>): number {
-  let bytes = 0
-  for (const { node } of columns.values()) bytes += 4 * node.cols
-  return bytes
 }
 
 export function declareColumns(columns: ReadonlyMap<Node, StagedColumns>): string[] {

@@ -1,7 +1,6 @@
 import type { Node } from '../ir/index.ts'
-import type { DotNode } from '../ir/node.ts'
+import type { DotNode, LoadNode, LoopNode } from '../ir/node.ts'
 import type { WgslCapabilities } from './capabilities.ts'
-import { columnBytes, type StagedColumns } from './fragment-columns.ts'
 import type { FragmentConfig, Unsupported } from './fragment-config.ts'
 import type { FragmentRoles } from './fragment-roles.ts'
 import type { NodeUses } from './node-uses.ts'
@@ -27,6 +26,16 @@ export interface StagedTile {
   readonly cols: number
   /** elements from one row to the next */
   readonly stride: number
+}
+
+/**
+ * A column vector [1, n] that is read from a tensor in a loop: each invocation reads one element of the next round ahead and
+ * puts it into workgroup memory, where all lanes find it. Read where it is needed, every lane would wait for every element.
+ */
+export interface StagedColumns {
+  readonly name: string
+  readonly node: LoadNode
+  readonly loop: LoopNode
 }
 
 /** Per subgroup: `rows` rows of `stride` elements through which fragments and lanes exchange values. */
@@ -115,7 +124,7 @@ export function fragmentLayout(
     return { unsupported: `${subgroups} subgroups in a workgroup, with barriers between their lanes` }
   let bytes = subgroups * results.rows * results.stride * 4 + subgroups * (lefts ? lefts.rows * lefts.stride : 0) * 2
   for (const tile of staged.values()) bytes += tile.rows * tile.stride * 2
-  bytes += columnBytes(columns)
+  for (const { node } of columns.values()) bytes += node.cols * 4
   if (bytes > capabilities.maxWorkgroupBytes)
     return { unsupported: `${bytes} bytes of workgroup memory, the device has ${capabilities.maxWorkgroupBytes}` }
   return { distribution, staged, columns, results, lefts, bytes }
