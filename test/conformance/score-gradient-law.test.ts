@@ -61,6 +61,7 @@ const reads = {
   buckets: { shape: ({ heads }) => [4, heads], read: (t, { head, q, k }) => t.at(q.sub(k).abs().min(3), head) },
   everyOther: { shape: ({ queries }) => [queries], read: (t, { q }) => t.at(q.mul(2)) },
   thirds: { shape: ({ keys }) => [keys], read: (t, { k }) => t.at(k.div(3)) },
+  scalar: { shape: () => [], read: (t) => t.at() },
   single: { shape: () => [1], read: (t) => t.at(0) },
   turned: {
     shape: ({ keys, queries }) => [keys + queries],

@@ -1,5 +1,5 @@
 import type { Device, Tensor } from '../../device/device.ts'
-import { FoveaError, type Program } from '../../tile/index.ts'
+import { FoveaError } from '../../tile/index.ts'
 import { type Pass, runPass } from '../pass.ts'
 import type { Sequence } from '../sequences.ts'
 import {
@@ -13,8 +13,9 @@ import {
 import { transposedWork } from '../softmax/backward/transposed-work.ts'
 import { joinWork, workWidth } from '../softmax/backward/work-table.ts'
 import { flashWork, type WorkSpec } from '../softmax/work-list.ts'
-import { clearProgram, collectProgram, stripWidth } from './collect-program.ts'
+import { collectProgram } from './collect-program.ts'
 import { type Collection, planCollection } from './collection.ts'
+import { clearProgram, pickScalars, regionRun } from './element-strips.ts'
 import { gatherProgram } from './gather-program.ts'
 import { type Chunk, chunksOf, orderedItems } from './pair-chunks.ts'
 import type { CapturedLoad, ScoreGradient } from './score-gradient.ts'
@@ -76,7 +77,7 @@ export function prepareCapturedGradients(
     tensors,
     enqueue(given, dCaptured) {
       check(tensors, dCaptured)
-      for (const gradient of dCaptured.values()) runPass(device, clearPass(parts, gradient))
+      for (const gradient of dCaptured.values()) for (const pass of clearPasses(parts, gradient)) runPass(device, pass)
       for (const group of groups) {
         const wanted = group.members.filter((at) => dCaptured.has(loads[at]?.tensor.source as Tensor))
         if (wanted.length > 0)
@@ -129,7 +130,7 @@ function* passesOf(
   }
   for (const chunk of group.chunks) {
     const { sequence, headFrom, headTo, qFrom, qTo, itemCount, headsPerItem, firstItem, firstHead } = chunk
-    yield clearPass(parts, group.sums)
+    yield* clearPasses(parts, group.sums)
     const scalars = { firstItem, firstHead, fromQ: qFrom, fromHead: headFrom }
     yield gatherPass(given, group, tensors, [itemCount, headsPerItem], scalars)
     const origin = { head: headFrom, q: qFrom, k: 0 }
@@ -194,46 +195,15 @@ function collectPass(
     ...{ headFrom, headTo, qFrom, qTo, kFrom: 0, kTo: kLength },
     ...{ fromHead: origin.head, fromQ: origin.q, fromK: origin.k },
   }
-  return [{ kernel: { ...run, scalars: pick(program, scalars) }, tensors: { source: sums, gradient } }]
+  return [{ kernel: { ...run, scalars: pickScalars(program, scalars) }, tensors: { source: sums, gradient } }]
 }
 
-function clearPass({ cache }: BackwardParts, gradient: Tensor): Pass {
+function clearPasses({ cache }: BackwardParts, gradient: Tensor): Pass[] {
   const rank = gradient.shape.length
   const program = programOf(cache, `clear ${rank}`, () => clearProgram(rank))
-  const run = regionRun(
-    program,
-    gradient.shape.map((count) => ({ from: 0, count })),
-    { inOrder: false },
-  )
-  return { kernel: run ?? { program, grid: [0, 1, 1], scalars: {} }, tensors: { gradient } }
-}
-
-/** programs along one axis of the grid: what every adapter allows, with room */
-const mostAlong = 16384
-
-/** A run over a region of a tensor's elements (`elementsOf` in collect-program.ts); null where it has none. */
-function regionRun(
-  program: Program,
-  region: readonly { from: number; count: number }[],
-  { inOrder }: { readonly inOrder: boolean },
-) {
-  if (region.some(({ count }) => count <= 0)) return null
-  const product = (part: typeof region) => part.reduce((all, { count }) => all * count, 1)
-  const strips = Math.ceil((region.at(-1)?.count as number) / stripWidth.solved)
-  const outer = inOrder ? Math.ceil(product(region) / stripWidth.tried) : product(region.slice(0, -1))
-  const layer = Math.min(outer, mostAlong)
-  const fields = region.flatMap(({ from, count }, dim) => [
-    [`from${dim}`, from],
-    [`count${dim}`, count],
-  ])
-  const scalars: Record<string, number> = pick(program, { ...Object.fromEntries(fields), layer })
-  return { program, grid: [inOrder ? 1 : strips, layer, Math.ceil(outer / layer)] as [number, number, number], scalars }
-}
-
-/** The scalars that a program declares. */
-function pick(program: Program, values: Readonly<Record<string, number>>): Record<string, number> {
-  const names = new Set(program.params.map(({ name }) => name))
-  return Object.fromEntries(Object.entries(values).filter(([name]) => names.has(name)))
+  const region = gradient.shape.map((count) => ({ from: 0, count }))
+  const kernel = regionRun(program, region, { inOrder: rank === 0 })
+  return kernel ? [{ kernel, tensors: { gradient } }] : []
 }
 
 function check(tensors: readonly Tensor[], dCaptured: ReadonlyMap<Tensor, Tensor>): void {

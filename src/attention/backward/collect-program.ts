@@ -7,8 +7,6 @@ import {
   type Node,
   type Operand,
   type Program,
-  type ProgramBuilder,
-  rowRange,
   rowSum,
   scalar,
   select,
@@ -17,43 +15,10 @@ import {
   zeros,
 } from '../../tile/index.ts'
 import { type Collection, type Unknown, withoutTerm } from './collection.ts'
+import { elementsOf, stripWidth } from './element-strips.ts'
 import type { CapturedLoad, ContextName } from './score-gradient.ts'
 
-/** elements of one program, where all unknowns are solved; where the values of one run across, fewer, and so many at a time */
-export const stripWidth = { solved: 256, tried: 16 } as const
 const across = 64
-
-/**
- * The elements of one program, in the region that scalars `from0 count0 from1 …` name: a strip [1, width] of the last
- * dimension, or, as a column [width, 1], the next ones in order of all dimensions.
- */
-function elementsOf(p: ProgramBuilder, rank: number, { inOrder }: { readonly inOrder: boolean }) {
-  const from = Array.from({ length: rank }, (_, dim) => p.scalar(`from${dim}`, 'i32'))
-  const count = Array.from({ length: rank }, (_, dim) => p.scalar(`count${dim}`, 'i32'))
-  const layer = p.scalar('layer', 'i32')
-  const width = inOrder ? stripWidth.tried : stripWidth.solved
-  const part = p.programId(1).add(p.programId(2).mul(layer))
-  const at: Value[] = []
-  let outer = inOrder ? rowRange(part.mul(width), width) : part
-  for (let dim = inOrder ? rank - 1 : rank - 2; dim >= 0; dim--) {
-    at[dim] = outer.mod(count[dim] as Value).add(from[dim] as Value)
-    outer = outer.div(count[dim] as Value)
-  }
-  if (inOrder) return { at, inside: outer.eq(0) }
-  const inStrip = colRange(p.programId(0).mul(width), width)
-  at[rank - 1] = inStrip.add(from[rank - 1] as Value)
-  return { at, inside: outer.eq(0).and(inStrip.lt(count[rank - 1] as Value)) }
-}
-
-/** Sets a region of a tensor to 0, whatever it held. */
-export function clearProgram(rank: number): Program {
-  const width = stripWidth.solved
-  return defineProgram('clearGradient', (p) => {
-    const gradient = p.output('gradient', 'f32', Array<null>(rank).fill(null))
-    const { at, inside } = elementsOf(p, rank, { inOrder: false })
-    p.emit(store(gradient, at, zeros([1, width]), { where: inside }))
-  })
-}
 
 /**
  * gradient[e] += Σ of the values whose load had the indices e. One program owns some elements and visits, by `collection`, the
