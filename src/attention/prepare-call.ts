@@ -43,6 +43,8 @@ export interface PreparedCall {
 
 /** What a caller of `prepareCall` decides for it. */
 export interface CallChoices {
+  /** calls of these lengths will follow: tiles may suit them */
+  readonly lasting?: boolean
   readonly algorithm?: 'flash'
   /** captured integer tensors whose contents the block structure must not depend on */
   readonly changing?: readonly object[]
@@ -72,7 +74,9 @@ export async function prepareCall(
 
   const algorithm = choices.algorithm ?? (dropout ? 'flash' : chooseAlgorithm(shape, sequences, normalizer, pattern))
   const { dtype, headDim, valueDim, numHeads, numKvHeads, groupSize } = shape
-  const tuned = request.tiling ?? device.tiling(algorithm, { dtype, headDim, valueDim })
+  const tuned =
+    request.tiling ??
+    device.tiling(algorithm, { dtype, headDim, valueDim, ...(choices.lasting && longestOf(sequences)) })
   const tiling = algorithm === 'split-kv' && !request.tiling ? fitRows(device, tuned, sequences, groupSize) : tuned
   const { tileQ, tileK } = tiling
   const aligned =
@@ -127,6 +131,11 @@ export function patternFits(
   if (!pattern) return true
   if (hangsOver && pattern.cells.includes(2)) return false
   return pattern.blockQ % tileQ === 0 && pattern.blockK % tileK === 0
+}
+
+/** What tiles that may suit one length are chosen by. */
+export function longestOf(sequences: readonly Sequence[]): { tokens: number } {
+  return { tokens: sequences.reduce((most, { qLength, kLength }) => Math.max(most, qLength, kLength), 0) }
 }
 
 /** Few queries over many keys are split along the keys, where states can be merged. */

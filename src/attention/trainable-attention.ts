@@ -62,6 +62,7 @@ export async function prepareTraining(
 ): Promise<TrainableAttention> {
   const call = await prepareCall(where, device, request, callCache(device), {
     algorithm: 'flash',
+    lasting: true,
     changing: request.changing ?? [],
   })
   for (const { source } of call.captured) checkTensors(where, device, { 'captured tensor': source as Tensor })

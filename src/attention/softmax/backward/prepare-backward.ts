@@ -5,7 +5,7 @@ import { traceScoreGradient } from '../../backward/score-gradient.ts'
 import { traceNormalizer } from '../../backward/weight-gradient.ts'
 import { type CallCache, callCache, type PlacedWork } from '../../call-cache.ts'
 import type { MaskMod, ScoreMod } from '../../hooks.ts'
-import { maskInKernel, type PreparedCall, patternFits } from '../../prepare-call.ts'
+import { longestOf, maskInKernel, type PreparedCall, patternFits } from '../../prepare-call.ts'
 import { itemFields } from '../flash-program.ts'
 import { flashWork, type WorkList } from '../work-list.ts'
 import type { BackwardParts } from './backward-passes.ts'
@@ -50,7 +50,7 @@ export function prepareBackward(
     headsPerItem,
   })
   const tilingOf = (algorithm: 'query-gradient' | 'key-gradient') =>
-    request.tiling ?? device.tiling(algorithm, { dtype, headDim, valueDim })
+    request.tiling ?? device.tiling(algorithm, { dtype, headDim, valueDim, ...longestOf(call.sequences) })
   const [queryTiling, keyTiling] = [tilingOf('query-gradient'), tilingOf('key-gradient')]
   const keysHangOver = (tileK: number) => keys % tileK !== 0
 
