@@ -25,7 +25,8 @@ export interface GatedLinearAttentionBackwardOptions {
   readonly dQuery: Tensor // as query
   readonly dKey: Tensor // as key
   readonly dValue: Tensor // as value
-  readonly dLogDecay: Tensor // as logDecay
+  /** none for decays that are constant, as in retention */
+  readonly dLogDecay?: Tensor // as logDecay
   readonly dInitialState?: Tensor // f32 [N, H, D, Dv]
   readonly scratch: { readonly states: Tensor; readonly stateGradients: Tensor }
   /** 1 / √D by default */
@@ -49,8 +50,8 @@ function defaultChunk(headDim: number): GatedLinearChunk {
  * Sync and allocates nothing. Two runs agree in every bit. Throws `shape`, `dtype` and `argument`, and what `Device.run` throws.
  */
 export function gatedLinearAttentionBackward(device: Device, options: GatedLinearAttentionBackwardOptions): void {
-  const { initialState, dFinalState, dInitialState, cuSeqlens, scratch, scale, chunk, ...required } = options
-  const optional = { initialState, dFinalState, dInitialState, cuSeqlens }
+  const { initialState, dFinalState, dInitialState, dLogDecay, cuSeqlens, scratch, scale, chunk, ...required } = options
+  const optional = { initialState, dFinalState, dInitialState, dLogDecay, cuSeqlens }
   const present = Object.fromEntries(Object.entries(optional).filter(([, tensor]) => tensor)) as Record<string, Tensor>
   const tensors: Readonly<Record<string, Tensor>> = { ...required, ...present, ...scratch }
   const spec: GatedLinearGradientSpec = {
@@ -59,6 +60,7 @@ export function gatedLinearAttentionBackward(device: Device, options: GatedLinea
     initialState: initialState ?? null,
     dFinalState: dFinalState ?? null,
     dInitialState: dInitialState ?? null,
+    dLogDecay: dLogDecay ?? null,
     cuSeqlens: cuSeqlens ?? null,
     scale: scale ?? 1 / Math.sqrt(options.query.shape[3] ?? 1),
     chunk: chunk ?? defaultChunk(options.query.shape[3] ?? 1),
@@ -104,9 +106,10 @@ export function gatedLinearAttentionBackwardKernels(
   const Dv = spec.value.shape[3] as number
   const [along, chunks] = [Math.ceil(Dv / spec.tileV), Math.ceil(T / spec.chunk)]
   const inputs = spec.cuSeqlens ? 8 : 7
-  const each = Math.max(1, Math.min(most - inputs, gatedLinearGradients.length))
-  const parts = Array.from({ length: Math.ceil(gatedLinearGradients.length / each) }, (_, part) =>
-    gatedLinearGradients.slice(part * each, (part + 1) * each),
+  const wanted = gatedLinearGradients.filter((name) => spec[name])
+  const each = Math.max(1, Math.min(most - inputs, wanted.length))
+  const parts = Array.from({ length: Math.ceil(wanted.length / each) }, (_, part) =>
+    wanted.slice(part * each, (part + 1) * each),
   )
   return [
     { program: gatedLinearStates(spec), grid: [along, H, sequences], scalars: {} },

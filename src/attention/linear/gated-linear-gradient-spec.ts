@@ -23,7 +23,7 @@ export interface GatedLinearGradientSpec {
   readonly dQuery: TensorSpec // as query
   readonly dKey: TensorSpec // as key
   readonly dValue: TensorSpec // as value
-  readonly dLogDecay: TensorSpec // as logDecay
+  readonly dLogDecay: TensorSpec | null // as logDecay
   readonly dInitialState: TensorSpec | null // [N, H, D, Dv], f32
   /** states before each chunk and gradients of the states after it [slots, H, D, Dv], f32 */
   readonly states: TensorSpec
