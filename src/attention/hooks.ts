@@ -2,8 +2,8 @@ import type { Operand, TensorSpec, Value } from '../tile/index.ts'
 
 /**
  * Where a score stands: query q attends to key k. Inside a kernel q is a row vector [tileQ, 1], k a column vector
- * [1, tileK], the rest are scalars or row vectors (all i32). Packed sequences: q and k count from the start of the sequence
- * and `batch` counts sequences.
+ * [1, tileK], the rest are scalars or row vectors (all i32); one pass of the backward has its tiles transposed, q along the
+ * columns and k down the rows. Packed sequences: q and k count from the start of the sequence and `batch` counts sequences.
  */
 export interface Position {
   readonly q: Value

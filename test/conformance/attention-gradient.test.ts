@@ -91,6 +91,30 @@ test('any lengths, groups, widths, packing, window, sinks and tiles', async () =
   )
 })
 
+test('block patterns by head and batch, whose blocks fit the tiles or do not, and hang over both ends', async () => {
+  const [rows, columns, heads, batch] = [3, 4, 4, 2]
+  const next = randomNumbers(21)
+  const blocks = Uint8Array.from({ length: batch * heads * rows * columns }, () => Math.floor((next() + 1) * 1.4999))
+  const example: AttentionCase = {
+    ...{ name: 'blocks', batch, queries: 40, keys: 56, numHeads: heads, numKvHeads: 2, headDim: 8, valueDim: 8 },
+    blockMask: { blockSize: [16, 16], blocks, heads, batch },
+    hooks: () => ({ maskMod: causal }),
+    plain: {
+      allowed: ({ q, k, head, batch }) => {
+        const row = (batch * heads + head) * rows + Math.floor(q / 16)
+        const cell = blocks[row * columns + Math.floor(k / 16)]
+        return cell === 2 || (cell === 1 && k <= q)
+      },
+    },
+  }
+  for (const [tileQ, tileK] of [
+    [16, 16],
+    [8, 16],
+    [24, 8],
+  ] as const)
+    expect(await gradientFaults(device, withGradients(example, 4), 'f32', { tileQ, tileK, padTo: 8 })).toEqual([])
+})
+
 test('a normalizer that cannot resume from lse is streamed once more for its state', async () => {
   const { resume: _, ...streamed } = softmax
   const example = flashCases.find(({ name }) => name === 'sinks and a sliding window') as AttentionCase
