@@ -8,6 +8,8 @@ export interface CapturedIntegers {
   readonly known: (tensor: TensorParam) => KnownTensor | null
   /** names the contents; null when they may change unseen */
   readonly key: string | null
+  /** those that were read */
+  readonly tensors: readonly Tensor[]
 }
 
 /**
@@ -21,11 +23,13 @@ export async function readCapturedIntegers(
   cache: CallCache,
 ): Promise<CapturedIntegers> {
   const bySource = new Map<object, KnownTensor>()
+  const tensors: Tensor[] = []
   let key: string | null = ''
   for (const param of captured) {
     const tensor = asTensor(where, param)
     checkTensors(where, device, { 'captured tensor': tensor })
     if (!['i32', 'u32', 'i8', 'u8'].includes(tensor.dtype) || tensor.size === 0) continue
+    tensors.push(tensor)
     const { version } = tensor
     const kept = cache.known.get(tensor)
     if (kept && version !== null && kept.version === version) bySource.set(tensor, kept.tensor)
@@ -39,7 +43,7 @@ export async function readCapturedIntegers(
     }
     key = version === null || key === null ? null : `${key} ${cache.numberOf(tensor)}@${version}`
   }
-  return { known: (param) => (param.source && bySource.get(param.source)) ?? null, key }
+  return { known: (param) => (param.source && bySource.get(param.source)) ?? null, key, tensors }
 }
 
 function asTensor(where: string, param: TensorParam): Tensor {

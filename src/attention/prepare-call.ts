@@ -35,6 +35,8 @@ export interface PreparedCall {
   /** equal for calls with equal work lists; null when they cannot be compared */
   readonly workKey: string | null
   /** tensors that its kernels read besides their arguments */
+  /** captured integer tensors that the block structure was read from */
+  readonly read: readonly Tensor[]
   readonly captured: readonly { readonly source?: object }[]
   /** what work lists are made of, for tiles of any size */
   workSpec(): Omit<WorkSpec, 'tileQ' | 'tileK'>
@@ -110,6 +112,7 @@ export async function prepareCall(
     workKey: keyable
       ? [algorithm, tileQ, tileK, numHeads, groupSize, splits, packed, lengths, mask?.key, contents.key].join('|')
       : null,
+    read: contents.tensors,
     captured: dropout ? [...captured, { source: dropout.seed }] : captured,
     workSpec,
     work() {

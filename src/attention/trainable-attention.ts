@@ -17,7 +17,7 @@ export interface TrainableAttentionRequest extends AttentionOptions {
   readonly sinks?: TensorSpec // f32 [H]
   /**
    * Captured integer tensors of the mask (document ids) whose contents change between runs: blocks are then skipped only for
-   * what the rest of the mask says. Without it they are read once, here, and must keep their contents.
+   * what the rest of the mask says. Others are read once, here; a run after they were written throws `argument`.
    */
   readonly changing?: readonly Tensor[]
 }
@@ -123,10 +123,13 @@ function trainable(
 ): TrainableAttention {
   const { batch, queries, keys, numHeads, numKvHeads, headDim, valueDim, dtype } = forward.call.shape
   const expected = { batch, queries, keys, numHeads, numKvHeads, headDim, valueDim, dtype }
+  const read = forward.call.read.map((tensor) => ({ tensor, version: tensor.version }))
   let disposed = false
 
   const check = (where: string, tensors: FlashTensors) => {
     if (disposed) throw new FoveaError('disposed', where, 'this attention was disposed')
+    if (read.some(({ tensor, version }) => tensor.version !== version))
+      throw new FoveaError('argument', where, 'a tensor that maskMod captured was written since: name it in `changing`')
     const { query, key, value, sinks, output, lse } = tensors
     checkTensors(where, device, { query, key, value, sinks, output, lse })
     if ((sinks !== undefined) !== withSinks)

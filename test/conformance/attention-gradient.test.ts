@@ -251,6 +251,12 @@ test('documents may change between runs where the mask was prepared for it', asy
       expect(relativeRms(await got.read(), await (tensor as Tensor).read()).error, name).toBeLessThan(1e-6)
     }
   prepared.dispose()
+
+  const fixed = await prepareTrainableAttention(device, { ...inputs, maskMod })
+  fixed.forward({ ...inputs, ...results })
+  ids.write(new Int32Array(tokens))
+  expect(() => fixed.forward({ ...inputs, ...results })).toThrow(expect.objectContaining({ code: 'argument' }))
+  fixed.dispose()
 })
 
 test('faults are named', async () => {
