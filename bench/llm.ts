@@ -14,7 +14,7 @@ import { appendRows, runHeader } from './result-row.ts'
 // formats of the cache instead.
 const { values: options } = parseArgs({
   options: {
-    model: { type: 'string', default: join(import.meta.dirname, '..', 'models', 'books-16m.gguf') },
+    model: { type: 'string', default: join(import.meta.dirname, '..', 'models', 'books-recall-16m.gguf') },
     systems: { type: 'string', default: Object.keys(modelSystems).join(',') },
     only: { type: 'string', default: 'prefill,sharing,decode,together,saving,long,growth,memory,lookup' },
     formats: { type: 'string' },
@@ -84,9 +84,9 @@ async function compareFormats(formats: readonly string[]): Promise<void> {
   await run.decode(`decode at ${counted(tokens)} tokens of context`, prompt, count, rounds)
 }
 
-/** Refuses to time what is wrong: the most likely tokens that Hugging Face transformers found with the weights in bfloat16. */
+/** Refuses to time what is wrong: the most likely tokens that Hugging Face transformers found with the weights in f32. */
 async function checkTokens(): Promise<void> {
-  if (basename(options.model) !== 'books-16m.gguf') {
+  if (basename(options.model) !== 'books-recall-16m.gguf') {
     console.log(`${options.model}: nothing is recorded of it to check systems by`)
     return
   }

@@ -7,7 +7,7 @@ import { basename } from 'node:path/posix'
 
 const mebibyte = 1024 * 1024
 /** the one large file: the model that the demo, the tests and the example page run */
-const shippedModel = 'models/books-16m.gguf'
+const shippedModel = 'models/books-recall-16m.gguf'
 const mostTracked = 30_000_000
 const listed = spawnSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { encoding: 'utf8' })
 if (listed.status !== 0) throw new Error(`check-repository: git ls-files failed: ${listed.stderr}`)

@@ -24,7 +24,7 @@ const { values } = parseArgs({
   options: {
     tokens: { type: 'string', default: '8192' },
     device: { type: 'string' },
-    model: { type: 'string', default: new URL('../models/books-16m.gguf', import.meta.url).pathname },
+    model: { type: 'string', default: new URL('../models/books-recall-16m.gguf', import.meta.url).pathname },
   },
 })
 const tokens = Number(values.tokens)

@@ -3,7 +3,7 @@ import { openEngine, planEngine } from 'fovea/llm'
 import { blobSource, openCheckpointFromSources } from 'fovea/model'
 import { fetchModel } from './fetch-model.js'
 
-const model = '../../models/books-16m.gguf'
+const model = '../../models/books-recall-16m.gguf'
 const element = (id) => document.getElementById(id)
 const form = element('form')
 
@@ -63,8 +63,9 @@ async function engineFor(fields, signal) {
   const key = [fields.device.value, options.contextLength, file?.name, file?.lastModified].join()
   if (opened?.key === key) return opened
   await close()
-  progress(`fetching ${file?.name ?? 'books-16m'}`)
-  const onProgress = (done, total) => progress(`fetching books-16m: ${megabytes(done)}`, total ? done / total : null)
+  progress(`fetching ${file?.name ?? 'books-recall-16m'}`)
+  const onProgress = (done, total) =>
+    progress(`fetching books-recall-16m: ${megabytes(done)}`, total ? done / total : null)
   const source = file ? blobSource(file) : await fetchModel(model, { signal, onProgress })
   progress('opening the device and placing the weights')
   const device = await openDevice(fields.device.value || undefined)

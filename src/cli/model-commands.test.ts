@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 const root = join(import.meta.dirname, '..', '..')
 const command = join(root, 'dist', 'cli', 'main.js')
-const model = join(root, 'models', 'books-16m.gguf')
+const model = join(root, 'models', 'books-recall-16m.gguf')
 const folder = mkdtempSync(join(tmpdir(), 'fovea-cli-'))
 
 function fovea(args: readonly string[], input = ''): SpawnSyncReturns<string> {
@@ -100,7 +100,7 @@ it('fovea plan and fovea export', () => {
   expect(plan.wasm.total).toBe(plan.wasm.weights + plan.wasm.cache + plan.wasm.workspace)
   expect(fovea(['plan', ...small]).stdout).toMatch(/^total +[\d.]+ MB$/m)
   const written = fovea(['export', '--model', model, '--output', 'small.gguf', '--dtype', 'q4_0'])
-  expect(written.stdout).toBe('small.gguf holds llama in q4_0\n')
+  expect(written.stdout).toBe('small.gguf holds qwen3 in q4_0\n')
   const answer = fovea([
     'generate',
     '--model',

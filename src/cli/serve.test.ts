@@ -10,7 +10,7 @@ const folder = mkdtempSync(join(tmpdir(), 'fovea-serve-'))
 const keyFile = join(folder, 'key')
 const small = [
   '--model',
-  join(root, 'models', 'books-16m.gguf'),
+  join(root, 'models', 'books-recall-16m.gguf'),
   '--device',
   'wasm',
   '--threads',
@@ -52,7 +52,7 @@ const post = (url: string, body: object, headers: Record<string, string> = {}) =
   fetch(`${url}/completions`, {
     method: 'POST',
     headers,
-    body: JSON.stringify({ model: 'books-16m', prompt: 'a', ...body }),
+    body: JSON.stringify({ model: 'books-recall-16m', prompt: 'a', ...body }),
   })
 
 beforeAll(() => {
@@ -64,7 +64,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 describe('fovea serve', () => {
   it('prints its address and its memory, wants the key of the file, and finishes what runs when told to end', async () => {
     const { child, url, lines, exit, errors } = await serve('--api-key-file', keyFile, '--log')
-    expect(lines[0]).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/v1 serves books-16m$/)
+    expect(lines[0]).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/v1 serves books-recall-16m$/)
     expect(lines[1]).toMatch(
       /^memory [\d.]+ MB: weights .* MB, cache .*; context 512 tokens, cache \d+, 8 sequences at once$/,
     )

@@ -38,7 +38,7 @@ async function drafterOf({ plan, device, checkpoint }: ModelParts, options: Engi
   )
 }
 
-/** "books-16m" of "models/books-16m.gguf" */
+/** "books-recall-16m" of "models/books-recall-16m.gguf" */
 function lastPart(source: string): string {
   const name = source.split(/[/\\]/).findLast((part) => part !== '') ?? source
   return name.replace(/\.gguf$/, '')

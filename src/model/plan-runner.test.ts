@@ -9,7 +9,7 @@ let device: Device
 let spec: DecoderSpec
 beforeAll(async () => {
   device = await openDevice('wasm', { wasm: { threads: 2 } })
-  const checkpoint = await openCheckpoint(fileURLToPath(new URL('../../models/books-16m.gguf', import.meta.url)))
+  const checkpoint = await openCheckpoint(fileURLToPath(new URL('../../models/books-recall-16m.gguf', import.meta.url)))
   spec = checkpoint.spec
   await checkpoint.close()
 })

@@ -8,7 +8,7 @@ import { type BrowserPage, openBrowserPage } from './browser-page.ts'
 import type { ObservedGeneration, OpenedEngine } from './generate.page.ts'
 
 const module = new URL('./generate.page.ts', import.meta.url)
-const model = 'models/books-16m.gguf'
+const model = 'models/books-recall-16m.gguf'
 const minutes = 60_000
 
 // a software GPU compiles the kernels of short tiles of keys sooner, and pages this short are what two short prompts share

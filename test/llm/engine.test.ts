@@ -9,7 +9,7 @@ import type { LocalEngine } from '../../src/llm/local-engine.ts'
 import { openEngine } from '../../src/llm/open-engine.ts'
 import { restorePrefixFile, savePrefixFile } from '../../src/llm/prefix-file.ts'
 
-const model = new URL('../../models/books-16m.gguf', import.meta.url).pathname
+const model = new URL('../../models/books-recall-16m.gguf', import.meta.url).pathname
 const opening =
   'It was a bright cold day in the harbour, and the old captain stood upon the quay with his hands behind him, looking at the water.'
 
@@ -182,21 +182,20 @@ describe('an engine in want of pages', () => {
 })
 
 describe('drafts', () => {
-  const prompt = `${'The secret word is lantern. '.repeat(6)}The secret`
+  const told = 'The secret code of the amber door is'
+  const prompts = [`${'The secret word is lantern. '.repeat(6)}The secret`, `${told} 48213. ${opening} ${told}`]
+  // keys in bf16 round differently in steps of several tokens, which turns a draw now and then
+  const cacheFormat = 'f32'
   it.each<[string, EngineOptions, SamplingOptions]>([
     ['by look-up, greedy', { promptLookup: { tokens: 4 } }, greedy],
     ['by look-up, drawn', { promptLookup: { tokens: 3, match: 1 } }, draws(11)],
     ['by a model, greedy', { draftModel: { model, tokens: 4 } }, greedy],
     ['by a model, drawn', { draftModel: { model, tokens: 3 } }, draws(5)],
   ])('%s: the tokens are those without', async (_name, options, sampling) => {
-    const plain = await open()
-    const drafted = await open(options)
+    const plain = await open({ cacheFormat })
+    const drafted = await open({ ...options, cacheFormat })
     const ask = (engine: LocalEngine) =>
-      Promise.all(
-        [prompt, opening].map(
-          (text) => engine.generate({ prompt: text, maxTokens: 40, ignoreEos: true, sampling }).result,
-        ),
-      )
+      Promise.all(prompts.map((prompt) => engine.generate({ prompt, maxTokens: 40, ignoreEos: true, sampling }).result))
     const [wanted, got] = [await ask(plain), await ask(drafted)]
     expect(got.map(({ tokens }) => tokens)).toEqual(wanted.map(({ tokens }) => tokens))
     const { draftTokens, acceptedTokens, steps, pages } = drafted.stats()

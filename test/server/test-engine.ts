@@ -11,7 +11,7 @@ export interface TestEngineOptions {
 }
 
 const root = join(import.meta.dirname, '..', '..')
-const shipped = join(root, 'models', 'books-16m.gguf')
+const shipped = join(root, 'models', 'books-recall-16m.gguf')
 
 /** The shipped model on WebAssembly, on one thread: test files run beside each other. */
 export async function openTestEngine(options: TestEngineOptions = {}): Promise<Engine> {

@@ -80,7 +80,7 @@ describe('exportSafetensors', () => {
   })
 
   it('writes config, tokenizer and template of the shipped model', async () => {
-    const checkpoint = await openCheckpoint(join(root, 'models/books-16m.gguf'))
+    const checkpoint = await openCheckpoint(join(root, 'models/books-recall-16m.gguf'))
     const where = join(folder, 'books')
     const seen: number[] = []
     await exportSafetensors(checkpoint, where, { dtype: 'bf16', onProgress: (done, all) => seen.push(done / all) })
@@ -94,8 +94,8 @@ describe('exportSafetensors', () => {
     ])
     expect(seen.at(-1)).toBe(1)
     expect(JSON.parse(await readFile(join(where, 'config.json'), 'utf8'))).toMatchObject({
-      architectures: ['LlamaForCausalLM'],
-      model_type: 'llama',
+      architectures: ['Qwen3ForCausalLM'],
+      model_type: 'qwen3',
       dtype: 'bfloat16',
       rope_parameters: { rope_type: 'default', rope_theta: 500_000 },
     })
