@@ -5,11 +5,11 @@ import { appendRows, type ResultRow, runHeader } from './result-row.ts'
 import { fullCase } from './train/train-case.ts'
 import { trainingRun } from './train/training-run.ts'
 
-// Steps of training on the processor: `npm run bench -- train`. A GPU's are in gpu-train.ts.
+// Steps of training on the processor, with 128-bit vectors and joined to 256 bits: `npm run bench -- train`. A GPU's are in
+// gpu-train.ts.
 const { values: options } = parseArgs({
   options: {
     threads: { type: 'string', default: '2' },
-    wide: { type: 'boolean', default: false },
     precision: { type: 'string', default: 'f32' },
     batch: { type: 'string', default: '1' },
     length: { type: 'string', default: '2048' },
@@ -24,46 +24,51 @@ const [batch, length, steps, threads] = [options.batch, options.length, options.
   number,
 ]
 const precision = options.precision as ComputeDType
-const device = await openDevice('wasm', { wasm: { threads, wideVectors: options.wide } })
 const header = runHeader({ threads })
-const started = performance.now()
-const { trainer, model, dispose } = await trainingRun(device, { ...fullCase, batch, length }, precision)
-const first = await trainer.step()
-const firstCallMs = performance.now() - started
-const times: number[] = []
-const cpu = process.cpuUsage()
-for (let step = 0; step < steps; step++) {
-  const before = performance.now()
-  await trainer.step()
-  times.push(performance.now() - before)
+const rows = [await measure('fovea', false), await measure('fovea, 256-bit vectors', true)]
+if (!options['dry-run']) appendRows('train', rows)
+
+async function measure(name: string, wideVectors: boolean): Promise<ResultRow> {
+  const device = await openDevice('wasm', { wasm: { threads, wideVectors } })
+  const started = performance.now()
+  const { trainer, model, dispose } = await trainingRun(device, { ...fullCase, batch, length }, precision)
+  const first = await trainer.step()
+  const firstCallMs = performance.now() - started
+  const times: number[] = []
+  const cpu = process.cpuUsage()
+  for (let step = 0; step < steps; step++) {
+    const before = performance.now()
+    await trainer.step()
+    times.push(performance.now() - before)
+  }
+  const { user, system } = process.cpuUsage(cpu)
+  times.sort((a, b) => a - b)
+  const medianMs = times[times.length >> 1] as number
+  const row: ResultRow = {
+    ...header,
+    case: `${fullCase.title}, ${batch} × ${length} tokens a step, AdamW, ${precision}`,
+    system: name,
+    version: '',
+    unit: 'tokens/s',
+    rate: round((1000 * batch * length) / medianMs),
+    medianMs: round(medianMs),
+    minMs: round(times[0] as number),
+    maxMs: round(times.at(-1) as number),
+    rounds: times.length,
+    firstCallMs: round(firstCallMs),
+    peakBytes: device.memory.peak,
+    bar: { least: 450 },
+  }
+  console.log(JSON.stringify(row))
+  const megabytes = Object.entries(trainer.bytes).map(([what, bytes]) => `${what} ${Math.round(bytes / 1e6)}`)
+  console.log(
+    `${model.parameters.size} parameters, ${trainer.kernels} kernels, first loss ${first.loss.toFixed(3)}; MB: ${megabytes.join(', ')}; ` +
+      `${Math.round((user + system) / 1e3 / steps)} ms of processor time a step`,
+  )
+  dispose()
+  device.dispose()
+  return row
 }
-const { user, system } = process.cpuUsage(cpu)
-times.sort((a, b) => a - b)
-const medianMs = times[times.length >> 1] as number
-const row: ResultRow = {
-  ...header,
-  case: `${fullCase.title}, ${batch} × ${length} tokens a step, AdamW, ${precision}`,
-  system: options.wide ? 'fovea, 256-bit vectors' : 'fovea',
-  version: 'source',
-  unit: 'tokens/s',
-  rate: round((1000 * batch * length) / medianMs),
-  medianMs: round(medianMs),
-  minMs: round(times[0] as number),
-  maxMs: round(times.at(-1) as number),
-  rounds: times.length,
-  firstCallMs: round(firstCallMs),
-  peakBytes: device.memory.peak,
-  bar: { least: 450 },
-}
-console.log(JSON.stringify(row))
-const megabytes = Object.entries(trainer.bytes).map(([what, bytes]) => `${what} ${Math.round(bytes / 1e6)}`)
-console.log(
-  `${model.parameters.size} parameters, ${trainer.kernels} kernels, first loss ${first.loss.toFixed(3)}; MB: ${megabytes.join(', ')}; ` +
-    `${Math.round((user + system) / 1e3 / steps)} ms of processor time a step`,
-)
-if (!options['dry-run']) appendRows('train', [row])
-dispose()
-device.dispose()
 
 function round(value: number): number {
   return Number(value.toPrecision(4))

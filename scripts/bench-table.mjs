@@ -7,6 +7,8 @@ import { join } from 'node:path'
 /** @typedef {import('../bench/result-row.ts').ResultRow} ResultRow */
 
 const folder = 'bench/results'
+/** shipped before; its rows stay on record */
+const retiredModel = 'books-16m:'
 const files = readdirSync(folder)
   .filter((name) => name.endsWith('.jsonl'))
   .sort()
@@ -15,7 +17,7 @@ const files = readdirSync(folder)
       .split('\n')
       .filter(Boolean)
       .map((line) => /** @type {ResultRow} */ (JSON.parse(line)))
-      .filter((row) => !row.detail),
+      .filter((row) => !row.detail && !row.case.startsWith(retiredModel)),
   )
 
 const markers = { start: '<!-- bench:start -->', end: '<!-- bench:end -->' }

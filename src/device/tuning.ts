@@ -17,6 +17,8 @@ export interface TilingRequest {
   readonly dtype: StorageDType
   /** tokens of the longest sequence, where tiles may suit one length: by default they suit all, and no length compiles anew */
   readonly tokens?: number
+  /** all rows that are cut into tiles, those of every head: few are cut smaller, so that a GPU is busy (many) */
+  readonly rows?: number
 }
 
 /** Rows of queries and of keys in one tile, and the multiple that tile widths are rounded up to. */
@@ -38,6 +40,9 @@ export function tiling(
   return byDevice[kind](algorithm, request, info)
 }
 
+/** two programs for each of some 130 processors, in tiles of 128 rows */
+const fewRows = 2 * 130 * 128
+
 type Rule = (algorithm: TunedAlgorithm, request: TilingRequest, info: DeviceClass) => Tiling
 
 const byDevice: Readonly<Record<DeviceKind, Rule>> = {
@@ -48,14 +53,14 @@ const byDevice: Readonly<Record<DeviceKind, Rule>> = {
     if (tokens <= 512) return { tileQ: 32, tileK: 32, padTo: 8 }
     return algorithm === 'key-gradient' ? { tileQ: 64, tileK: 96, padTo: 8 } : { tileQ: 96, tileK: 64, padTo: 8 }
   },
-  webgpu: (algorithm, { headDim, valueDim, dtype }, { tier, limits }) => {
+  webgpu: (algorithm, { headDim, valueDim, dtype, rows = Number.POSITIVE_INFINITY }, { tier, limits }) => {
     const width = Math.max(headDim, valueDim)
     const backward = algorithm === 'query-gradient' || algorithm === 'key-gradient'
     // matrix units take f16; f32 tensors stay on the tiers below
     if (tier === 3 && dtype === 'f16') {
       if (algorithm === 'split-kv') return { tileQ: 16, tileK: 16, padTo: 16 }
       // two accumulators and two operands of 128 keys fill the registers
-      if (algorithm === 'key-gradient') return { tileQ: 16, tileK: 128, padTo: 16 }
+      if (algorithm === 'key-gradient') return { tileQ: 16, tileK: rows <= fewRows ? 64 : 128, padTo: 16 }
       // tiles of 32 keys and what lanes exchange take up to 48 KiB in the query gradient
       const roomy = (limits?.maxComputeWorkgroupStorageSize ?? 49152) >= 49152
       if (algorithm === 'query-gradient') return { tileQ: 128, tileK: width <= 128 && roomy ? 32 : 16, padTo: 16 }

@@ -38,7 +38,7 @@ export function crossEntropyReference(input: CrossEntropyReferenceInput) {
     const target = targets[n] as number
     if (target < 0 || target >= V) continue
     losses[n] = round((lse[n] as number) - (x[target] as number))
-    correct[n] = x[target] === largest ? 1 : 0
+    correct[n] = x[target] === largest && x.indexOf(largest) === x.lastIndexOf(largest) ? 1 : 0
     for (let v = 0; v < V; v++) {
       const p = round(Math.exp((x[v] as number) - (lse[n] as number)))
       const d = round(factor * (p - (v === target ? 1 : 0)) * (slope[v] as number))

@@ -15,7 +15,7 @@ export interface CrossEntropyOptions {
   readonly softCap?: number | null
   readonly losses: Tensor // f32 [N]
   readonly lse: Tensor // f32 [N]
-  /** i32 [N]: 1 where no logit is above the target's */
+  /** i32 [N]: 1 where the target's logit is above all others */
   readonly correct?: Tensor
   /** f32 [1]: the gradient of every token's loss (loss scale / number of tokens); needed by each of the gradients below */
   readonly factor?: Tensor

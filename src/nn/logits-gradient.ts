@@ -36,7 +36,7 @@ export interface LogitsGradientSpec {
  *
  *     lse = log Σ_v exp(x[v])        loss = lse − x[target]        dLogits[v] = factor · (exp(x[v] − lse) − [v = target]) · dx/dlogit
  *
- * A row whose target lies outside 0 … V − 1 has loss 0 and zeros as gradient. `correct` is 1 where no logit is above the target's.
+ * A row whose target lies outside 0 … V − 1 has loss 0 and zeros as gradient. `correct` is 1 where the target's logit is above all others.
  * One program owns a row: it streams over it once for the sums, rescaled where the maximum grows, and once for the gradient.
  * Traffic: the logits twice, their gradient once. Throws `argument` (a soft cap that is not above 0).
  */
@@ -64,22 +64,22 @@ function logitsGradientProgram(spec: LogitsGradientSpec): Program {
     const columns = { to: width, step: tileV }
     const part = (v: Value) => load(logits, [row, v]).cast('f32') //             [1, tileV]
 
+    const asked = load(logits, [row, target]).cast('f32')
+    const score = cap ? cap(asked) : asked
     // a finite start: −∞ − −∞ is no number
-    const init = { m: full([1, 1], lowest), l: zeros([1, tileV]), hit: zeros([1, tileV]) }
-    const { m, l, hit } = loop(columns, init, (from, state) => {
+    const init = { m: full([1, 1], lowest), l: zeros([1, tileV]), rivals: zeros([1, tileV]) }
+    const { m, l, rivals } = loop(columns, init, (from, state) => {
       const v = colRange(from, tileV) //                                         [1, tileV]
       const logit = part(v)
-      const score = cap ? cap(logit) : logit
-      const x = select(v.lt(width), score, Number.NEGATIVE_INFINITY)
+      const x = select(v.lt(width), cap ? cap(logit) : logit, Number.NEGATIVE_INFINITY)
       const m = state.m.max(x.rowMax()) //                                       [1, 1]
       const l = state.l.mul(state.m.sub(m).exp()).add(x.sub(m).exp())
-      return { m, l, hit: state.hit.add(select(v.eq(target), score, 0)) }
+      return { m, l, rivals: correct ? state.rivals.add(x.ge(score).and(v.ne(target)).cast('f32')) : state.rivals }
     })
     const lse = m.add(l.rowSum().log())
-    const score = hit.rowSum()
     p.emit(store(losses, [row], counts.select(lse.sub(score), 0)))
     p.emit(store(lseOut, [row], lse))
-    if (correct) p.emit(store(correct, [row], counts.and(score.ge(m)).cast('i32')))
+    if (correct) p.emit(store(correct, [row], counts.and(score.ge(m)).and(rivals.rowSum().eq(0)).cast('i32')))
     if (gradient === 'none') return
 
     const factor = counts.select(load(p.input('factor', 'f32', [1]), [0]), 0)

@@ -41,7 +41,7 @@ export function prepareBackward(
   const { maskMod = null, scoreMod = null } = request
   const cache = callCache(device)
   const { shape, normalizer } = call
-  const { batch, queries, keys, numHeads, groupSize, headDim, valueDim, dtype } = shape
+  const { batch, queries, keys, numHeads, numKvHeads, groupSize, headDim, valueDim, dtype } = shape
   const maskFor = masksOf(device, call, maskMod, cache, keep)
   const workSpec = call.workSpec()
   const place = ({ table, itemCount, headsPerItem }: WorkTable) => ({
@@ -49,9 +49,10 @@ export function prepareBackward(
     itemCount,
     headsPerItem,
   })
-  const tilingOf = (algorithm: 'query-gradient' | 'key-gradient') =>
-    request.tiling ?? device.tiling(algorithm, { dtype, headDim, valueDim, ...longestOf(call.sequences) })
-  const [queryTiling, keyTiling] = [tilingOf('query-gradient'), tilingOf('key-gradient')]
+  const tilingOf = (algorithm: 'query-gradient' | 'key-gradient', rows: number) =>
+    request.tiling ?? device.tiling(algorithm, { dtype, headDim, valueDim, rows, ...longestOf(call.sequences) })
+  const queryTiling = tilingOf('query-gradient', batch * queries * numHeads)
+  const keyTiling = tilingOf('key-gradient', batch * keys * numKvHeads)
   const keysHangOver = (tileK: number) => keys % tileK !== 0
 
   const list = call.work() as WorkList
