@@ -16,7 +16,6 @@ import { specDifference } from './spec-difference.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 const shared = join(root, '../shared')
-const books = join(shared, 'models/books-16m')
 const parity = join(shared, 'golden/hf')
 
 let folder = ''
