@@ -121,6 +121,10 @@ describe('fovea train', () => {
       ['train', '--resume', 'whole', '--learning-rate', '0.02'],
       /whole holds a run with optimizer .*0\.01.*, this one has .*0\.02/,
     ],
+    [
+      ['train', 'small.json', '--out', 'large', '--set', 'memory=0.1'],
+      /^createTrainer: steps of .* need [\d.]+ MB \(parameters .*\), there are 0\.1 MB/,
+    ],
     [['tokenizer', 'train'], /^fovea tokenizer: usage/],
     [
       ['tokenizer', 'train', 'small.json', '--vocab-size', '9000'],

@@ -104,6 +104,8 @@ export const trainConfigReader = object({
     null,
   ),
   device: optional(word('webgpu', 'wasm', 'interpret'), null),
+  /** megabytes that a run may take of the device; null: what the device says it has. A run that needs more is refused */
+  memory: optional(positive, null),
   /** held-out loss and accuracy: every so many steps, over so many batches */
   evaluate: optional(object({ every: whole(1), batches: optional(whole(1), 8) }), { every: 100, batches: 8 }),
   /** a checkpoint after so many steps or minutes, what comes first */

@@ -25,7 +25,7 @@ export async function claimFolder(folder: string, config: TrainConfig): Promise<
   const kept = await readJson(folder, runFiles.config)
   if (kept === null) return writeJson(folder, runFiles.config, config)
   // a run may be made longer, and judged or saved more often; the rest decides its weights
-  const free = ['steps', 'evaluate', 'save', 'samples', 'device', 'name', 'compare']
+  const free = ['steps', 'evaluate', 'save', 'samples', 'device', 'memory', 'name', 'compare']
   const fields = { ...(kept as Record<string, JsonValue>) }
   for (const [name, value] of Object.entries(config)) {
     const [before, now] = [JSON.stringify(fields[name]), JSON.stringify(value)]

@@ -46,6 +46,7 @@ export async function runTraining(options: RunTrainingOptions): Promise<RunOutco
           ...(until !== undefined && { until }),
         })),
         maxNorm: config.clip,
+        ...(config.memory !== null && { memoryLimit: 1e6 * config.memory }),
         ...(averaging !== null && {
           averaging: movingAverage(typeof averaging === 'number' ? { decay: averaging } : averaging),
         }),
