@@ -12,7 +12,7 @@ export interface CrossEntropyRequest {
   readonly factor: Tensor // f32 [1]
   /** natural units; 0 where there is no target */
   readonly losses: Tensor // f32 [N]
-  /** 1 where no logit is above the target's */
+  /** 1 where the target's logit is above all others */
   readonly correct?: Tensor // i32 [N]
 }
 
