@@ -63,7 +63,7 @@ export const attentionVariants: Readonly<Record<string, VariantKind>> = {
       scoreMod: ({ score, kLength }) => score.sub(kLength.cast('f32').log()),
     }),
   },
-  'gated-linear': {
+  'gated-linear-attention': {
     says: 'linear attention with a decay per token and head, whose logarithm the value divides (arXiv 2312.06635)',
     value: 16,
     gated: true,

@@ -65,11 +65,11 @@ describe('variants of attention', () => {
     expect(await losses('full', 20, true)).toBe(await losses('full', 40, true))
   })
 
-  it('gated-linear: the loss falls along gradients as they say', async () => {
+  it('gated-linear-attention: the loss falls along gradients as they say', async () => {
     // values in float64, rounded to f32 where they are stored
     const exact = await openDevice('interpret')
     const spec = smallSpec(1, 4)
-    const attention = attentionVariant('gated-linear:2')
+    const attention = attentionVariant('gated-linear-attention:2')
     const model = await createTrainableDecoder(exact, { from: { spec, seed: 3, deviation: 0.3 }, attention })
     const workspace = new Workspace(exact)
     const batch = new StepBatch(exact, { shape: { batch: 2, length: 9 }, vocabSize: 61, documents: false })

@@ -35,8 +35,8 @@ export function loadRowTerms(
 export interface ScoreTile {
   /** q·k: times the factor already where `dtype` is f32 */
   readonly product: Value
-  /** dOutput·v */
-  readonly dP: Value
+  /** dOutput·v; null in a pass that has scores only */
+  readonly dP: Value | null
   readonly scale: Value
   /** those of the tile's queries */
   readonly terms: readonly Value[]
@@ -50,6 +50,21 @@ export interface ScoreTile {
 }
 
 /**
+ * The scores of a tile as the normalizer is given them, −∞ where the mask forbids; `score` before the score function, in
+ * natural units, and which pairs are allowed unless the tile is full.
+ */
+export function maskedScores(
+  { dtype, scoreMod, maskMod, normalizer }: BackwardProgramSpec,
+  { product, scale, position, inside, full }: ScoreTile,
+): { score: Value; s: Value; allowed: Value } {
+  const score = dtype === 'f32' ? product : product.mul(scale)
+  let s = scoreMod ? scoreMod({ score, ...position }) : score
+  if (scoreMod && normalizer.units === 'log2') s = s.mul(Math.LOG2E)
+  const allowed = maskMod ? maskMod(position).and(inside) : inside
+  return { score, s: select(full, s, select(allowed, s, Number.NEGATIVE_INFINITY)), allowed }
+}
+
+/**
  * The weights of a tile that met its values, computed again from the row terms, and the gradient of its scores before the
  * score function, in natural units; and what each captured element that the score function reads gets of it, in the order
  * of `scoreGradient.loads`. All are 0 where the mask forbids; dropped weights are 0 and pass nothing on.
@@ -58,15 +73,12 @@ export function gradientTile(
   spec: BackwardProgramSpec,
   tile: ScoreTile,
 ): { p: Value; dS: Value; captured: readonly Value[] } {
-  const { product, scale, terms, position, inside, full, transposed } = tile
-  const { dtype, scoreMod, maskMod, normalizer, dropout, gradient, scoreGradient } = spec
-  const score = dtype === 'f32' ? product : product.mul(scale)
-  let s = scoreMod ? scoreMod({ score, ...position }) : score
-  if (scoreMod && normalizer.units === 'log2') s = s.mul(Math.LOG2E)
-  const allowed = maskMod ? maskMod(position).and(inside) : inside
-  s = select(full, s, select(allowed, s, Number.NEGATIVE_INFINITY))
+  const { terms, position, full, transposed } = tile
+  const { dropout, gradient, scoreGradient } = spec
+  const { score, s, allowed } = maskedScores(spec, tile)
   const kept = dropout ? dropoutFactor(dropout, position) : null
-  const { p: weights, dS } = gradient.tile({ s, dP: kept ? tile.dP.mul(kept) : tile.dP, terms })
+  const dP = tile.dP as Value
+  const { p: weights, dS } = gradient.tile({ s, dP: kept ? dP.mul(kept) : dP, terms })
   const p = kept ? weights.mul(kept) : weights
   if (!scoreGradient) return { p, dS, captured: [] }
   const { dScore, captured } = scoreGradient.instantiate({ score, ...position }, dS, { transposed })
