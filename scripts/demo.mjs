@@ -50,7 +50,7 @@ console.log(
   `plan     ${megabytes(memory.total)}: weights ${megabytes(memory.weights)}, cache ${megabytes(memory.cache)} (${memory.cacheTokens} tokens in ${memory.cacheFormat}), workspace ${megabytes(memory.workspace)}`,
 )
 
-const { text, facts } = retrievalDocument(engine.tokenizer, { tokens, codes: 4, seed: 1 })
+const { text, answer, facts } = retrievalDocument(engine.tokenizer, { tokens, codes: 4, seed: 1 })
 const document = engine.tokenizer.encode(text)
 console.log(`document ${document.length} tokens of made-up prose, with ${facts.length} codes hidden in it; it ends:`)
 console.log(`         … ${text.slice(-150)}`)
@@ -101,6 +101,8 @@ const together = await Promise.all(
         .result,
   ),
 )
+const right = [first, ...together].filter((result) => result.text.trimStart().startsWith(answer)).length
+line('recall', `${right} of ${1 + conversations} answers begin with ${answer}, which the document states`)
 const slowest = Math.max(...together.map(({ timing }) => timing.decodeMs))
 const allRate = together.reduce((sum, { usage }) => sum + usage.completionTokens - 1, 0) / (slowest / 1000)
 const { pages } = engine.stats()
@@ -137,6 +139,7 @@ line(
 )
 
 const faults = [
+  ...(right >= conversations ? [] : [`${right} of ${1 + conversations} answers are right`]),
   ...(restored.tokens.join() === first.tokens.join() ? [] : ['the restored document gave another answer']),
   ...(second.usage.cachedTokens >= document.length - 64 ? [] : ['the document was not found in the cache']),
   ...(Math.abs(peak / planned - 1) <= 0.05 ? [] : ['memory was not as planned']),
