@@ -3,7 +3,6 @@ import {
   colRange,
   defineProgram,
   FoveaError,
-  full,
   type Kernel,
   load,
   loop,
@@ -17,6 +16,7 @@ import {
 } from '../tile/index.ts'
 import { activationGradient } from './activation-gradient.ts'
 import { softCap } from './activations.ts'
+import { emptySum, joinSum } from './running-sum.ts'
 
 /** Everything of the loss of a chunk of tokens but the data; sizes are run-time values. */
 export interface LogitsGradientSpec {
@@ -66,15 +66,15 @@ function logitsGradientProgram(spec: LogitsGradientSpec): Program {
 
     const asked = load(logits, [row, target]).cast('f32')
     const score = cap ? cap(asked) : asked
-    // a finite start: −∞ − −∞ is no number
-    const init = { m: full([1, 1], lowest), l: zeros([1, tileV]), rivals: zeros([1, tileV]) }
-    const { m, l, rivals } = loop(columns, init, (from, state) => {
+    const init = { ...emptySum(tileV), rivals: zeros([1, tileV]) }
+    const { m, l, rivals } = loop(columns, init, (from, { rivals, ...sum }) => {
       const v = colRange(from, tileV) //                                         [1, tileV]
       const logit = part(v)
       const x = select(v.lt(width), cap ? cap(logit) : logit, Number.NEGATIVE_INFINITY)
-      const m = state.m.max(x.rowMax()) //                                       [1, 1]
-      const l = state.l.mul(state.m.sub(m).exp()).add(x.sub(m).exp())
-      return { m, l, rivals: correct ? state.rivals.add(x.ge(score).and(v.ne(target)).cast('f32')) : state.rivals }
+      return {
+        ...joinSum(sum, x),
+        rivals: correct ? rivals.add(x.ge(score).and(v.ne(target)).cast('f32')) : rivals,
+      }
     })
     const lse = m.add(l.rowSum().log())
     p.emit(store(losses, [row], counts.select(lse.sub(score), 0)))
@@ -102,6 +102,3 @@ function logitsGradientProgram(spec: LogitsGradientSpec): Program {
     )
   })
 }
-
-/** the lowest finite f32 */
-const lowest = -3.4028234663852886e38

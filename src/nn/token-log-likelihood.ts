@@ -4,7 +4,6 @@ import {
   colRange,
   defineProgram,
   FoveaError,
-  full,
   type Kernel,
   load,
   loop,
@@ -14,9 +13,9 @@ import {
   store,
   type TensorSpec,
   type Value,
-  zeros,
 } from '../tile/index.ts'
 import { softCap } from './activations.ts'
+import { emptySum, joinSum } from './running-sum.ts'
 
 /** Everything of a log-likelihood but the data; sizes are run-time values. */
 export interface TokenLogLikelihoodSpec {
@@ -85,13 +84,10 @@ function tokenLogLikelihoodProgram(spec: TokenLogLikelihoodSpec): Program {
     const output = p.output('output', 'f32', [null])
     const row = p.programId(0)
     const width = sizeOf(logits, 1)
-    // a finite start: −∞ − −∞ is no number
-    const init = { m: full([1, 1], lowest), l: zeros([1, tileV]) }
-    const { m, l } = loop({ to: width, step: tileV }, init, (from, state) => {
+    const { m, l } = loop({ to: width, step: tileV }, emptySum(tileV), (from, sum) => {
       const v = colRange(from, tileV) //                                     [1, tileV]
       const x = select(v.lt(width), capped(load(logits, [row, v]).cast('f32')), Number.NEGATIVE_INFINITY)
-      const m = state.m.max(x.rowMax()) //                                   [1, 1]
-      return { m, l: state.l.mul(state.m.sub(m).exp()).add(x.sub(m).exp()) }
+      return joinSum(sum, x)
     })
     const target = load(targets, [row])
     const score = capped(load(logits, [row, target]).cast('f32'))
@@ -99,6 +95,3 @@ function tokenLogLikelihoodProgram(spec: TokenLogLikelihoodSpec): Program {
     p.emit(store(output, [row], target.ge(0).and(target.lt(width)).select(likelihood, 0)))
   })
 }
-
-/** the lowest finite f32 */
-const lowest = -3.4028234663852886e38
