@@ -2,6 +2,7 @@ import { BackedDevice } from '../device/backed-device.ts'
 import type { Backend, BoundArgument, MemoryBlock } from '../device/backend.ts'
 import type { Device } from '../device/device.ts'
 import type { DeviceInfo, DeviceKind, WebgpuTier } from '../device/device-info.ts'
+import { idleBackend } from '../device/idle-backend.ts'
 import { FoveaError } from '../ir/error.ts'
 import type { Program } from '../ir/schedule.ts'
 import { typicalCapabilities } from './typical-capabilities.ts'
@@ -49,30 +50,16 @@ export function recordingDevice({ kind, tier, limits }: RecordedAs): {
     features: [],
   }
   const backend: Backend<MemoryBlock> = {
-    kind,
-    info,
-    spareBytes: 0,
-    assertUsable: () => {},
-    allocate: (_where, bytes) => ({ byteLength: bytes }),
-    free: () => {},
-    write: () => {},
+    ...idleBackend({ kind, info }),
     read: async (where) => {
       throw new FoveaError('unsupported', where, 'this device records calls and holds no data')
     },
-    check: () => {},
     run: (_where, call) => void kernels.push(call),
     record: (_where, calls) => ({
       run: () => void kernels.push(...calls),
       prepare: async () => {},
       dispose: () => {},
     }),
-    prepare: async () => {},
-    sync: async () => {},
-    time: async (work) => {
-      await work()
-      return { nanoseconds: 0, clock: 'wall' }
-    },
-    dispose: () => {},
   }
   return { device: new BackedDevice(backend), kernels }
 }
