@@ -1,9 +1,10 @@
+import { uniformNumbers } from '../src/llm/uniform-numbers.ts'
 import type { AttentionInputs, AttentionShape } from './peers/peer.ts'
 
 /** Inputs drawn from a normal distribution; the same seed gives the same numbers on every machine. */
 export function randomInputs({ batch, tokens, numHeads, headDim }: AttentionShape, seed = 1): AttentionInputs {
   const count = batch * tokens * numHeads * headDim
-  const next = uniform(seed)
+  const next = uniformNumbers(seed)
   const draw = () => {
     const values = new Float32Array(count)
     for (let i = 0; i < count; i++) values[i] = Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next())
@@ -20,15 +21,4 @@ export function floatingOperations({ batch, numHeads, tokens, headDim, causal }:
 /** The name that results and tables use: `f32 B1 H8 T4096 D64 causal`. */
 export function problemName({ batch, numHeads, tokens, headDim, causal }: AttentionShape): string {
   return `f32 B${batch} H${numHeads} T${tokens} D${headDim} ${causal ? 'causal' : 'full'}`
-}
-
-/** mulberry32: uniform in [0, 1). */
-function uniform(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296
-  }
 }

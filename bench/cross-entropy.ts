@@ -2,6 +2,7 @@
 // gradients, on WebAssembly: memory beyond inputs, outputs and gradients, and speed beside its three products alone.
 import { parseArgs } from 'node:util'
 import { openDevice, type Tensor } from '../src/device/index.ts'
+import { uniformNumbers } from '../src/llm/uniform-numbers.ts'
 import { crossEntropy, crossEntropyScratch, matmul, matmulInParts } from '../src/nn/index.ts'
 import { appendRows, type ResultRow, runHeader } from './result-row.ts'
 
@@ -27,7 +28,7 @@ if (!options['dry-run']) appendRows('cross-entropy', rows)
 
 async function measure({ V, N, C }: (typeof cases)[number]): Promise<ResultRow[]> {
   const device = await openDevice('wasm', { wasm: { threads } })
-  const draw = uniform(1)
+  const draw = uniformNumbers(1)
   const numbers = (size: number) => Float32Array.from({ length: size }, () => 2 * draw() - 1)
   const [hiddenData, weightData] = [numbers(N * C), numbers(V * C)]
   const targetData = Int32Array.from({ length: N }, () => Math.floor(draw() * V))
@@ -120,15 +121,4 @@ function errorOf(
 
 function round(value: number): number {
   return Number(value.toPrecision(4))
-}
-
-/** mulberry32: uniform in [0, 1) */
-function uniform(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296
-  }
 }

@@ -1,6 +1,7 @@
 import type { Tokenizer } from '../model/tokenizer.ts'
 import { FoveaError } from '../tile/index.ts'
 import { drawFacts, factQuestion, factSentence, fillerSentence, type RetrievalFact } from './retrieval-prose.ts'
+import { uniformNumbers } from './uniform-numbers.ts'
 
 export interface RetrievalSpec {
   /** tokens of the document, question included, at most; it comes within a sentence of it */
@@ -26,7 +27,7 @@ export interface RetrievalDocument {
  */
 export function retrievalDocument(tokenizer: Tokenizer, spec: RetrievalSpec): RetrievalDocument {
   const { tokens, codes = 4, seed = 0 } = spec
-  const random = generator(seed)
+  const random = uniformNumbers(seed)
   const facts = drawFacts(random, codes)
   const asked = facts[Math.floor(random() * facts.length)]
   if (!asked) throw new FoveaError('argument', 'retrievalDocument', `codes must be at least 1, got ${codes}`)
@@ -50,15 +51,4 @@ export function retrievalDocument(tokenizer: Tokenizer, spec: RetrievalSpec): Re
   }
   for (const sentence of sentences) filler.splice(Math.floor(random() * (filler.length + 1)), 0, sentence)
   return { text: [...filler, question].join(' '), answer: asked.code, facts }
-}
-
-/** mulberry32: numbers in [0, 1) */
-function generator(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let x = Math.imul(state ^ (state >>> 15), state | 1)
-    x ^= x + Math.imul(x ^ (x >>> 7), x | 61)
-    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32
-  }
 }
