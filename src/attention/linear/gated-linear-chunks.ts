@@ -14,6 +14,7 @@ import {
   type Value,
   zeros,
 } from '../../tile/index.ts'
+import { channelHalves } from './channel-halves.ts'
 import { decayFactor } from './decay-factor.ts'
 import { type GatedLinearAttentionSpec, gatedLinearArguments } from './gated-linear-spec.ts'
 
@@ -76,23 +77,16 @@ function headDecays(q: Value, k: Value, g: Value, chunk: number): Value {
 
 /**
  * A[i, j] = Σ_d q_id k_jd exp(Σ g_d over j < s ≤ i) for j ≤ i, one decay per channel: g is [C, D]. The exponent of a pair is
- * split where the two tokens part company: at `level`, tokens are taken in halves of 2^level, i lies in the right half and j
- * in the left half of one pair of halves, and each goes to the middle by itself. Both ways are sums of g, hence ≤ 0.
+ * split where the two tokens part company (see `channelHalves`). Both ways are sums of g, hence ≤ 0.
  */
 function channelDecays(q: Value, k: Value, g: Value, chunk: number): Value {
   const [i, j] = [rowRange(0, chunk), colRange(0, chunk)]
   const own = select(i.eq(j), rowSum(q.mul(k)), 0) //                                   [C, C]
   const { A } = loop({ to: Math.log2(chunk) }, { A: own }, (level, carried) => {
-    const [halfI, halfJ] = [i.shr(level), j.shr(level)]
-    const isRight = halfI.and(1).eq(1) //                                               [C, 1]
-    // the tokens between i and the middle: up to i from the middle, or after i up to the middle
-    const onTheWay = isRight
-      .and(j.le(i))
-      .or(isRight.not().and(j.gt(i)))
-      .and(halfI.eq(halfJ))
+    const { onTheWay, pairs } = channelHalves(chunk, level)
     const toMiddle = exp(dot(onTheWay.cast('f32'), g)) //                               [C, D]
     const met = dot(q.mul(toMiddle), k.mul(toMiddle).T) //                              [C, C]
-    return { A: carried.A.add(select(isRight.and(halfI.eq(halfJ.add(1))), met, 0)) }
+    return { A: carried.A.add(select(pairs, met, 0)) }
   })
   return A
 }

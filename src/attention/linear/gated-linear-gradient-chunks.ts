@@ -14,6 +14,7 @@ import {
   type Value,
   zeros,
 } from '../../tile/index.ts'
+import { channelHalves } from './channel-halves.ts'
 import { decayFactor } from './decay-factor.ts'
 import {
   chunkReads,
@@ -127,23 +128,12 @@ function tokenPairs({ q, k, g, W, chunk }: ChunkPairs): { A: Value; dq: Value; d
   return { A: dot(q, k.T).mul(E), dq: dot(WE, k), dk: dot(WE.T, q) }
 }
 
-/**
- * The same, one decay per channel: at `level`, tokens are taken in halves of 2^level, and both tokens of a pair whose halves
- * are neighbours go to the middle by themselves (see `channelDecays` of the forward).
- */
+/** The same, one decay per channel, level by level (see `channelHalves`). */
 function channelPairs({ q, k, g, W, chunk }: ChunkPairs): { A: Value; dq: Value; dk: Value } {
-  const [i, j] = [rowRange(0, chunk), colRange(0, chunk)]
   const start = { A: zeros([chunk, chunk]), dq: zeros([chunk, q.cols]), dk: zeros([chunk, q.cols]) }
   return loop({ to: Math.log2(chunk) }, start, (level, carried) => {
-    const [halfI, halfJ] = [i.shr(level), j.shr(level)]
-    const isRight = halfI.and(1).eq(1) //                                               [C, 1]
-    // the tokens between i and the middle: up to i from the middle, or after i up to the middle
-    const onTheWay = isRight
-      .and(j.le(i))
-      .or(isRight.not().and(j.gt(i)))
-      .and(halfI.eq(halfJ))
+    const { onTheWay, pairs } = channelHalves(chunk, level)
     const toMiddle = exp(dot(onTheWay.cast('f32'), g)) //                               [C, D]
-    const pairs = isRight.and(halfI.eq(halfJ.add(1))) //                                [C, C]
     const [qMiddle, kMiddle] = [q.mul(toMiddle), k.mul(toMiddle)] //                    [C, D]
     const here = select(pairs, W, 0) //                                                 [C, C]
     return {

@@ -8,10 +8,10 @@ import {
   rowRange,
   type Value,
 } from '../../../tile/index.ts'
-import { scaleQuery, scalesToLog2 } from '../attend-tile.ts'
-import { roundUp } from '../flash-program.ts'
+import { scaleQuery } from '../attend-tile.ts'
 import { type BackwardProgramSpec, loadRowTerms, type ScoreTile } from './gradient-tile.ts'
-import { runFields, workWidth } from './work-table.ts'
+import { passArguments } from './pass-arguments.ts'
+import { runFields } from './work-table.ts'
 
 /** columns of a work table's items: one row per program */
 export const keyItemFields = [
@@ -58,32 +58,18 @@ export function keyPass(
   spec: BackwardProgramSpec,
   options: { readonly eachHead?: boolean } = {},
 ): KeyPass {
-  const { tileQ, tileK, dtype, alignment, packed } = spec
-  const wide = (name: string, size: number) => p.input(name, dtype, [null, null, null, size], { alignment })
-  const [query, key] = [wide('query', spec.headDim), wide('key', spec.headDim)]
-  const [value, dOutput] = [wide('value', spec.valueDim), wide('dOutput', spec.valueDim)]
-  const rows = p.input('rows', 'f32', [null, null, null, null])
-  const work = p.input('work', 'i32', [null, workWidth])
-  const [scale, scaleLog2] = [p.scalar('scale', 'f32'), p.scalar('scaleLog2', 'f32')]
+  const { tileQ, tileK, packed } = spec
+  const given = passArguments(p, spec, keyItemFields)
+  const { query, key, work, scale, scaled, columns, field, batch, qBase, kBase, qLength, kLength, row } = given
+  const { value, dOutput, rows, columns: valueColumns } = given.values as NonNullable<typeof given.values>
 
-  const item = p.programId(0).add(p.scalar('firstItem', 'i32'))
-  const field = (name: (typeof keyItemFields)[number]) => load(work, [item, keyItemFields.indexOf(name)])
-  const [batch, qBase, kBase] = [field('batch'), field('qBase'), field('kBase')]
-  const [qLength, kLength] = [field('qLength'), field('kLength')]
   const inItem = field('kvHead').add(p.programId(1))
   const only = options.eachHead ? inItem : null
   const kvHead = only ? only.div(spec.groupSize) : inItem
-  // tensors of packed sequences have batch size 1; `batch` then counts sequences
-  const row = packed ? 0 : batch
   const k = rowRange(field('kStart'), tileK) //                                               [tileK, 1]
   const kRows = k.add(kBase)
-  const columns = {
-    key: colRange(0, roundUp(spec.headDim, spec.padTo)),
-    value: colRange(0, roundUp(spec.valueDim, spec.padTo)),
-  }
-  const scaled = scalesToLog2(spec) ? scaleLog2 : scale
-  const kTile = scaleQuery(spec, load(key, [row, kRows, kvHead, columns.key]), scaled) //      [tileK, D]
-  const vTile = load(value, [row, kRows, kvHead, columns.value]) //                           [tileK, Dv]
+  const kTile = scaleQuery(spec, load(key, [row, kRows, kvHead, columns]), scaled) //      [tileK, D]
+  const vTile = load(value, [row, kRows, kvHead, valueColumns]) //                           [tileK, Dv]
 
   return {
     ...{ row, kvHead, head: only, kRows, where: k.lt(kLength), scale },
@@ -99,8 +85,8 @@ export function keyPass(
           // beyond a packed sequence lies the next one
           const inTail = packed ? { where: qRows.lt(qLength) } : {}
           const at = [row, qRows.add(qBase), head] as const
-          const queries = load(query, [...at, columns.key], inTail) //                        [tileQ, D]
-          const dOutputs = load(dOutput, [...at, columns.value], inTail) //                   [tileQ, Dv]
+          const queries = load(query, [...at, columns], inTail) //                        [tileQ, D]
+          const dOutputs = load(dOutput, [...at, valueColumns], inTail) //                   [tileQ, Dv]
           const q = colRange(qStart, tileQ) //                                                [1, tileQ]
           const tile: ScoreTile = {
             product: dot(kTile, queries.T), //                                                [tileK, tileQ]

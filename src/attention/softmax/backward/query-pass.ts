@@ -9,10 +9,10 @@ import {
   rowRange,
   type Value,
 } from '../../../tile/index.ts'
-import { scaleQuery, scalesToLog2 } from '../attend-tile.ts'
-import { itemFields, roundUp } from '../flash-program.ts'
+import { scaleQuery } from '../attend-tile.ts'
+import { itemFields } from '../flash-program.ts'
 import { type BackwardProgramSpec, loadRowTerms, type ScoreTile } from './gradient-tile.ts'
-import { workWidth } from './work-table.ts'
+import { passArguments } from './pass-arguments.ts'
 
 /** A program's tile of queries of one head, and the key tiles that it streams. */
 export interface QueryPass {
@@ -49,33 +49,14 @@ export function queryPass(
   spec: BackwardProgramSpec,
   options: { readonly scoresOnly?: boolean; readonly headOffset?: Value } = {},
 ): QueryPass {
-  const { tileQ, tileK, dtype, alignment, packed } = spec
-  const wide = (name: string, size: number) => p.input(name, dtype, [null, null, null, size], { alignment })
-  const [query, key] = [wide('query', spec.headDim), wide('key', spec.headDim)]
-  const values = options.scoresOnly
-    ? null
-    : {
-        value: wide('value', spec.valueDim),
-        dOutput: wide('dOutput', spec.valueDim),
-        rows: p.input('rows', 'f32', [null, null, null, null]),
-        columns: colRange(0, roundUp(spec.valueDim, spec.padTo)),
-      }
-  const work = p.input('work', 'i32', [null, workWidth])
-  const [scale, scaleLog2] = [p.scalar('scale', 'f32'), p.scalar('scaleLog2', 'f32')]
-
-  const item = p.programId(0).add(p.scalar('firstItem', 'i32'))
-  const field = (name: (typeof itemFields)[number]) => load(work, [item, itemFields.indexOf(name)])
-  const [batch, qBase, kBase] = [field('batch'), field('qBase'), field('kBase')]
-  const [qLength, kLength] = [field('qLength'), field('kLength')]
+  const { tileQ, tileK, packed } = spec
+  const given = passArguments(p, spec, itemFields, options)
+  const { query, key, values, work, scale, scaled, columns, field, batch, qBase, kBase, qLength, kLength, row } = given
   const inItem = field('head').add(p.programId(1))
   const head = options.headOffset ? inItem.add(options.headOffset) : inItem
   const kvHead = head.div(spec.groupSize)
-  // tensors of packed sequences have batch size 1; `batch` then counts sequences
-  const row = packed ? 0 : batch
   const q = rowRange(field('qStart'), tileQ) //                                              [tileQ, 1]
   const qRows = q.add(qBase)
-  const columns = colRange(0, roundUp(spec.headDim, spec.padTo))
-  const scaled = scalesToLog2(spec) ? scaleLog2 : scale
   const qTile = scaleQuery(spec, load(query, [row, qRows, head, columns]), scaled) //         [tileQ, D]
   const doTile = values && load(values.dOutput, [row, qRows, head, values.columns]) //        [tileQ, Dv]
   const terms = values ? loadRowTerms(spec, values.rows, row, head, qRows) : [] //            [tileQ, 1]
