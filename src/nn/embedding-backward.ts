@@ -6,6 +6,8 @@ import {
   FoveaError,
   type Kernel,
   load,
+  longAxis,
+  longAxisId,
   loop,
   rowRange,
   select,
@@ -13,9 +15,6 @@ import {
   type TensorSpec,
   zeros,
 } from '../tile/index.ts'
-
-/** rows of a table along one dimension of the grid, which takes 65,535 at most */
-const rowsAtOnce = 32768
 
 export interface EmbedBackwardOptions {
   /** places of tokens in dOutput, those of the same id side by side, sorted by id */
@@ -76,7 +75,7 @@ export function embedBackwardKernel(spec: EmbedBackwardSpec): Kernel {
     const from = p.input('dOutput', dOutput.dtype, [null, null], { alignment: alignmentOf(dOutput) })
     const to = p.update('dTable', 'f32', [null, null], { alignment: alignmentOf(dTable) })
     const factor = p.scalar('scale', 'f32')
-    const row = p.programId(2).mul(rowsAtOnce).add(p.programId(1))
+    const row = longAxisId(p, 1, 2)
     const cols = colRange(p.programId(0).mul(tileC), tileC) //                     [1, tileC]
     const [first, end] = [load(bounds, [row]), load(bounds, [row.add(1)])]
     const { sums } = loop({ from: first, to: end, step: tileN }, { sums: zeros([tileN, tileC]) }, (at, carried) => {
@@ -87,9 +86,5 @@ export function embedBackwardKernel(spec: EmbedBackwardSpec): Kernel {
     const sum = load(to, [row, cols]).add(sums.colSum().mul(factor))
     p.emit(store(to, [row, cols], sum, { where: end.gt(first) }))
   })
-  return {
-    program,
-    grid: [Math.ceil(C / tileC), Math.min(V, rowsAtOnce), Math.ceil(V / rowsAtOnce)],
-    scalars: { scale },
-  }
+  return { program, grid: [Math.ceil(C / tileC), ...longAxis(V)], scalars: { scale } }
 }

@@ -35,6 +35,7 @@ export {
   store,
   zeros,
 } from './language.ts'
+export { longAxis, longAxisId } from './long-axis.ts'
 export { mixBits } from './mix-bits.ts'
 export { symbol } from './symbol.ts'
 export { type Operand, Value } from './value.ts'

@@ -4,6 +4,8 @@ import {
   colRange,
   defineProgram,
   load,
+  longAxis,
+  longAxisId,
   loop,
   type Program,
   scalar,
@@ -16,7 +18,6 @@ import {
 import { stepIndex } from './optimizers/optimizer.ts'
 import type { ParameterGroup } from './parameters.ts'
 import { stepValues } from './step-values.ts'
-import { gridOf, gridWidth } from './update-flat.ts'
 
 /** elements of a gradient that a program sums, and at a time */
 const [chunk, tile] = [8192, 1024]
@@ -52,7 +53,7 @@ export function enqueueClip(device: Device, { groups, maxNorm, scratch, step, no
     if (size === 0) continue
     const programs = Math.ceil(size / chunk)
     const partial = scratch.slice(0, from, from + programs)
-    device.run({ program: sumSquares(gradient), grid: gridOf(programs), scalars: {} }, { gradient, partial })
+    device.run({ program: sumSquares(gradient), grid: [...longAxis(programs), 1], scalars: {} }, { gradient, partial })
     partial.dispose()
     from += programs
   }
@@ -67,7 +68,7 @@ function sumSquares(gradient: Tensor): Program {
   return defineProgram('gradient-norm', (p) => {
     const x = p.input('gradient', 'f32', [null], { alignment: alignmentOf(gradient) })
     const partial = p.output('partial', 'f32', [null])
-    const program = p.programId(1).mul(gridWidth).add(p.programId(0))
+    const program = longAxisId(p, 0, 1)
     const from = program.mul(chunk)
     const sum = sumOver(x, from, sizeOf(x, 0).sub(from).min(chunk), (v) => v.mul(v))
     p.emit(store(partial, [program], sum))

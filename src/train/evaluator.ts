@@ -1,12 +1,12 @@
 import type { Device, Recording, Tensor } from '../device/device.ts'
-import { FoveaError, scalar } from '../tile/index.ts'
+import { FoveaError } from '../tile/index.ts'
 import type { BatchSource } from './data/batch.ts'
 import { StepBatch } from './step-batch.ts'
 import { addTotals } from './step-totals.ts'
 import { crossEntropy } from './tape/cross-entropy.ts'
 import { Tape } from './tape/tape.ts'
 import type { PreparedModel, StepShape, TrainableModel } from './trainable-model.ts'
-import { updateFlat } from './update-flat.ts'
+import { clearFlat } from './update-flat.ts'
 import { Workspace } from './workspace.ts'
 
 /** How well a model foretells. */
@@ -62,7 +62,7 @@ export class Evaluator {
     this.#own = [losses, correct, factor, this.#totals]
     this.#recording = device.record(() => {
       const tape = new Tape(this.#workspace, { recording: false })
-      updateFlat(device, 'clear', { write: { x: this.#totals } }, () => ({ x: scalar(0) }))
+      clearFlat(device, this.#totals)
       const hidden = prepared.hidden(tape)
       crossEntropy(tape, hidden, { head: prepared.head, targets: batch.targets, factor, losses, correct })
       tape.finish()

@@ -45,11 +45,14 @@ const lag = 1
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const checked = checkTrainerOptions(options)
   const { device, model, memoryLimit } = options
-  if (isPlannable(model))
-    for (const stage of checked.stages)
-      await checkMemory({ ...stepOptions(options, checked, stage), device, model }, memoryLimit)
   const stage = stageAt(checked.stages, 1)
-  const step = await TrainingStep.create(device, stepOptions(options, checked, stage))
+  const first = stepOptions(options, checked, stage)
+  if (isPlannable(model))
+    for (const one of checked.stages) {
+      const recorded = one === stage ? first : stepOptions(options, checked, one)
+      await checkMemory({ ...recorded, device, model }, memoryLimit)
+    }
+  const step = await TrainingStep.create(device, first)
   return new Trainer(options, checked, { stage, step })
 }
 

@@ -1,6 +1,6 @@
 import type { Device, Recording, Tensor } from '../device/device.ts'
 import { settingsRow, settingsWidth } from '../nn/sampling/sampling-settings.ts'
-import { defineProgram, load, type Program, scalar, store } from '../tile/index.ts'
+import { defineProgram, load, type Program, store } from '../tile/index.ts'
 import type { MovingAverage } from './averaging/moving-average.ts'
 import { type ClipOptions, clipScratch, enqueueClip } from './clip.ts'
 import type { Batch } from './data/batch.ts'
@@ -12,7 +12,7 @@ import { crossEntropy } from './tape/cross-entropy.ts'
 import { drawTargets } from './tape/draw-targets.ts'
 import { Tape } from './tape/tape.ts'
 import type { PreparedModel, StepShape, TrainableModel } from './trainable-model.ts'
-import { updateFlat } from './update-flat.ts'
+import { clearFlat } from './update-flat.ts'
 import { Workspace } from './workspace.ts'
 
 export interface TrainingStepOptions {
@@ -120,8 +120,8 @@ export class TrainingStep {
     if (averaging && !options.states) for (const group of groups) averaging.start(device, group, memory(group))
 
     this.#begin = this.#record(device, () => {
-      for (const { gradient } of groups) clear(device, gradient)
-      clear(device, totals)
+      for (const { gradient } of groups) clearFlat(device, gradient)
+      clearFlat(device, totals)
     })
     this.#micro = this.#record(device, () => {
       const tape = new Tape(this.#workspace)
@@ -282,11 +282,6 @@ export class TrainingStep {
     optimizer.enqueue(device, group, { states: this.states.get(group) ?? {}, scratch, step: this.#step })
     for (const tensor of Object.values(scratch)) this.#workspace.give(tensor)
   }
-}
-
-/** x = 0 */
-function clear(device: Device, x: Tensor): void {
-  updateFlat(device, 'clear', { write: { x } }, () => ({ x: scalar(0) }))
 }
 
 /** report = (loss, correct, norm, skip): one read for all that the host wants to know. */

@@ -5,8 +5,11 @@ import {
   defineProgram,
   FoveaError,
   load,
+  longAxis,
+  longAxisId,
   loop,
   type ProgramBuilder,
+  scalar,
   sizeOf,
   store,
   type TensorParam,
@@ -29,8 +32,6 @@ export interface FlatUpdate {
 
 /** elements that a program owns, and computes at a time */
 const [chunk, tile] = [8192, 1024]
-/** programs along the first axis of a grid */
-export const gridWidth = 32768
 
 /**
  * One kernel over flat tensors of one size: `body` gives a value for each tensor of `update` and `write` from those of `read`
@@ -63,7 +64,7 @@ export function updateFlat(
     const outputs = declare(p.output, write)
     const now = step ? stepValues(p.input('step', 'f32', [8])) : noStep
     const numbers = Object.fromEntries(Object.keys(scalars).map((key) => [key, p.scalar(key, 'f32')]))
-    const from = p.programId(1).mul(gridWidth).add(p.programId(0)).mul(chunk)
+    const from = longAxisId(p, 0, 1).mul(chunk)
     const left = sizeOf((updates[0] ?? outputs[0])?.[1] as TensorParam, 0)
       .sub(from)
       .min(chunk)
@@ -83,12 +84,12 @@ export function updateFlat(
     )
   })
   device.run(
-    { program, grid: gridOf(Math.ceil((size as number) / chunk)), scalars },
+    { program, grid: [...longAxis(Math.ceil((size as number) / chunk)), 1], scalars },
     { ...tensors, ...(step && { step }) },
   )
 }
 
-/** A grid of at least `programs`, numbered by programId(0) + gridWidth · programId(1). */
-export function gridOf(programs: number): readonly [number, number, number] {
-  return [Math.min(programs, gridWidth), Math.ceil(programs / gridWidth), 1]
+/** x = 0 */
+export function clearFlat(device: Device, x: Tensor): void {
+  updateFlat(device, 'clear', { write: { x } }, () => ({ x: scalar(0) }))
 }

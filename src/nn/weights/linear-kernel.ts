@@ -1,11 +1,11 @@
 import type { DeviceInfo, DeviceKind, WebgpuTier } from '../../device/device-info.ts'
-import { alignmentOf, type Kernel, type Program, type TensorSpec } from '../../tile/index.ts'
+import { alignmentOf, type Kernel, longAxis, type Program, type TensorSpec } from '../../tile/index.ts'
 import { matmulTiles } from '../matmul-tiles.ts'
 import type { LinearSpec } from './linear-frame.ts'
 import { fewRowsPanelProgram, manyRowsPanelProgram, type PanelTiles } from './panel-programs.ts'
 import { fewRows, panelWidth, placedFormats, scaleRun } from './placed-format.ts'
 import type { ProgramStore } from './program-store.ts'
-import { fewRowsProgram, gridWidth, manyRowsProgram, type RowTiles } from './row-programs.ts'
+import { fewRowsProgram, manyRowsProgram, type RowTiles } from './row-programs.ts'
 
 /** How a weight is multiplied by so many rows; one program each for 1, 2 to 4, 5 to 16 and more rows. */
 type Method =
@@ -119,8 +119,8 @@ function gridOf(method: Method, rows: number, outputs: number): readonly [number
     case 'many panels':
       return [Math.ceil(outputs / (panelWidth * method.tiles.panels)), Math.ceil(rows / method.tiles.tileM), 1]
     case 'few rows': {
-      const programs = Math.ceil(outputs / method.tiles.outputs)
-      return [Math.min(programs, gridWidth), Math.ceil(rows / method.tiles.tokens), Math.ceil(programs / gridWidth)]
+      const [inner, outer] = longAxis(Math.ceil(outputs / method.tiles.outputs))
+      return [inner, Math.ceil(rows / method.tiles.tokens), outer]
     }
     case 'many rows':
       return [Math.ceil(outputs / method.tiles.tileN), Math.ceil(rows / method.tiles.tileM), 1]

@@ -3,6 +3,7 @@ import {
   defineProgram,
   dot,
   load,
+  longAxisId,
   loop,
   type Program,
   rowRange,
@@ -20,9 +21,6 @@ export interface RowTiles {
   readonly inputs: number
 }
 
-/** programs along the first axis of the grid, of which a device counts at most 65,535 */
-export const gridWidth = 32768
-
 /**
  * Few rows: a program owns a few outputs; its invocations read their weights side by side, multiply and add in registers,
  * and join their sums at the end. A norm of x is a factor of these sums. Traffic: the weight once, at the pace of memory.
@@ -30,7 +28,7 @@ export const gridWidth = 32768
 export function fewRowsProgram(spec: LinearSpec, { outputs, tokens, inputs }: RowTiles): Program {
   return defineProgram('linear-few-rows', (p) => {
     const frame = linearFrame(p, spec)
-    const own = rowRange(p.programId(2).mul(gridWidth).add(p.programId(0)).mul(outputs), outputs) // [outputs, 1]
+    const own = rowRange(longAxisId(p, 0, 2).mul(outputs), outputs) // [outputs, 1]
     const features = [own, ...(frame.second ? [own.add(frame.second)] : [])]
     const token = p.programId(1).mul(tokens)
     const name = (feature: number, n: number) => `acc${feature}_${n}`

@@ -4,6 +4,8 @@ import {
   colRange,
   defineProgram,
   load,
+  longAxis,
+  longAxisId,
   loop,
   type ProgramBuilder,
   store,
@@ -13,7 +15,6 @@ import {
 } from '../../tile/index.ts'
 import type { Parameter } from '../parameters.ts'
 import { type StepValues, stepValues } from '../step-values.ts'
-import { gridOf, gridWidth } from '../update-flat.ts'
 import type { ScratchTensor } from './optimizer.ts'
 import { chunkCount, type Segments } from './segments.ts'
 
@@ -78,7 +79,7 @@ export function updateSegments(
     const fixed = Object.fromEntries(Object.keys(scalars).map((key) => [key, p.scalar(key, 'f32')]))
 
     const table = p.input('table', 'i32', [null, 4])
-    const chunk = p.programId(1).mul(gridWidth).add(p.programId(0))
+    const chunk = longAxisId(p, 0, 1)
     const place = (column: number) => {
       const first = load(table, [chunk, column])
       return segments.quartered ? first.div(4).mul(4) : first
@@ -119,7 +120,7 @@ export function updateSegments(
     for (const [sum, output] of sumOutputs) p.emit(store(output, [chunk], (all[sum] as Value).rowSum()))
   })
   device.run(
-    { program, grid: gridOf(segments.chunks), scalars },
+    { program, grid: [...longAxis(segments.chunks), 1], scalars },
     {
       ...read,
       ...update,
@@ -141,7 +142,7 @@ function sumChunks(device: Device, { starts, count }: Segments, partials: Tensor
     const first = p.input('starts', 'i32', [null])
     const from = p.input('partials', 'f32', [null])
     const to = p.output('totals', 'f32', [null])
-    const segment = p.programId(1).mul(gridWidth).add(p.programId(0))
+    const segment = longAxisId(p, 0, 1)
     const begin = load(first, [segment])
     const chunks = load(first, [segment.add(1)]).sub(begin)
     const { acc } = loop({ to: chunks, step: sumTile }, { acc: zeros([1, sumTile]) }, (i, { acc }) => {
@@ -150,5 +151,5 @@ function sumChunks(device: Device, { starts, count }: Segments, partials: Tensor
     })
     p.emit(store(to, [segment], acc.rowSum()))
   })
-  device.run({ program, grid: gridOf(count), scalars: {} }, { starts, partials, totals })
+  device.run({ program, grid: [...longAxis(count), 1], scalars: {} }, { starts, partials, totals })
 }

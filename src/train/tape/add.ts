@@ -6,6 +6,11 @@ import type { Variable } from './variable.ts'
 export function add(tape: TapeCore, a: Variable, b: Variable): Variable {
   const sum = tape.empty(a.shape, a.dtype, a.needsGradient || b.needsGradient)
   addKernel(tape.device, { a: a.value, b: b.value, output: sum.value })
+  return noteSum(tape, sum, a, b)
+}
+
+/** Notes that `sum` was computed as a + b. */
+export function noteSum(tape: TapeCore, sum: Variable, a: Variable, b: Variable): Variable {
   return tape.note({
     output: sum,
     keeps: [],

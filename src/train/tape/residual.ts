@@ -1,4 +1,5 @@
 import { accumulate } from '../../nn/accumulate.ts'
+import { noteSum } from './add.ts'
 import type { TapeCore } from './tape-core.ts'
 import type { Variable } from './variable.ts'
 
@@ -10,14 +11,5 @@ export function residual(tape: TapeCore, x: Variable, y: Variable): Variable {
   const input = x.value
   const sum = tape.adopt(tape.takeOver('tape.residual', y), x.needsGradient || y.needsGradient)
   accumulate(tape.device, { x: input, output: sum.value })
-  return tape.note({
-    output: sum,
-    keeps: [],
-    backward() {
-      const gradient = tape.takeGradient(sum)
-      if (!gradient) return
-      tape.giveGradient(y, gradient.hold())
-      tape.giveGradient(x, gradient)
-    },
-  })
+  return noteSum(tape, sum, x, y)
 }
