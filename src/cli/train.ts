@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { FoveaError } from '../ir/error.ts'
+import { meant } from '../tile/index.ts'
 import { attentionVariants } from '../train/attention-variants.ts'
-import { meant } from '../train/config/closest-name.ts'
 import { taskNames } from '../train/config/data-config.ts'
 import { presets } from '../train/config/presets.ts'
 import { readTrainConfig } from '../train/config/read-config.ts'

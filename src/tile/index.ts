@@ -1,3 +1,5 @@
+export { checkFields, type FieldsOf } from '../ir/check-fields.ts'
+export { closestName, meant } from '../ir/closest-name.ts'
 export { differentiate, type Seeded } from '../ir/differentiate.ts'
 export { type DType, isFloat, type StorageDType, storageBytes } from '../ir/dtype.ts'
 export { type ErrorCode, FoveaError } from '../ir/error.ts'

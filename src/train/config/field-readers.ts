@@ -1,5 +1,5 @@
 import { isRecord, shown } from '../../model/architectures/config-fields.ts'
-import { meant } from './closest-name.ts'
+import { meant } from '../../tile/index.ts'
 
 /**
  * Reads a value of a configuration. What is wrong is added to `faults` with its path, and reading goes on, so that all faults

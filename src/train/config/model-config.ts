@@ -1,8 +1,7 @@
 import { configFields, isRecord } from '../../model/architectures/config-fields.ts'
 import { findArchitecture } from '../../model/architectures/find-architecture.ts'
 import type { DecoderSpec } from '../../model/decoder-spec.ts'
-import { FoveaError } from '../../tile/index.ts'
-import { meant } from './closest-name.ts'
+import { FoveaError, meant } from '../../tile/index.ts'
 import type { Reader } from './field-readers.ts'
 
 /** The fields of a Hugging Face config.json. */

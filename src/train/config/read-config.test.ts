@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { closestName } from './closest-name.ts'
+import { closestName } from '../../tile/index.ts'
 import { presets } from './presets.ts'
 import { readTrainConfig } from './read-config.ts'
 
