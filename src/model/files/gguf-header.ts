@@ -95,7 +95,8 @@ const chunkBytes = 2 ** 20
 /** Reads numbers and strings in order, a chunk of the file at a time: after `fill(n)`, n bytes can be taken. */
 class HeaderReader {
   readonly #source: ByteSource
-  readonly #decoder = new TextDecoder()
+  // a byte order mark is a character like any other: tokens begin with it
+  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true })
   #bytes = new Uint8Array()
   #view = new DataView(this.#bytes.buffer)
   /** where #bytes begin in the file, and what is taken of them */

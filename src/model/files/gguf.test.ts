@@ -101,6 +101,22 @@ describe('writeGguf and openGguf', () => {
     await ours.close()
   })
 
+  it('keep byte order marks: keys, values, tokens and names of tensors begin with them', async () => {
+    const mark = '\uFEFF'
+    const table = await open(
+      await written(
+        {
+          [`${mark}key`]: { type: 'string', value: `${mark}value` },
+          tokens: { type: { arrayOf: 'string' }, value: ['//', mark, `${mark}//`, `a${mark}`, mark + mark] },
+        },
+        [tensorOf(`${mark}t`, 'f32'), tensorOf('t', 'f32')],
+      ),
+    )
+    expect(table.metadata.get(`${mark}key`)).toBe(`${mark}value`)
+    expect(table.metadata.get('tokens')).toEqual(['//', mark, `${mark}//`, `a${mark}`, mark + mark])
+    expect([table.has(`${mark}t`), table.has('t')]).toEqual([true, true])
+  })
+
   it('reads version 2', async () => {
     const bytes = await written(everyType, [tensorOf('a', 'f16')])
     bytes[4] = 2

@@ -65,7 +65,8 @@ function parseHeader(bytes: Uint8Array, fault: Fault) {
   let text: string
   let header: unknown
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    // nothing stands before the bracket, a byte order mark neither: safetensors refuses it
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
     header = JSON.parse(text)
   } catch (cause) {
     throw fault(`the header is no JSON: ${(cause as Error).message}`, cause)
