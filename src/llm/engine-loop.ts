@@ -3,6 +3,7 @@ import type { DecoderRunner } from '../model/decoder-runner.ts'
 import { FoveaError } from '../tile/index.ts'
 import type { ActiveSequence } from './active-sequence.ts'
 import type { Drafter } from './drafts/drafter.ts'
+import { engineCounts } from './engine-counts.ts'
 import type { FinishReason } from './generation.ts'
 import { reservePages } from './reserve-pages.ts'
 import { entryRows, entryTokens, type StepEntry, scheduleStep, stepInput } from './schedule-step.ts'
@@ -18,32 +19,13 @@ export interface EngineParts {
   readonly drafter: Drafter | null
 }
 
-/** Counts since the engine opened. */
-export interface EngineCounts {
-  promptTokens: number
-  cachedTokens: number
-  completionTokens: number
-  steps: number
-  draftTokens: number
-  acceptedTokens: number
-  readonly finished: { stop: number; length: number; cancelled: number; failed: number }
-}
-
 /**
  * Continuous batching (Yu et al., Orca, 2022): sequences join and leave between steps. One loop runs while there is work. A
  * sequence that finds no page makes the youngest give up its own and wait; what it had computed stays in the cache while
  * nobody needs the room, and its tokens do not change, because each is drawn by its position.
  */
 export class EngineLoop {
-  readonly counts: EngineCounts = {
-    promptTokens: 0,
-    cachedTokens: 0,
-    completionTokens: 0,
-    steps: 0,
-    draftTokens: 0,
-    acceptedTokens: 0,
-    finished: { stop: 0, length: 0, cancelled: 0, failed: 0 },
-  }
+  readonly counts = engineCounts()
   readonly #parts: EngineParts
   readonly #waiting: ActiveSequence[] = []
   /** in the order in which they were admitted */
@@ -63,9 +45,7 @@ export class EngineLoop {
 
   add(sequence: ActiveSequence): void {
     this.#waiting.push(sequence)
-    this.#turning ??= this.#turn().finally(() => {
-      this.#turning = null
-    })
+    this.#turning ??= this.#turn()
   }
 
   cancel(sequence: ActiveSequence): void {
@@ -91,13 +71,22 @@ export class EngineLoop {
     await Promise.resolve()
     while (this.#waiting.length + this.#running.length > 0) {
       try {
-        for (const sequence of this.#running.filter(({ cancelled }) => cancelled)) this.#finish(sequence, 'cancelled')
+        this.#endCancelled()
         this.#admit()
         if (this.#running.length > 0) await this.#step()
       } catch (error) {
         this.#failAll(error)
       }
     }
+    // in one breath with the last look at who waits: who comes in any later microtask begins the next turn
+    this.#turning = null
+  }
+
+  #endCancelled(): void {
+    const cancelled = (sequence: ActiveSequence) => sequence.cancelled
+    for (const sequence of this.#running.filter(cancelled)) this.#finish(sequence, 'cancelled')
+    // one that gave up its pages after it was cancelled waits for nothing
+    for (const sequence of this.#waiting.filter(cancelled)) this.cancel(sequence)
   }
 
   /** Lets waiting sequences in, the oldest first, while rows and pages last. */
@@ -229,14 +218,10 @@ export class EngineLoop {
   /** Hands a sequence the tokens that its rows gave: of a draft as many as it foresaw, and the one after them. */
   #take({ sequence, draft, count, from }: StepEntry, sampled: readonly SampledToken[]): void {
     if (sampled.length === 0) {
-      sequence.stream.onPrefill?.(
-        Math.min(from + count, sequence.request.prompt.length),
-        sequence.request.prompt.length,
-      )
+      this.#tellPrefill(sequence, from + count)
       return
     }
-    if (sequence.firstTokenAt === null)
-      sequence.stream.onPrefill?.(sequence.request.prompt.length, sequence.request.prompt.length)
+    if (sequence.firstTokenAt === null && !this.#tellPrefill(sequence, sequence.request.prompt.length)) return
     this.counts.draftTokens += draft.length
     for (const [i, { token, logprob }] of sampled.entries()) {
       if (i > 0) {
@@ -259,6 +244,18 @@ export class EngineLoop {
     }
   }
 
+  /** Calls the listener of a generation; false when it threw, which is the end of this generation and of no other. */
+  #tellPrefill(sequence: ActiveSequence, done: number): boolean {
+    const total = sequence.request.prompt.length
+    try {
+      sequence.stream.onPrefill?.(Math.min(done, total), total)
+      return true
+    } catch (error) {
+      this.#fail(sequence, error)
+      return false
+    }
+  }
+
   #finish(sequence: ActiveSequence, reason: FinishReason): void {
     this.#release(sequence)
     this.counts.finished[reason]++
@@ -270,16 +267,17 @@ export class EngineLoop {
   }
 
   #fail(sequence: ActiveSequence, error: unknown): void {
-    this.#release(sequence)
+    // what a failed step should have written is nothing for others to find
+    this.#release(sequence, false)
     this.counts.finished.failed++
     sequence.stream.fail(error)
   }
 
-  #release(sequence: ActiveSequence): void {
+  #release(sequence: ActiveSequence, keep = true): void {
     this.#running = this.#running.filter((other) => other !== sequence)
     if (!sequence.pages) return
     this.#parts.drafter?.forget(sequence)
-    sequence.pages.close()
+    sequence.pages.close({ keep })
     sequence.pages = null
   }
 }

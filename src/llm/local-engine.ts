@@ -101,12 +101,13 @@ export class LocalEngine implements Engine {
   }
 
   close(options: { readonly drain?: boolean } = {}): Promise<void> {
-    this.#closing ??= this.#close(options.drain ?? false)
+    this.#closing ??= this.#close()
+    // also what an earlier call still waits for
+    if (!options.drain) this.#loop.cancelAll()
     return this.#closing
   }
 
-  async #close(drain: boolean): Promise<void> {
-    if (!drain) this.#loop.cancelAll()
+  async #close(): Promise<void> {
     await this.#loop.idle()
     await this.#drafter?.release()
     this.#sampler.dispose()
