@@ -16,6 +16,8 @@ import {
   type Value,
   zeros,
 } from '../tile/index.ts'
+import { compileProgram } from './compile-program.ts'
+import { writeFrame } from './emit/kernel-frame.ts'
 
 let seed = 12345
 function random(): number {
@@ -110,6 +112,80 @@ const shapes = [
   [13, 33],
   [48, 64],
 ] as const
+
+describe('reductions to one number', () => {
+  // the neighbouring rows hold what a sum of 0 outside would not
+  const rows = (dtype: StorageDType, cols: number): TestTensor => ({
+    dtype,
+    shape: [3, cols],
+    data: values(3 * cols, () => Math.floor(random() * 50) + (dtype === 'u8' ? 60 : 0)),
+  })
+  const reduced = (tile: number, dtype: StorageDType, of: (x: Value) => Value) =>
+    defineProgram('reduced', (p) => {
+      const x = p.input('x', dtype, [null, null])
+      const out = p.output('out', 'f32', [null])
+      p.emit(store(out, [p.programId(0)], of(load(x, [p.programId(0), colRange(0, tile)])).cast('f32')))
+    })
+  const on = (program: Program, x: TestTensor) =>
+    check(program, { tensors: { x, out: { dtype: 'f32', shape: [3] } }, grid: [3, 1, 1] })
+
+  it.each([
+    [5, 8, 'f32'],
+    [13, 64, 'f16'],
+    [7, 32, 'bf16'],
+    [9, 16, 'i32'],
+    [21, 40, 'i8'],
+    [3, 12, 'u8'],
+  ] as const)('read rows of %i in tiles of %i of %s as 0 beyond their end', (cols, tile, dtype) => {
+    on(
+      reduced(tile, dtype, (x) => x.cast('f32').rowSum()),
+      rows(dtype, cols),
+    )
+    on(
+      reduced(tile, dtype, (x) => x.cast('f32').add(100).rowMax()),
+      rows(dtype, cols),
+    )
+    on(
+      reduced(tile, dtype, (x) => x.cast('f32').sub(100).mul(x.cast('f32').sub(1)).rowMin()),
+      rows(dtype, cols),
+    )
+  })
+
+  it('in the last part of a loop, and under a choice that a scalar makes', () => {
+    for (const cols of [8, 15, 16, 17, 31]) {
+      const program = defineProgram('parts', (p) => {
+        const x = p.input('x', 'f32', [null, null])
+        const out = p.output('out', 'f32', [null])
+        const row = p.programId(0)
+        const { sum } = loop({ to: sizeOf(x, 1), step: 16 }, { sum: scalar(0) }, (from, { sum }) => {
+          const part = load(x, [row, colRange(from, 16)])
+          return { sum: sum.add(row.gt(1).select(part.mul(2), part.add(3)).rowSum()) }
+        })
+        p.emit(store(out, [row], sum))
+      })
+      on(program, rows('f32', cols))
+    }
+  })
+
+  it('at the very end of memory', () => {
+    const program = reduced(4096, 'f32', (x) => x.rowSum())
+    for (const build of builds) {
+      const kernel = compileProgram(program, build)
+      const memory = new WebAssembly.Memory({ initial: 4, maximum: 65536 })
+      const end = memory.buffer.byteLength
+      new Float32Array(memory.buffer, end - 20, 5).set([1, 2, 3, 4, 5])
+      const args = [
+        { kind: 'tensor', pointer: end - 20, shape: [1, 5], strides: [5, 1], offset: 0 },
+        { kind: 'tensor', pointer: 2048, shape: [1], strides: [1], offset: 0 },
+      ] as const
+      writeFrame(program.name, kernel.frame, args, new DataView(memory.buffer), 1024)
+      const instance = new WebAssembly.Instance(new WebAssembly.Module(kernel.encode(false)), { env: { memory } })
+      const tile = instance.exports.tile as (...values: number[]) => void
+      tile(1024, 65536, 0, 0, 0)
+      expect(new Float32Array(memory.buffer, 2048, 1)[0], build.name).toBe(15)
+    }
+  })
+})
 
 describe('element-wise operations', () => {
   it.each(shapes)('computes floats over [%i, %i]', (rows, cols) => {

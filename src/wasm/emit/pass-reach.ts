@@ -40,7 +40,8 @@ export function reachable(
   const visit = (node: Node) => {
     if (seen.has(node)) return
     seen.add(node)
-    if (isScalar(node) || node.op === 'const') return
+    // a scalar that the pass itself makes, such as the sum of a row, reaches what it is made of
+    if ((isScalar(node) && !own.has(node)) || node.op === 'const') return
     if (!own.has(node) && (plan.buffered(node) || !isElementwise(node))) {
       weight++
       return
