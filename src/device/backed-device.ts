@@ -131,7 +131,7 @@ export class BackedDevice<Block extends MemoryBlock> implements Device {
 
   async prepare(kernel: Kernel): Promise<void> {
     this.#assertAlive('device.prepare')
-    await this.#backend.prepare('device.prepare', kernel.program)
+    await this.#backend.prepare('device.prepare', kernel)
   }
 
   async sync(): Promise<void> {

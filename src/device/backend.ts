@@ -56,7 +56,7 @@ export interface Backend<Block extends MemoryBlock> {
   run(where: string, call: BackendCall<Block>): void
   /** The blocks stay allocated until the recording is disposed. Every call has passed `check`. */
   record(where: string, calls: readonly BackendCall<Block>[]): Recorded
-  prepare(where: string, program: Program): Promise<void>
+  prepare(where: string, kernel: Pick<BackendCall<Block>, 'program' | 'grid'>): Promise<void>
   sync(where: string): Promise<void>
   time(work: () => void | Promise<void>): Promise<DeviceTime>
   dispose(): void

@@ -6,17 +6,22 @@ import type { BoundArgument, MemoryBlock } from './backend.ts'
 import type { Device, Tensor } from './device.ts'
 import { describeTensor } from './tensor-layout.ts'
 
+/** what numbers of programs are counted in is an i32, with room for the workers that look for one more */
+const maxPrograms = 2 ** 31 - 1 - 65_536
+
 /** The arguments of a kernel in the order of its program's parameters, each checked; throws what `Device.run` documents. */
 export function bindKernel<Block extends MemoryBlock>(
   device: Device,
   { program, grid, scalars }: Kernel,
   tensors: Readonly<Record<string, Tensor>>,
 ): BoundArgument<Block>[] {
-  const fail = (code: 'argument' | 'shape' | 'dtype' | 'disposed' | 'device', message: string): never => {
+  const fail = (code: 'limit' | 'argument' | 'shape' | 'dtype' | 'disposed' | 'device', message: string): never => {
     throw new FoveaError(code, 'device.run', `${program.name}: ${message}`)
   }
   if (grid.length !== 3 || !grid.every((n) => Number.isSafeInteger(n) && n >= 0))
     fail('argument', `the grid is three whole numbers ≥ 0, got [${grid.join(', ')}]`)
+  if (grid[0] * grid[1] * grid[2] > maxPrograms)
+    fail('limit', `a grid of [${grid.join(', ')}] programs; ${maxPrograms} is the most`)
   const declared = program.params.filter((param) => param.kind === 'scalar' || !param.source)
   const names = new Set(declared.map((param) => param.name))
   for (const name of [...Object.keys(tensors), ...Object.keys(scalars)])

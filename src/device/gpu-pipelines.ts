@@ -1,7 +1,7 @@
 import { FoveaError } from '../ir/error.ts'
 import type { Program } from '../ir/schedule.ts'
 import type { WgslCapabilities } from '../wgsl/capabilities.ts'
-import { lowerProgram, type WgslKernel } from '../wgsl/lower-program.ts'
+import { type GridForm, gridForm, lowerProgram, type WgslKernel } from '../wgsl/lower-program.ts'
 import { messageOf, underName } from './fault.ts'
 import type { GpuFaults } from './gpu-faults.ts'
 import { ProgramCache } from './program-cache.ts'
@@ -13,14 +13,25 @@ export interface CompiledKernel {
   readonly pipeline: GPUComputePipeline
 }
 
-/** The pipelines of a device, each compiled once. */
+/** What decides which pipeline a call takes: the program, and whether the device takes its grid as it is. */
+export interface GridCall {
+  readonly program: Program
+  readonly grid: readonly [number, number, number]
+}
+
+/** What is known of programs in one form. */
+interface FormCaches {
+  readonly compiled: ProgramCache<CompiledKernel>
+  readonly lowered: ProgramCache<WgslKernel>
+  readonly pending: ProgramCache<Promise<CompiledKernel>>
+}
+
+/** The pipelines of a device, each compiled once. Programs that meet a grid beyond the device's axes are compiled for it as well. */
 export class GpuPipelines {
   readonly #device: GPUDevice
   readonly #capabilities: WgslCapabilities
   readonly #faults: GpuFaults
-  readonly #compiled = new ProgramCache<CompiledKernel>()
-  readonly #lowered = new ProgramCache<WgslKernel>()
-  readonly #pending = new ProgramCache<Promise<CompiledKernel>>()
+  readonly #forms: Readonly<Record<GridForm, FormCaches>> = { plain: formCaches(), folded: formCaches() }
 
   #failures = 0
 
@@ -36,20 +47,24 @@ export class GpuPipelines {
   }
 
   /** The program in WGSL. Throws what `lowerProgram` throws. */
-  lower(where: string, program: Program): WgslKernel {
-    const known = this.#compiled.get(program)?.kernel ?? this.#lowered.get(program)
+  lower(where: string, { program, grid }: GridCall): WgslKernel {
+    const form = this.#formOf(grid)
+    const { compiled, lowered } = this.#forms[form]
+    const known = compiled.get(program)?.kernel ?? lowered.get(program)
     if (known) return known
-    return this.#lowered.set(
+    return lowered.set(
       program,
-      underName(where, program.name, () => lowerProgram(program, this.#capabilities)),
+      underName(where, program.name, () => lowerProgram(program, this.#capabilities, {}, form)),
     )
   }
 
   /** The pipeline, compiled now when it has not been; what the compiler finds wrong is reported later. */
-  get(where: string, program: Program): CompiledKernel {
-    const known = this.#compiled.get(program)
+  get(where: string, call: GridCall): CompiledKernel {
+    const { program } = call
+    const { compiled } = this.#forms[this.#formOf(call.grid)]
+    const known = compiled.get(program)
     if (known) return known
-    const kernel = this.lower(where, program)
+    const kernel = this.lower(where, call)
     const made = this.#faults.watch(
       ['validation', 'internal'],
       () => {
@@ -57,30 +72,37 @@ export class GpuPipelines {
         return { kernel, layout, pipeline: this.#device.createComputePipeline(descriptor) }
       },
       (message) => {
-        this.#compiled.delete(program)
+        compiled.delete(program)
         this.#failures++
         return { code: 'compile', message: `${program.name}: ${message}` }
       },
     )
-    return this.#compiled.set(program, made)
+    return compiled.set(program, made)
   }
 
   /** Compiles without blocking. Throws `compile` with the compiler's messages. */
-  async prepare(where: string, program: Program): Promise<void> {
-    if (this.#compiled.get(program)) return
-    const pending = this.#pending.get(program) ?? this.#pending.set(program, this.#compile(where, program))
+  async prepare(where: string, call: GridCall): Promise<void> {
+    const { program } = call
+    const { compiled, pending } = this.#forms[this.#formOf(call.grid)]
+    if (compiled.get(program)) return
+    const compiling = pending.get(program) ?? pending.set(program, this.#compile(where, call))
     try {
-      this.#compiled.set(program, await this.#faults.wait(where, pending))
+      compiled.set(program, await this.#faults.wait(where, compiling))
     } catch (cause) {
       if (cause instanceof FoveaError) throw cause
       throw new FoveaError('compile', where, `${program.name}: ${messageOf(cause)}`, { cause })
     } finally {
-      this.#pending.delete(program)
+      pending.delete(program)
     }
   }
 
-  async #compile(where: string, program: Program): Promise<CompiledKernel> {
-    const kernel = this.lower(where, program)
+  #formOf(grid: GridCall['grid']): GridForm {
+    return gridForm(grid, this.#device.limits.maxComputeWorkgroupsPerDimension)
+  }
+
+  async #compile(where: string, call: GridCall): Promise<CompiledKernel> {
+    const { program } = call
+    const kernel = this.lower(where, call)
     const pending = this.#faults.watch(
       ['validation'],
       () => {
@@ -109,4 +131,8 @@ export class GpuPipelines {
     }
     return { layout, descriptor }
   }
+}
+
+function formCaches(): FormCaches {
+  return { compiled: new ProgramCache(), lowered: new ProgramCache(), pending: new ProgramCache() }
 }

@@ -1,3 +1,4 @@
+import { foldGrid } from '../wgsl/lower-program.ts'
 import type { BackendCall, Recorded } from './backend.ts'
 import type { BoundDispatch, GpuCommands } from './gpu-commands.ts'
 import type { GpuFaults } from './gpu-faults.ts'
@@ -76,7 +77,7 @@ export class GpuRecording implements Recorded {
   }
 
   async prepare(where: string): Promise<void> {
-    await Promise.all(this.#packed.map(({ call }) => this.#pipelines.prepare(where, call.program)))
+    await Promise.all(this.#packed.map(({ call }) => this.#pipelines.prepare(where, call)))
   }
 
   dispose(): void {
@@ -87,7 +88,7 @@ export class GpuRecording implements Recorded {
 
   #bind(where: string): void {
     const boundAt = this.#pipelines.failures
-    const compiled = this.#packed.map(({ call }) => this.#pipelines.get(where, call.program))
+    const compiled = this.#packed.map(({ call }) => this.#pipelines.get(where, call))
     this.#bound = this.#faults.watch(
       ['validation'],
       () => this.#packed.map((packed, index) => this.#bindCall(packed, compiled[index] as CompiledKernel)),
@@ -104,20 +105,22 @@ export class GpuRecording implements Recorded {
       resource: { buffer: (blocks.get(param.name) as GpuBlock).buffer },
     }))
     entries.push({ binding: kernel.argsBinding, resource: { buffer: this.#arguments, offset, size } })
-    return { pipeline, group: this.#device.createBindGroup({ layout, entries }), grid: call.grid }
+    return {
+      pipeline,
+      group: this.#device.createBindGroup({ layout, entries }),
+      grid: kernel.form === 'folded' ? foldGrid(call.grid) : call.grid,
+    }
   }
 }
 
 /** The arguments of a call as its kernel reads them. */
-export function packCall(
-  pipelines: GpuPipelines,
-  where: string,
-  { program, args }: BackendCall<GpuBlock>,
-): ArrayBuffer {
+export function packCall(pipelines: GpuPipelines, where: string, call: BackendCall<GpuBlock>): ArrayBuffer {
+  const { args, grid } = call
   const tensors = args.filter((argument) => argument.kind === 'tensor')
   const scalars = args.filter((argument) => argument.kind === 'scalar')
-  return pipelines.lower(where, program).packArguments(
+  return pipelines.lower(where, call).packArguments(
     tensors.map(({ spec }) => spec),
     scalars.map(({ value }) => value),
+    grid,
   )
 }

@@ -104,7 +104,7 @@ export class WasmBackend implements Backend<WasmBlock> {
     }
   }
 
-  async prepare(where: string, program: Program): Promise<void> {
+  async prepare(where: string, { program }: Pick<BackendCall<WasmBlock>, 'program'>): Promise<void> {
     this.#compile(where, program)
   }
 

@@ -1,12 +1,12 @@
 import { FoveaError } from '../ir/error.ts'
-import type { Program } from '../ir/schedule.ts'
+import { foldGrid } from '../wgsl/lower-program.ts'
 import type { Backend, BackendCall, Recorded } from './backend.ts'
 import type { DeviceTime } from './device.ts'
 import { messageOf } from './fault.ts'
 import { GpuCommands } from './gpu-commands.ts'
 import { GpuFaults } from './gpu-faults.ts'
 import { bufferUsage, type GpuBlock, GpuMemory } from './gpu-memory.ts'
-import { GpuPipelines } from './gpu-pipelines.ts'
+import { GpuPipelines, type GridCall } from './gpu-pipelines.ts'
 import { GpuRecording, packCall } from './gpu-recording.ts'
 import { GpuStaging } from './gpu-staging.ts'
 import { lastIndex } from './tensor-layout.ts'
@@ -107,14 +107,8 @@ export class WebgpuBackend implements Backend<GpuBlock> {
     return (await copied).subarray(byteOffset - from, byteOffset - from + byteLength)
   }
 
-  check(where: string, { program, grid, args }: BackendCall<GpuBlock>): void {
-    const most = this.#device.limits.maxComputeWorkgroupsPerDimension
-    if (grid.some((n) => n > most))
-      throw new FoveaError(
-        'limit',
-        where,
-        `${program.name}: a grid of [${grid.join(', ')}] programs; this device takes ${most} per dimension (maxComputeWorkgroupsPerDimension)`,
-      )
+  check(where: string, call: BackendCall<GpuBlock>): void {
+    const { program, args } = call
     const tensors = args.filter((argument) => argument.kind === 'tensor')
     for (const { param, spec, block } of tensors) {
       if (lastIndex(spec) >= 2 ** 31)
@@ -131,14 +125,14 @@ export class WebgpuBackend implements Backend<GpuBlock> {
           `${program.name}: the buffer of ${param.name} must be a multiple of 16 bytes long, got ${block.byteLength}`,
         )
     }
-    this.#pipelines.lower(where, program)
+    this.#pipelines.lower(where, call)
   }
 
   run(where: string, call: BackendCall<GpuBlock>): void {
     this.check(where, call)
     const { program, grid, args } = call
     const tensors = args.filter((argument) => argument.kind === 'tensor')
-    const { kernel, layout, pipeline } = this.#pipelines.get(where, program)
+    const { kernel, layout, pipeline } = this.#pipelines.get(where, call)
     const blocks = new Map(tensors.map(({ param, block }) => [param.name, block]))
     this.#commands.dispatch({
       name: program.name,
@@ -147,7 +141,7 @@ export class WebgpuBackend implements Backend<GpuBlock> {
       buffers: kernel.bindings.map(({ param, binding }) => ({ binding, block: blocks.get(param.name) as GpuBlock })),
       argsBinding: kernel.argsBinding,
       args: packCall(this.#pipelines, where, call),
-      grid,
+      grid: kernel.form === 'folded' ? foldGrid(grid) : grid,
     })
     // the caller may use its buffer on the queue next, and expects our work to be there before
     if (tensors.some(({ block }) => block.adopted)) this.#commands.submit()
@@ -158,8 +152,8 @@ export class WebgpuBackend implements Backend<GpuBlock> {
     return new GpuRecording(where, calls, { device, commands, pipelines, faults })
   }
 
-  prepare(where: string, program: Program): Promise<void> {
-    return this.#pipelines.prepare(where, program)
+  prepare(where: string, kernel: GridCall): Promise<void> {
+    return this.#pipelines.prepare(where, kernel)
   }
 
   async sync(where: string): Promise<void> {

@@ -1,4 +1,5 @@
 import { FoveaError, type Param, type Program, type ScalarParam, type TensorParam } from '../ir/index.ts'
+import type { GridForm } from './program-position.ts'
 
 /** What a tensor tells a kernel at run time. Strides and offset in elements. */
 export interface TensorArguments {
@@ -9,7 +10,7 @@ export interface TensorArguments {
 
 /**
  * The words of the uniform buffer `args: array<vec4<u32>, n>`: the bits of −∞, +∞ and NaN, which WGSL cannot write as
- * constants, and a zero; then for each tensor its offset, sizes and strides (i32); then the scalars.
+ * constants, and a zero; then for each tensor its offset, sizes and strides (i32); then the scalars; in a folded kernel the grid.
  */
 export interface ArgumentLayout {
   /** length in 16-byte vectors */
@@ -18,12 +19,18 @@ export interface ArgumentLayout {
   size(tensor: TensorParam, dim: number): string
   stride(tensor: TensorParam, dim: number): string
   scalar(param: ScalarParam): string
-  pack(tensors: readonly TensorArguments[], scalars: readonly number[]): ArrayBuffer
+  /** how many programs the grid has along an axis, in a folded kernel */
+  grid(axis: 0 | 1 | 2): string
+  pack(
+    tensors: readonly TensorArguments[],
+    scalars: readonly number[],
+    grid?: readonly [number, number, number],
+  ): ArrayBuffer
 }
 
 const specials = [0xff800000, 0x7f800000, 0x7fc00000, 0] as const
 
-export function argumentLayout(program: Program): ArgumentLayout {
+export function argumentLayout(program: Program, form: GridForm): ArgumentLayout {
   const tensors = program.params.filter((param) => param.kind === 'tensor')
   const scalars = program.params.filter((param) => param.kind === 'scalar')
   const first = new Map<Param, number>()
@@ -33,6 +40,8 @@ export function argumentLayout(program: Program): ArgumentLayout {
     next += 1 + 2 * tensor.sizes.length
   }
   for (const scalar of scalars) first.set(scalar, next++)
+  const gridAt = next
+  if (form === 'folded') next += 3
   const start = (param: Param): number => {
     const at = first.get(param)
     if (at === undefined)
@@ -51,7 +60,8 @@ export function argumentLayout(program: Program): ArgumentLayout {
     },
     stride: (tensor, dim) => integer(start(tensor) + 1 + tensor.sizes.length + dim),
     scalar: (param) => (param.dtype === 'u32' ? word(start(param)) : `bitcast<${param.dtype}>(${word(start(param))})`),
-    pack: (values, numbers) => {
+    grid: (axis) => integer(gridAt + axis),
+    pack: (values, numbers, grid) => {
       if (values.length !== tensors.length || numbers.length !== scalars.length)
         throw new FoveaError(
           'argument',
@@ -75,6 +85,7 @@ export function argumentLayout(program: Program): ArgumentLayout {
         if (scalar.dtype === 'f32') floats[start(scalar)] = numbers[n] as number
         else words[start(scalar)] = numbers[n] as number
       })
+      if (form === 'folded') words.set(grid ?? [0, 0, 0], gridAt)
       return buffer
     },
   }

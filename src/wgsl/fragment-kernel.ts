@@ -12,6 +12,7 @@ import { unsupportedValue } from './fragment-support.ts'
 import { helperTexts } from './helper-functions.ts'
 import type { BoundTensor, Lowering } from './lowering.ts'
 import { nodeUses } from './node-uses.ts'
+import { type GridForm, programPosition } from './program-position.ts'
 import { storageFormat } from './storage-format.ts'
 import { TextWriter } from './text-writer.ts'
 import type { ThreadGrid } from './thread-grid.ts'
@@ -23,7 +24,11 @@ import { wideHalves } from './wide-halves.ts'
  * Lowers a program to tensor cores: results of `dot` in fragments dealt to subgroups by rows, operands in padded workgroup
  * memory, read one round ahead; element-wise and row work on the lanes of a row.
  */
-export function lowerFragments(program: Program, capabilities: WgslCapabilities): WgslKernel | Unsupported {
+export function lowerFragments(
+  program: Program,
+  capabilities: WgslCapabilities,
+  form: GridForm = 'plain',
+): WgslKernel | Unsupported {
   const config = fragmentConfig(capabilities)
   if (isUnsupported(config)) return config
   const uses = nodeUses(program)
@@ -46,7 +51,7 @@ export function lowerFragments(program: Program, capabilities: WgslCapabilities)
     helpers.add(name)
     return name
   }
-  const args = argumentLayout(program)
+  const args = argumentLayout(program, form)
   const tensors = program.params.filter((param) => param.kind === 'tensor')
   if (tensors.length > capabilities.maxStorageBuffers)
     return { unsupported: `${tensors.length} tensors, the device binds ${capabilities.maxStorageBuffers}` }
@@ -83,7 +88,7 @@ export function lowerFragments(program: Program, capabilities: WgslCapabilities)
     `@group(0) @binding(${bindings.length}) var<uniform> args: array<vec4<u32>, ${args.vectors}>;`,
     ...workgroupArrays(layout, inStep),
     ...helperTexts(helpers),
-    ...prologue(layout),
+    ...prologue(layout, programPosition(form, args)),
     ...w.lines,
     '}',
     '',
@@ -96,6 +101,7 @@ export function lowerFragments(program: Program, capabilities: WgslCapabilities)
     workgroupBytes: layout.bytes,
     bindings,
     argsBinding: bindings.length,
+    form,
     packArguments: args.pack,
     notes: [describe(layout)],
   }
@@ -139,16 +145,14 @@ function workgroupArrays(layout: FragmentLayout, inStep: boolean): string[] {
   ]
 }
 
-function prologue(layout: FragmentLayout): string[] {
+function prologue(layout: FragmentLayout, position: readonly string[]): string[] {
   const { config, groupRows, groupCols, blocks, invocations } = layout.distribution
   const { M, lanesPerRow } = config
   const lines = [
     `@compute @workgroup_size(${invocations})`,
     'fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local_index: u32,',
     '        @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) lane: u32) {',
-    '  let program_x = i32(workgroup.x);',
-    '  let program_y = i32(workgroup.y);',
-    '  let program_z = i32(workgroup.z);',
+    ...position.map((line) => `  ${line}`),
     '  let neg_inf = bitcast<f32>(args[0].x);',
     '  let pos_inf = bitcast<f32>(args[0].y);',
     '  let not_a_number = bitcast<f32>(args[0].z);',

@@ -20,6 +20,7 @@ import { loopAliases } from './loop-aliases.ts'
 import { type NodeUses, nodeUses } from './node-uses.ts'
 import { slotDeclarations } from './place.ts'
 import { planDots } from './plan-dots.ts'
+import { type GridForm, programPosition } from './program-position.ts'
 import { TextWriter } from './text-writer.ts'
 import { chunkCount, rowCount, type ThreadGrid } from './thread-grid.ts'
 import type { WgslTuning } from './tuning.ts'
@@ -30,6 +31,7 @@ import { layOutMemory, type MemoryLayout, type MemoryRequest } from './workgroup
 export type { TensorArguments } from './argument-layout.ts'
 export type { TensorBinding } from './bind-tensors.ts'
 export type { SubgroupMatrixConfig, Tier, WgslCapabilities } from './capabilities.ts'
+export { foldGrid, type GridForm, gridForm } from './program-position.ts'
 export type { WgslTuning } from './tuning.ts'
 export type { WgslKernel } from './wgsl-kernel.ts'
 
@@ -38,13 +40,18 @@ const shares = [1, 0.8, 0.6, 0.45, 0.3, 0.2, 0.1, 0]
 
 /**
  * Lowers a program to WGSL for a device: to subgroup matrices where the tier has them and they take the program, else tiles
- * live in registers and operands of `dot` pass through workgroup memory. Throws
- * `limit` when it needs more workgroup memory or buffers than the device has.
+ * live in registers and operands of `dot` pass through workgroup memory. A grid with more workgroups along an axis than the
+ * device takes needs the `folded` form. Throws `limit` when it needs more workgroup memory or buffers than the device has.
  */
-export function lowerProgram(program: Program, capabilities: WgslCapabilities, tuning: WgslTuning = {}): WgslKernel {
+export function lowerProgram(
+  program: Program,
+  capabilities: WgslCapabilities,
+  tuning: WgslTuning = {},
+  form: GridForm = 'plain',
+): WgslKernel {
   const notes: string[] = []
   if (capabilities.tier === 3) {
-    const kernel = lowerFragments(program, capabilities)
+    const kernel = lowerFragments(program, capabilities, form)
     if (!isUnsupported(kernel)) return kernel
     notes.push(`tier 2, as subgroup matrices do not take this program: ${kernel.unsupported}`)
   }
@@ -63,7 +70,7 @@ export function lowerProgram(program: Program, capabilities: WgslCapabilities, t
     return name
   }
   const tensors = bindTensors(program, uses, capabilities.maxStorageBuffers, halves, helper)
-  const args = argumentLayout(program)
+  const args = argumentLayout(program, form)
   const fused = fusedDots(uses)
   const aliases = loopAliases(uses)
   const planned = planMemory(program, uses, grids, isVirtual, halves, subgroups, capabilities.maxWorkgroupBytes, tuning)
@@ -119,7 +126,7 @@ export function lowerProgram(program: Program, capabilities: WgslCapabilities, t
     '',
     ...helperTexts(helpers),
     '',
-    ...entryPoint(threads, grid, subgroups, uses, isVirtual),
+    ...entryPoint(threads, grid, subgroups, uses, isVirtual, programPosition(form, args)),
     ...body,
     '}',
     '',
@@ -132,6 +139,7 @@ export function lowerProgram(program: Program, capabilities: WgslCapabilities, t
     workgroupBytes: memory.bytes,
     bindings: tensors.bindings,
     argsBinding,
+    form,
     packArguments: args.pack,
     notes,
   }
@@ -144,6 +152,7 @@ function entryPoint(
   subgroups: SubgroupSizes | null,
   uses: NodeUses,
   isVirtual: (node: Node) => boolean,
+  position: readonly string[],
 ): string[] {
   const held = [
     ...uses.values.filter((node) => !isVirtual(node)),
@@ -159,9 +168,7 @@ function entryPoint(
     'let neg_inf = bitcast<f32>(args[0].x);',
     'let pos_inf = bitcast<f32>(args[0].y);',
     'let not_a_number = bitcast<f32>(args[0].z);',
-    'let program_x = i32(workgroup.x);',
-    'let program_y = i32(workgroup.y);',
-    'let program_z = i32(workgroup.z);',
+    ...position,
   ]
   if (subgroups)
     lines.push(
