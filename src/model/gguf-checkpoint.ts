@@ -1,5 +1,6 @@
 import { FoveaError } from '../tile/index.ts'
 import type { SpecOptions } from './architectures/architecture.ts'
+import { checkExtent } from './architectures/check-extent.ts'
 import { checkpointOver } from './architectures/checkpoint-over.ts'
 import { shown } from './architectures/config-fields.ts'
 import { findArchitecture } from './architectures/find-architecture.ts'
@@ -23,6 +24,7 @@ export async function openGgufCheckpoint(source: ByteSource, options: SpecOption
   try {
     const architecture = ggufArchitecture(table)
     const config = ggufConfig(table, architecture, await readFactors(table))
+    checkExtent(config, table)
     const spec = withoutNormOffsets(architecture.spec(config, options))
     const tokenizer = ggufTokenizer(table, spec)
     return await checkpointOver(source.name, table, spec, tokenizer, ggufNames(table, spec))

@@ -1,5 +1,6 @@
 import { FoveaError } from '../tile/index.ts'
 import type { SpecOptions } from './architectures/architecture.ts'
+import { checkExtent } from './architectures/check-extent.ts'
 import { checkpointOver } from './architectures/checkpoint-over.ts'
 import { type ConfigFields, configFields } from './architectures/config-fields.ts'
 import { findArchitecture } from './architectures/find-architecture.ts'
@@ -27,11 +28,12 @@ export async function openHuggingFace(files: ModelFiles, options: SpecOptions): 
   const config = await readFields(files, 'config.json')
   if (!config) throw new FoveaError('format', 'openCheckpoint', `${files.name} has no config.json`)
   const architecture = findArchitecture(config.file, 'model_type', config.text('model_type'))
-  const stated = architecture.spec(config, options)
-  const spec = withGenerationTokens(stated, await readFields(files, 'generation_config.json'))
-  const tokenizer = await tokenizerFiles(files, spec)
   const table = await openTable(files)
   try {
+    checkExtent(config, table)
+    const stated = architecture.spec(config, options)
+    const spec = withGenerationTokens(stated, await readFields(files, 'generation_config.json'))
+    const tokenizer = await tokenizerFiles(files, spec)
     return await checkpointOver(files.name, table, spec, tokenizer, fileNamesOf(table, architecture))
   } catch (error) {
     await table.close()

@@ -1,6 +1,7 @@
 import { FoveaError } from '../tile/index.ts'
 import { isRecord } from './architectures/config-fields.ts'
 import type { ByteSource } from './files/byte-source.ts'
+import { maxJsonBytes, parseJson } from './files/parse-json.ts'
 
 /** The files of a model by their names, wherever they lie. */
 export interface ModelFiles {
@@ -10,12 +11,17 @@ export interface ModelFiles {
   open(fileName: string): Promise<ByteSource | null>
 }
 
-/** The text of a file, null when there is none. */
+/** The text of a file, null when there is none. Throws `format` naming it when it is no UTF-8, or longer than any is. */
 export async function readText(files: ModelFiles, fileName: string): Promise<string | null> {
   const source = await files.open(fileName)
   if (!source) return null
   try {
-    return new TextDecoder().decode(await source.read(0, source.size))
+    if (source.size > maxJsonBytes)
+      throw new FoveaError('format', 'openCheckpoint', `${source.name} has ${source.size} bytes, over ${maxJsonBytes}`)
+    return new TextDecoder('utf-8', { fatal: true }).decode(await source.read(0, source.size))
+  } catch (cause) {
+    if (!(cause instanceof TypeError)) throw cause
+    throw new FoveaError('format', 'openCheckpoint', `${files.name}/${fileName} is no UTF-8`, { cause })
   } finally {
     await source.close()
   }
@@ -27,7 +33,7 @@ export async function readObject(files: ModelFiles, fileName: string): Promise<R
   if (text === null) return null
   let value: unknown
   try {
-    value = JSON.parse(text.replace(/^\uFEFF/, ''))
+    value = parseJson(text)
   } catch (cause) {
     const reason = (cause as Error).message
     throw new FoveaError('format', 'openCheckpoint', `${files.name}/${fileName} is no JSON: ${reason}`, { cause })

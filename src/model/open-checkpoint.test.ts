@@ -281,7 +281,7 @@ describe('files of a model', () => {
     [
       'weights that are integers',
       async () => ({ ...files, 'model.safetensors': await safetensors(shapes, 'i32') }),
-      /embed_tokens\.weight is i32/,
+      /embed_tokens\.weight is I32/,
     ],
     [
       'a head that is neither tied nor there',

@@ -36,8 +36,8 @@ export async function openCheckpoint(where: string, options: CheckpointOptions =
 
 /**
  * Opens a model from sources of bytes, anywhere: that of a .gguf file, or those of a Hugging Face folder by file name
- * (`config.json`, `model.safetensors` … as `openCheckpoint` reads them). They are taken over: closing the checkpoint
- * closes those that are still open. Throws what `openCheckpoint` throws.
+ * (`config.json`, `model.safetensors` … as `openCheckpoint` reads them). They are taken over, those that are not read
+ * included: closing the checkpoint closes them all, and so does a failure. Throws what `openCheckpoint` throws.
  */
 export async function openCheckpointFromSources(
   sources: ByteSource | Readonly<Record<string, ByteSource>>,
@@ -50,7 +50,16 @@ export async function openCheckpointFromSources(
   if (only !== undefined && names.length === 1 && only.endsWith('.gguf') && sources[only])
     return openGgufCheckpoint(sources[only], options)
   const open = async (name: string) => (Object.hasOwn(sources, name) ? (sources[name] ?? null) : null)
-  return openHuggingFace({ name: 'sources', open }, options)
+  const closeAll = async () => {
+    for (const source of Object.values(sources)) await source.close()
+  }
+  try {
+    const checkpoint = await openHuggingFace({ name: 'sources', open }, options)
+    return { ...checkpoint, close: closeAll }
+  } catch (error) {
+    await closeAll()
+    throw error
+  }
 }
 
 function isSource(sources: ByteSource | Readonly<Record<string, ByteSource>>): sources is ByteSource {

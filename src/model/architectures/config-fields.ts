@@ -1,4 +1,7 @@
 import { FoveaError } from '../../tile/index.ts'
+import { shown } from '../files/shown.ts'
+
+export { shown }
 
 /**
  * The fields of a configuration, read with their types. What is missing (absent or null) takes the fallback, or throws
@@ -78,9 +81,3 @@ const isList = (value: unknown): value is readonly unknown[] => Array.isArray(va
 const isPositive = (value: unknown): value is number => typeof value === 'number' && value > 0 && Number.isFinite(value)
 const isSize = (value: unknown): value is number => isPositive(value) && Number.isSafeInteger(value)
 const isToken = (value: unknown): value is number => value === 0 || isSize(value)
-
-/** A value as an error prints it: JSON, cut short. */
-export function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value)
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text
-}

@@ -1,3 +1,4 @@
+import { weightBlock } from '../../nn/weight-data.ts'
 import { FoveaError } from '../../tile/index.ts'
 import type { DecoderSpec } from '../decoder-spec.ts'
 import { isWeightDType, type TensorEntry, type TensorTable } from '../files/tensor-table.ts'
@@ -92,7 +93,10 @@ function locate(
   const entry = table.get(tensor)
   if (entry.shape.length !== stored.length || entry.shape.some((size, axis) => size !== stored[axis]))
     throw fault(`${entry.name} must be [${stored.join(', ')}], got [${entry.shape.join(', ')}]`)
-  if (!isWeightDType(entry.dtype)) throw fault(`${entry.name} is ${entry.dtype}, which is no dtype of a weight`)
+  if (!isWeightDType(entry.dtype)) {
+    const read = Object.keys(weightBlock).join(', ')
+    throw fault(`${entry.name} is ${entry.storedAs}, which is not read as a weight; ${read} are`)
+  }
   return { entry, shape, part, transposed }
 }
 

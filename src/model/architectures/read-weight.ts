@@ -1,6 +1,6 @@
 import { type MatrixData, rowBytes, type WeightDType, weightBlock } from '../../nn/weight-data.ts'
 import { FoveaError } from '../../tile/index.ts'
-import type { TensorEntry } from '../files/tensor-table.ts'
+import { isWeightDType, type TensorEntry } from '../files/tensor-table.ts'
 import type { WeightLocation } from './locate-weights.ts'
 
 /** Reads a matrix as it is stored, row by row [outputs, inputs]; of a fused tensor only the rows that are asked for. */
@@ -21,9 +21,13 @@ export async function readMatrix({ entry, shape, part, transposed }: WeightLocat
 /** Reads a vector, widened to f32. */
 export async function readVector({ entry, shape, part }: WeightLocation): Promise<Float32Array> {
   const [size = 0] = shape
-  const dtype = entry.dtype as WeightDType
-  if (weightBlock[dtype].elements > 1)
-    throw new FoveaError('format', 'vector', `${entry.name} is a vector of ${dtype}; f32, f16 and bf16 are read`)
+  const { dtype } = entry
+  if (!isWeightDType(dtype) || weightBlock[dtype].elements > 1)
+    throw new FoveaError(
+      'format',
+      'vector',
+      `${entry.name} is a vector of ${entry.storedAs}; F32, F16 and BF16 are read`,
+    )
   const bytes = part ? await readRows(entry, size, part.rowOf, weightBlock[dtype].bytes) : await entry.read()
   return widened(dtype, bytes)
 }

@@ -20,7 +20,7 @@ const maxRead = 64 * 2 ** 20
 export async function openFile(path: string): Promise<ByteSource> {
   const { open } = await import('node:fs/promises')
   const handle = await open(path, 'r').catch((cause) => failed('openFile', path, cause))
-  const stat = await handle.stat()
+  const stat = await handle.stat().catch((cause) => handle.close().then(() => failed('openFile', path, cause)))
   if (!stat.isFile()) {
     await handle.close()
     throw new FoveaError('io', 'openFile', `${path} is not a file`)

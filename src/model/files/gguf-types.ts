@@ -1,4 +1,4 @@
-import type { TensorDType } from './tensor-table.ts'
+import type { SizedDType } from './tensor-table.ts'
 
 /** The types of a value of the metadata; an array is written `{ arrayOf }`. Their order is that of the format's numbers. */
 export const ggufValueTypes = [
@@ -40,7 +40,7 @@ export const ggufValueBytes: Readonly<Record<GgufValueType, number>> = {
 export type GgufValue = number | bigint | boolean | string | readonly GgufValue[]
 
 /** Numbers and names of ggml's tensor types (enum ggml_type), with our dtype where it is one that we read. */
-export const ggmlTypes: ReadonlyMap<number, { readonly name: string; readonly dtype?: TensorDType }> = new Map([
+export const ggmlTypes: ReadonlyMap<number, { readonly name: string; readonly dtype?: SizedDType }> = new Map([
   [0, { name: 'F32', dtype: 'f32' }],
   [1, { name: 'F16', dtype: 'f16' }],
   [2, { name: 'Q4_0', dtype: 'q4_0' }],

@@ -5,6 +5,7 @@ import type { GgufTensorInfo } from './gguf-header.ts'
 import { readGgufHeader } from './gguf-header.ts'
 import type { GgufValue } from './gguf-types.ts'
 import { ggmlTypes } from './gguf-types.ts'
+import { shown } from './shown.ts'
 import type { TensorPlace, TensorTable } from './tensor-table.ts'
 import { isWeightDType, tensorBytes, tensorTable } from './tensor-table.ts'
 
@@ -22,8 +23,9 @@ const defaultAlignment = 32
  *
  * The header is read and checked whole, the data when asked for. The source is taken over: closing the table closes it,
  * and so does a failure. Throws `format` naming file and field: what `readGgufHeader` refuses, an alignment that is no
- * power of two, a name twice, a tensor type that is not read (F32 F16 BF16 Q8_0 Q4_0 Q4_K Q6_K are), rows that are no
- * whole number of blocks, tensors that overlap, are not aligned or reach beyond the file, one part of a split model.
+ * power of two up to 2^30, a name twice, rows that are no whole number of blocks, tensors that overlap, are not aligned or
+ * reach beyond the file, one part of a split model. A tensor of a type that is not known here is `opaque`, with the bytes up
+ * to the next one: it matters where it is asked for.
  */
 export async function openGguf(source: ByteSource): Promise<GgufTable> {
   try {
@@ -42,18 +44,19 @@ async function readTable(source: ByteSource): Promise<GgufTable> {
     throw fault(`split.count is ${parts}: a part of a split model is not read, join them with llama-gguf-split`)
   const alignment = metadata.get('general.alignment') ?? defaultAlignment
   if (typeof alignment !== 'number' || !isPowerOfTwo(alignment))
-    throw fault(`general.alignment is ${alignment}, no power of two`)
+    throw fault(`general.alignment is ${shown(alignment)}, no power of two`)
 
   const dataStart = Math.ceil(byteLength / alignment) * alignment
-  const places: TensorPlace[] = []
+  const described: DescribedPlace[] = []
   const names = new Set<string>()
   for (const info of tensors) {
     if (names.has(info.name)) throw fault(`two tensors have the name ${info.name}`)
     names.add(info.name)
     if (info.offset % alignment !== 0)
       throw fault(`${info.name}: offset ${info.offset} is no multiple of the alignment ${alignment}`)
-    places.push(readPlace(info, dataStart, fault))
+    described.push(readPlace(info, dataStart, fault))
   }
+  const places = withLengths(described, source.size)
   checkPlaces(places, source.size, fault)
   const table = tensorTable(source, places, metadata, byteLength)
   return { ...table, version, metadata }
@@ -61,27 +64,41 @@ async function readTable(source: ByteSource): Promise<GgufTable> {
 
 type Fault = (message: string) => FoveaError
 
-function readPlace({ name, dims, type, offset }: GgufTensorInfo, dataStart: number, fault: Fault): TensorPlace {
+/** `byteLength`: null where the type is not known */
+type DescribedPlace = Omit<TensorPlace, 'byteLength'> & { readonly byteLength: number | null }
+
+function readPlace({ name, dims, type, offset }: GgufTensorInfo, dataStart: number, fault: Fault): DescribedPlace {
   const known = ggmlTypes.get(type)
   const dtype = known?.dtype
-  if (dtype === undefined) {
-    const read = [...ggmlTypes.values()].flatMap((t) => (t.dtype && isWeightDType(t.dtype) ? [t.name] : [])).join(', ')
-    throw fault(`${known?.name ?? `type ${type}`} of ${name} is not read; ${read} are`)
-  }
   const shape = dims.toReversed()
+  const place = { name, storedAs: known?.name ?? `type ${type}`, shape, offset: dataStart + offset }
+  if (dtype === undefined) return { ...place, dtype: 'opaque', byteLength: null }
   const byteLength = tensorBytes(dtype, shape)
   if (byteLength === undefined) {
     const blocks = isWeightDType(dtype) ? `, whose blocks hold ${weightBlock[dtype].elements}` : ''
     throw fault(`${name}: [${shape.join(', ')}] is no shape of ${known?.name}${blocks}`)
   }
-  return { name, dtype, shape, offset: dataStart + offset, byteLength }
+  return { ...place, dtype, byteLength }
+}
+
+/** What is of an unknown type ends where the next tensor begins, at the latest. */
+function withLengths(places: readonly DescribedPlace[], size: number): TensorPlace[] {
+  const starts = places.map(({ offset }) => offset).sort((a, b) => a - b)
+  // from the back: of several that begin together all but one are empty
+  const ends = new Map(starts.map((start, i) => [start, starts[i + 1] ?? Math.max(size, start)] as const).toReversed())
+  return places.map(({ byteLength, ...place }) => ({
+    ...place,
+    byteLength: byteLength ?? (ends.get(place.offset) ?? place.offset) - place.offset,
+  }))
 }
 
 /** Between tensors there may be padding; they may not overlap, nor reach beyond the file. */
 function checkPlaces(places: readonly TensorPlace[], size: number, fault: Fault): void {
   let end = 0
   let before = ''
-  for (const { name, offset, byteLength } of places.toSorted((a, b) => a.offset - b.offset)) {
+  for (const { name, offset, byteLength } of places.toSorted(
+    (a, b) => a.offset - b.offset || a.byteLength - b.byteLength,
+  )) {
     if (offset + byteLength > size)
       throw fault(`${name} ends at ${offset + byteLength}, beyond the ${size} bytes of the file, which is cut short`)
     if (offset < end) throw fault(`${name} begins ${end - offset} bytes before the end of ${before}`)
@@ -91,5 +108,5 @@ function checkPlaces(places: readonly TensorPlace[], size: number, fault: Fault)
 }
 
 function isPowerOfTwo(value: number): boolean {
-  return Number.isInteger(value) && value > 0 && Number.isInteger(Math.log2(value))
+  return Number.isInteger(value) && value > 0 && value <= 2 ** 30 && Number.isInteger(Math.log2(value))
 }

@@ -61,7 +61,6 @@ describe('openSafetensors', () => {
     ['no JSON', fileOf('{"a":', 0), 'the header is no JSON: '],
     ['no UTF-8', fileOf({ a: 1 }, 0).fill(0xff, 9, 10), 'the header is no JSON: '],
     ['a list', fileOf([], 0), 'the header is no JSON object'],
-    ['metadata that is no text', fileOf({ __metadata__: { step: 3 } }, 0), '__metadata__: step is no text'],
     [
       'a name twice',
       fileOf(
@@ -70,12 +69,7 @@ describe('openSafetensors', () => {
       ),
       'the header has the name xa twice',
     ],
-    [
-      'an unknown dtype',
-      fileOf({ a: { dtype: 'F8_E4M3', shape: [1], data_offsets: [0, 1] } }, 1),
-      'a: dtype "F8_E4M3" is none of F64, F32',
-    ],
-    ['no dtype', fileOf({ a: { shape: [1], data_offsets: [0, 1] } }, 1), 'a: dtype undefined is none of'],
+    ['no dtype', fileOf({ a: { shape: [1], data_offsets: [0, 1] } }, 1), 'a: dtype undefined is no name'],
     ['an entry that is none', fileOf({ a: 3 }, 0), 'a is no JSON object'],
     ['a negative size', fileOf({ a: f32([-1, -1], 0, 4) }, 4), 'a: shape [-1,-1] is no list of sizes'],
     ['offsets backwards', fileOf({ a: f32([1], 4, 0) }, 4), 'a: data_offsets [4,0] are no beginning and end'],

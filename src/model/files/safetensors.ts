@@ -1,11 +1,13 @@
 import { FoveaError } from '../../tile/index.ts'
 import type { ByteSource } from './byte-source.ts'
 import { duplicateKey } from './duplicate-key.ts'
-import type { TensorDType, TensorPlace, TensorTable } from './tensor-table.ts'
+import { parseJson } from './parse-json.ts'
+import { shown } from './shown.ts'
+import type { SizedDType, TensorPlace, TensorTable } from './tensor-table.ts'
 import { tensorBytes, tensorTable } from './tensor-table.ts'
 
 /** The dtypes of the format that are read, by their names there. */
-export const safetensorsDTypes: ReadonlyMap<string, TensorDType> = new Map([
+export const safetensorsDTypes: ReadonlyMap<string, SizedDType> = new Map([
   ['F64', 'f64'],
   ['F32', 'f32'],
   ['F16', 'f16'],
@@ -23,14 +25,17 @@ export const safetensorsDTypes: ReadonlyMap<string, TensorDType> = new Map([
 
 /** as the format's own reader: a longer header is a mistake or an attack */
 const maxHeader = 100_000_000
+/** zeros up to the next sector or page of a disk, which copies of whole blocks leave behind the last tensor */
+const maxPadding = 4096
 
 /**
  * Opens a safetensors file: 8 bytes of header length, a JSON header { name: { dtype, shape, data_offsets } }, the data.
  *
  * The header is read and checked whole, the data when asked for. The source is taken over: closing the table closes it,
  * and so does a failure. Throws `format` naming file, tensor and field: a header
- * longer than the file, no JSON, a name twice, a dtype that is unknown, offsets that overlap, leave a gap or reach beyond
- * the file, a shape that does not fit its bytes, bytes that belong to no tensor.
+ * longer than the file, no JSON, a name twice, offsets that overlap, leave a gap or reach beyond the file, a shape that
+ * does not fit its bytes, bytes that belong to no tensor (up to 4,096 zeros may follow the last). A tensor of a dtype that
+ * is not known here is `opaque`: it matters where it is asked for, and so does metadata that is no text.
  */
 export async function openSafetensors(source: ByteSource): Promise<TensorTable> {
   try {
@@ -55,7 +60,10 @@ async function readTable(source: ByteSource): Promise<TensorTable> {
 
   const { tensors, metadata } = parseHeader(await source.read(8, Number(length)), fault)
   const places = tensors.map(([name, entry]) => readEntry(name, entry, dataStart, fault))
-  checkCoverage(places, dataStart, source.size, fault)
+  const { end, last } = checkCoverage(places, dataStart, source.size, fault)
+  const padding = await source.read(end, Math.min(source.size - end, maxPadding))
+  if (end + padding.byteLength < source.size || padding.some((byte) => byte !== 0))
+    throw fault(`${source.size - end} bytes after ${last} belong to no tensor`)
   return tensorTable(source, places, metadata, dataStart)
 }
 
@@ -65,25 +73,21 @@ function parseHeader(bytes: Uint8Array, fault: Fault) {
   let text: string
   let header: unknown
   try {
-    // nothing stands before the bracket, a byte order mark neither: safetensors refuses it
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-    header = JSON.parse(text)
+    // nothing stands before the bracket, a byte order mark neither: safetensors refuses it
+    if (text.startsWith('\ufeff')) throw new SyntaxError('it begins with a byte order mark')
+    header = parseJson(text)
   } catch (cause) {
     throw fault(`the header is no JSON: ${(cause as Error).message}`, cause)
   }
   if (!isObject(header)) throw fault('the header is no JSON object')
   const twice = duplicateKey(text)
   if (twice !== undefined) throw fault(`the header has the name ${twice} twice`)
-  const metadata = new Map<string, string>()
+  const metadata = new Map<string, unknown>()
   const tensors: [string, unknown][] = []
   for (const [name, entry] of Object.entries(header)) {
     if (name !== '__metadata__') tensors.push([name, entry])
-    else if (!isObject(entry)) throw fault('__metadata__ is no JSON object')
-    else
-      for (const [key, value] of Object.entries(entry)) {
-        if (typeof value !== 'string') throw fault(`__metadata__: ${key} is no text`)
-        metadata.set(key, value)
-      }
+    else if (isObject(entry)) for (const [key, value] of Object.entries(entry)) metadata.set(key, value)
   }
   return { tensors, metadata }
 }
@@ -91,25 +95,24 @@ function parseHeader(bytes: Uint8Array, fault: Fault) {
 function readEntry(name: string, entry: unknown, dataStart: number, fault: Fault): TensorPlace {
   if (!isObject(entry)) throw fault(`${name} is no JSON object`)
   const { dtype: dtypeName, shape, data_offsets: offsets } = entry
-  const dtype = typeof dtypeName === 'string' ? safetensorsDTypes.get(dtypeName) : undefined
-  if (!dtype) {
-    const known = [...safetensorsDTypes.keys()].join(', ')
-    throw fault(`${name}: dtype ${JSON.stringify(dtypeName)} is none of ${known}`)
-  }
-  if (!isSizes(shape)) throw fault(`${name}: shape ${JSON.stringify(shape)} is no list of sizes`)
+  if (typeof dtypeName !== 'string') throw fault(`${name}: dtype ${shown(dtypeName)} is no name`)
+  if (!isSizes(shape)) throw fault(`${name}: shape ${shown(shape)} is no list of sizes`)
   if (!isSizes(offsets) || offsets.length !== 2 || offsets[0]! > offsets[1]!)
-    throw fault(`${name}: data_offsets ${JSON.stringify(offsets)} are no beginning and end`)
+    throw fault(`${name}: data_offsets ${shown(offsets)} are no beginning and end`)
   const [from, to] = offsets as [number, number]
+  const place = { name, storedAs: dtypeName, shape, offset: dataStart + from, byteLength: to - from }
+  const dtype = safetensorsDTypes.get(dtypeName)
+  if (!dtype) return { ...place, dtype: 'opaque' }
   const bytes = tensorBytes(dtype, shape)
   if (bytes !== to - from) {
     const needs = bytes === undefined ? 'more bytes than can be counted' : `${bytes} bytes`
     throw fault(`${name}: shape [${shape.join(', ')}] of ${dtype} takes ${needs}, data_offsets span ${to - from}`)
   }
-  return { name, dtype, shape, offset: dataStart + from, byteLength: to - from }
+  return { ...place, dtype }
 }
 
-/** The data is covered by the tensors, each byte once: anything else is a damaged file. */
-function checkCoverage(places: readonly TensorPlace[], dataStart: number, size: number, fault: Fault): void {
+/** The data is covered by the tensors, each byte once: anything else is a damaged file. Gives the last one and where it ends. */
+function checkCoverage(places: readonly TensorPlace[], dataStart: number, size: number, fault: Fault) {
   let end = dataStart
   let before = 'the header'
   for (const place of places.toSorted((a, b) => a.offset - b.offset || a.byteLength - b.byteLength)) {
@@ -121,7 +124,7 @@ function checkCoverage(places: readonly TensorPlace[], dataStart: number, size: 
     end = offset + byteLength
     before = name
   }
-  if (end !== size) throw fault(`${size - end} bytes after ${before} belong to no tensor`)
+  return { end, last: before }
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -1,7 +1,9 @@
 import { FoveaError } from '../../tile/index.ts'
 import type { ByteSource } from './byte-source.ts'
 import { fnv1a64 } from './fingerprint.ts'
+import { maxJsonBytes, parseJson } from './parse-json.ts'
 import { openSafetensors } from './safetensors.ts'
+import { shown } from './shown.ts'
 import type { TensorTable } from './tensor-table.ts'
 
 /**
@@ -20,8 +22,10 @@ export async function openShardedSafetensors(
     for (const shard of shards.values()) await shard.close()
     await index.close()
   }
-  let weightMap: Map<string, string>
+  let weightMap: ReadonlyMap<string, string>
   try {
+    if (index.size > maxJsonBytes)
+      throw new FoveaError('format', 'openSafetensors', `${index.name} has ${index.size} bytes, over ${maxJsonBytes}`)
     weightMap = readWeightMap(await index.read(0, index.size), index.name)
     for (const fileName of new Set(weightMap.values()))
       shards.set(fileName, await openSafetensors(await openShard(fileName)))
@@ -57,15 +61,15 @@ function readWeightMap(bytes: Uint8Array, name: string): Map<string, string> {
     new FoveaError('format', 'openSafetensors', `${name}: ${message}`, { cause })
   let parsed: unknown
   try {
-    parsed = JSON.parse(new TextDecoder().decode(bytes))
+    parsed = parseJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch (cause) {
     throw fault(`no JSON: ${(cause as Error).message}`, cause)
   }
   const weightMap = (parsed as { weight_map?: unknown } | null)?.weight_map
-  if (typeof weightMap !== 'object' || weightMap === null) throw fault('no weight_map')
+  if (typeof weightMap !== 'object' || weightMap === null || Array.isArray(weightMap)) throw fault('no weight_map')
   // a file beside the index: an index from elsewhere does not choose what else is read
   for (const [tensor, file] of Object.entries(weightMap))
     if (typeof file !== 'string' || !/^[^/\\]+$/.test(file) || file === '.' || file === '..')
-      throw fault(`weight_map: ${tensor}: ${JSON.stringify(file)} is no file name`)
+      throw fault(`weight_map: ${tensor}: ${shown(file)} is no file name`)
   return new Map(Object.entries(weightMap))
 }

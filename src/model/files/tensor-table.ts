@@ -4,11 +4,14 @@ import { FoveaError } from '../../tile/index.ts'
 import type { ByteSource } from './byte-source.ts'
 import { fingerprintOf } from './fingerprint.ts'
 
-/** What a tensor of a file holds: a weight as it is stored, or numbers that are none (masks, counters). */
-export type TensorDType = WeightDType | 'f64' | 'i64' | 'i32' | 'i16' | 'i8' | 'u64' | 'u32' | 'u16' | 'u8' | 'bool'
+/** A weight as it is stored, or numbers that are none (masks, counters): shapes say how many bytes they take. */
+export type SizedDType = WeightDType | 'f64' | 'i64' | 'i32' | 'i16' | 'i8' | 'u64' | 'u32' | 'u16' | 'u8' | 'bool'
+
+/** What a tensor of a file holds; `opaque`: elements of a kind that is not known here, which matters where one is asked for. */
+export type TensorDType = SizedDType | 'opaque'
 
 /** Bytes of an element of the dtypes that are no weights. */
-const otherBytes: Readonly<Record<Exclude<TensorDType, WeightDType>, number>> = {
+const otherBytes: Readonly<Record<Exclude<SizedDType, WeightDType>, number>> = {
   f64: 8,
   i64: 8,
   i32: 4,
@@ -25,6 +28,8 @@ const otherBytes: Readonly<Record<Exclude<TensorDType, WeightDType>, number>> = 
 export interface TensorEntry {
   readonly name: string
   readonly dtype: TensorDType
+  /** the dtype as the file calls it */
+  readonly storedAs: string
   /** outermost dimension first, as PyTorch writes it; blocks of quantised dtypes lie along the last */
   readonly shape: readonly number[]
   readonly byteLength: number
@@ -54,13 +59,14 @@ export interface TensorTable {
 export interface TensorPlace {
   readonly name: string
   readonly dtype: TensorDType
+  readonly storedAs: string
   readonly shape: readonly number[]
   readonly offset: number
   readonly byteLength: number
 }
 
 /** Bytes of a tensor, or undefined where the last dimension is no whole number of blocks or the size is no number. */
-export function tensorBytes(dtype: TensorDType, shape: readonly number[]): number | undefined {
+export function tensorBytes(dtype: SizedDType, shape: readonly number[]): number | undefined {
   const count = shape.reduce((product, size) => product * size, 1)
   if (!Number.isSafeInteger(count)) return undefined
   if (!isWeightDType(dtype)) return count * otherBytes[dtype]
@@ -97,17 +103,20 @@ export function tensorTable(
 }
 
 function tensorEntry(source: ByteSource, place: TensorPlace): TensorEntry {
-  const { name, dtype, shape, offset, byteLength } = place
+  const { name, dtype, storedAs, shape, offset, byteLength } = place
   const rows = shape[0] ?? 1
   return {
     name,
     dtype,
+    storedAs,
     shape,
     byteLength,
     read: () => source.read(offset, byteLength),
     readRows(from, to) {
       if (!(Number.isInteger(from) && Number.isInteger(to) && 0 <= from && from <= to && to <= rows))
         throw new FoveaError('argument', 'readRows', `${name} has ${rows} rows, asked for ${from} to ${to}`)
+      if (dtype === 'opaque')
+        throw new FoveaError('format', 'readRows', `${name} is ${storedAs}: how long its rows are is not known here`)
       const rowBytes = rows === 0 ? 0 : byteLength / rows
       return source.read(offset + from * rowBytes, (to - from) * rowBytes)
     },

@@ -1,7 +1,7 @@
 import { FoveaError } from '../../tile/index.ts'
 import type { GgufValueType } from './gguf-types.ts'
 import { ggmlTypes, ggufValueBytes, ggufValueTypes } from './gguf-types.ts'
-import type { TensorDType } from './tensor-table.ts'
+import type { SizedDType } from './tensor-table.ts'
 import { tensorBytes } from './tensor-table.ts'
 import type { ByteSink } from './write-aside.ts'
 import { writeAside } from './write-aside.ts'
@@ -76,7 +76,7 @@ function checkedSize({ name, dtype, shape }: TensorToWrite): number {
   return size
 }
 
-function ggmlType(dtype: TensorDType): number | undefined {
+function ggmlType(dtype: SizedDType): number | undefined {
   for (const [id, type] of ggmlTypes) if (type.dtype === dtype) return id
   return undefined
 }

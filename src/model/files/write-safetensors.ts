@@ -1,6 +1,6 @@
 import { FoveaError } from '../../tile/index.ts'
 import { safetensorsDTypes } from './safetensors.ts'
-import type { TensorDType } from './tensor-table.ts'
+import type { SizedDType } from './tensor-table.ts'
 import { tensorBytes } from './tensor-table.ts'
 import type { ByteSink } from './write-aside.ts'
 import { writeAside } from './write-aside.ts'
@@ -8,7 +8,7 @@ import { writeAside } from './write-aside.ts'
 /** A tensor to be written: its bytes are asked for when it is its turn, so that one at a time is in memory. */
 export interface TensorToWrite {
   readonly name: string
-  readonly dtype: TensorDType
+  readonly dtype: SizedDType
   /** outermost dimension first */
   readonly shape: readonly number[]
   read(): Promise<Uint8Array>

@@ -3,6 +3,7 @@ import { isRecord, shown } from '../architectures/config-fields.ts'
 import { chatTemplate } from '../chat-template.ts'
 import type { DecoderSpec } from '../decoder-spec.ts'
 import type { GgufTable } from '../files/gguf.ts'
+import { parseJson } from '../files/parse-json.ts'
 import type { Tokenizer } from '../tokenizer.ts'
 import { ggufPreTokenizer, ggufPreTokenizerNames } from './gguf-pre-tokenizers.ts'
 import { jsonTokenizer, type TokenizerDefinition } from './json-tokenizer.ts'
@@ -145,7 +146,7 @@ function pairs(merges: readonly string[]): readonly (readonly string[])[] {
 function carriedDefinition(table: GgufTable, json: unknown): TokenizerDefinition | undefined {
   if (typeof json !== 'string') return undefined
   try {
-    const definition: unknown = JSON.parse(json)
+    const definition = parseJson(json)
     if (isRecord(definition)) return definition
   } catch (cause) {
     throw fault(table, 'huggingface.json', `is no JSON: ${(cause as Error).message}`)

@@ -3,6 +3,7 @@ import { FoveaError } from '../../tile/index.ts'
 import { isRecord } from '../architectures/config-fields.ts'
 import type { ChatTemplate } from '../chat-template.ts'
 import type { Tokenizer } from '../tokenizer.ts'
+import { checkDefinition } from './check-definition.ts'
 import { tokenBytes } from './token-bytes.ts'
 
 /** What a model says of its tokenizer besides the definition. */
@@ -88,9 +89,9 @@ export function jsonTokenizer(definition: TokenizerDefinition, settings: Tokeniz
 }
 
 function createLibrary(file: string, definition: TokenizerDefinition): LibraryTokenizer {
+  checkDefinition(file, definition)
   const parts = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null, added_tokens: [] }
   try {
-    if (!isRecord(definition.model)) throw new Error('it has no model')
     return new LibraryTokenizer({ ...parts, ...definition }, {})
   } catch (cause) {
     throw new FoveaError('format', 'openCheckpoint', `${file}: no tokenizer: ${(cause as Error).message}`, { cause })

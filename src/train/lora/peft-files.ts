@@ -1,6 +1,7 @@
 import type { Device } from '../../device/device.ts'
 import { isRecord } from '../../model/architectures/config-fields.ts'
 import { openFile } from '../../model/files/byte-source.ts'
+import { parseJson } from '../../model/files/parse-json.ts'
 import { openSafetensors } from '../../model/files/safetensors.ts'
 import type { TensorEntry, TensorTable } from '../../model/files/tensor-table.ts'
 import { isWeightDType } from '../../model/files/tensor-table.ts'
@@ -106,13 +107,12 @@ export async function loadPeft(
 
 async function readConfig(path: string) {
   const source = await openFile(path)
-  const text = new TextDecoder().decode(await source.read(0, source.size))
-  await source.close()
+  const bytes = await source.read(0, source.size).finally(() => source.close())
   const fault = (code: 'format' | 'unsupported', message: string) =>
     new FoveaError(code, 'loadPeft', `${path}: ${message}`)
   let config: unknown
   try {
-    config = JSON.parse(text)
+    config = parseJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch (cause) {
     throw new FoveaError('format', 'loadPeft', `${path} is no JSON: ${(cause as Error).message}`, { cause })
   }
