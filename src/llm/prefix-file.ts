@@ -1,5 +1,5 @@
 import { restorePrefix, savePrefix } from '../cache/saved-prefix.ts'
-import { openFile } from '../model/files/byte-source.ts'
+import { openFile } from '../model/files/open-file.ts'
 import { writeAside } from '../model/files/write-aside.ts'
 import type { LocalEngine } from './local-engine.ts'
 

@@ -1,3 +1,6 @@
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { open, rename, rm, stat } from 'node:fs/promises'
 import { FoveaError } from '../tile/index.ts'
 
 /** A model on the Hub, and how to reach it. */
@@ -29,7 +32,6 @@ export async function downloadFile(
   target: string,
   onBytes: (done: number) => void,
 ): Promise<void> {
-  const { open, rename, rm, stat } = await import('node:fs/promises')
   const sizeOf = (path: string) =>
     stat(path)
       .then(({ size }) => size)
@@ -84,8 +86,6 @@ async function remoteBlob({ id, revision, token, hubUrl, signal }: HubAccess, { 
 }
 
 async function sha256Of(path: string): Promise<string> {
-  const { createHash } = await import('node:crypto')
-  const { createReadStream } = await import('node:fs')
   const hash = createHash('sha256')
   for await (const chunk of createReadStream(path)) hash.update(chunk as Uint8Array)
   return hash.digest('hex')

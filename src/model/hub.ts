@@ -1,3 +1,6 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { FoveaError } from '../tile/index.ts'
 import { downloadFile, fetchWith, type HubAccess, type HubFile } from './hub-file.ts'
 
@@ -47,10 +50,8 @@ const listing = '.files.json'
 export async function downloadModel(id: string, options: DownloadOptions = {}): Promise<string> {
   if (!/^[\w.-]+\/[\w.-]+$/.test(id) || /(^|\/)\.\.?($|\/)/.test(id))
     throw new FoveaError('argument', 'downloadModel', `a model of the Hub is written owner/name, got "${id}"`)
-  const { join, dirname } = await import('node:path')
-  const { mkdir } = await import('node:fs/promises')
   const access: HubAccess = { ...options, id, revision: options.revision ?? 'main' }
-  const root = options.cacheFolder ?? join((await import('node:os')).homedir(), '.cache', 'fovea', 'models')
+  const root = options.cacheFolder ?? join(homedir(), '.cache', 'fovea', 'models')
   const folder = join(root, ...[id.replace('/', '--'), access.revision].map((part) => encodeURIComponent(part)))
 
   const files = wantedFiles(access, await knownFiles(access, folder), options.file)
@@ -70,8 +71,6 @@ export async function downloadModel(id: string, options: DownloadOptions = {}): 
 
 /** The files of the model: as the Hub lists them, or as it listed them when the model was last downloaded. */
 async function knownFiles(access: HubAccess, folder: string): Promise<readonly HubFile[]> {
-  const { mkdir, readFile, writeFile } = await import('node:fs/promises')
-  const { join } = await import('node:path')
   const path = join(folder, listing)
   try {
     const files = await listModel(access)

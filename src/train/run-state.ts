@@ -1,5 +1,6 @@
 import type { Tensor } from '../device/device.ts'
-import { openFile } from '../model/files/byte-source.ts'
+import { makeFolder } from '../model/files/make-folder.ts'
+import { openFile } from '../model/files/open-file.ts'
 import { openSafetensors } from '../model/files/safetensors.ts'
 import { writeSafetensors } from '../model/files/write-safetensors.ts'
 import { FoveaError } from '../tile/index.ts'
@@ -25,10 +26,7 @@ export async function writeRunState(
   state: RunState,
   tensors: ReadonlyMap<string, Tensor>,
 ): Promise<void> {
-  const { mkdir } = await import('node:fs/promises')
-  await mkdir(folder, { recursive: true }).catch((cause: Error) => {
-    throw new FoveaError('io', 'trainer.save', `${folder}: ${cause.message}`, { cause })
-  })
+  await makeFolder('trainer.save', folder)
   const files = [...tensors].map(([name, tensor]) => ({
     name,
     dtype: 'f32' as const,

@@ -3,6 +3,7 @@ import { FoveaError } from '../../tile/index.ts'
 import { configFields, isRecord } from '../architectures/config-fields.ts'
 import { architectures } from '../architectures/find-architecture.ts'
 import type { Checkpoint } from '../checkpoint.ts'
+import { makeFolder } from '../files/make-folder.ts'
 import { writeAside } from '../files/write-aside.ts'
 import { writeSafetensors } from '../files/write-safetensors.ts'
 import type { Tokenizer } from '../tokenizer.ts'
@@ -51,10 +52,7 @@ export async function exportSafetensors(
     { names, prefix: prefixes[0] ?? '', head: head[0] ?? '' },
     { matrix: () => dtype, vector: dtype, normOffset: spec.finalNorm.offset - read.finalNorm.offset },
   )
-  const { mkdir } = await import('node:fs/promises')
-  await mkdir(folder, { recursive: true }).catch((cause: Error) => {
-    throw new FoveaError('io', 'exportSafetensors', `${folder}: ${cause.message}`, { cause })
-  })
+  await makeFolder('exportSafetensors', folder)
   let done = 0
   const reported = tensors.map((tensor) => ({
     ...tensor,

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { ByteSource } from './byte-source.ts'
-import { blobSource, bytesSource, openFile, urlSource } from './byte-source.ts'
+import { blobSource, bytesSource, urlSource } from './byte-source.ts'
+import { openFile } from './open-file.ts'
 
 const bytes = new Uint8Array(200_000).map((_, i) => (i * 31) ^ (i >> 8))
 let folder = ''

@@ -1,4 +1,5 @@
 import { FoveaError } from '../../tile/index.ts'
+import { checkRange, cutShort, readFailed } from './read-range.ts'
 
 /**
  * Bytes of a file, wherever it lies, read by position: nothing but what is asked for is held.
@@ -11,40 +12,6 @@ export interface ByteSource {
   readonly size: number
   read(offset: number, length: number): Promise<Uint8Array>
   close(): Promise<void>
-}
-
-/** One call of the system reads at most 2 GiB; less is as fast. */
-const maxRead = 64 * 2 ** 20
-
-/** A file of the disk, Node only. Throws `io` naming the path: missing, a folder, not readable, cut short since opened. */
-export async function openFile(path: string): Promise<ByteSource> {
-  const { open } = await import('node:fs/promises')
-  const handle = await open(path, 'r').catch((cause) => failed('openFile', path, cause))
-  const stat = await handle.stat().catch((cause) => handle.close().then(() => failed('openFile', path, cause)))
-  if (!stat.isFile()) {
-    await handle.close()
-    throw new FoveaError('io', 'openFile', `${path} is not a file`)
-  }
-  const size = stat.size
-  return {
-    name: path,
-    size,
-    async read(offset, length) {
-      checkRange(path, size, offset, length)
-      // memory that is written over at once need not be cleared: allocUnsafeSlow is not from the shared pool
-      const bytes = Buffer.allocUnsafeSlow(length)
-      for (let done = 0; done < length; ) {
-        const wanted = Math.min(length - done, maxRead)
-        const { bytesRead } = await handle
-          .read(bytes, done, wanted, offset + done)
-          .catch((cause) => failed('read', path, cause))
-        if (bytesRead === 0) throw cutShort(path, offset, length, done)
-        done += bytesRead
-      }
-      return new Uint8Array(bytes.buffer, bytes.byteOffset, length)
-    },
-    close: () => handle.close(),
-  }
 }
 
 /** Bytes that are in memory already. */
@@ -71,7 +38,7 @@ export function blobSource(blob: Blob, name = blob instanceof File ? blob.name :
       const buffer = await blob
         .slice(offset, offset + length)
         .arrayBuffer()
-        .catch((cause) => failed('read', name, cause))
+        .catch((cause) => readFailed('read', name, cause))
       return new Uint8Array(buffer)
     },
     close: async () => {},
@@ -93,10 +60,10 @@ export async function urlSource(
   const request = options.fetch ?? fetch
   const range = async (from: number, length: number) => {
     const headers = { range: `bytes=${from}-${from + length - 1}` }
-    return request(url, { headers }).catch((cause) => failed('urlSource', name, cause))
+    return request(url, { headers }).catch((cause) => readFailed('urlSource', name, cause))
   }
   const bodyOf = async (response: Response) =>
-    new Uint8Array(await response.arrayBuffer().catch((cause) => failed('urlSource', name, cause)))
+    new Uint8Array(await response.arrayBuffer().catch((cause) => readFailed('urlSource', name, cause)))
 
   const first = await range(0, firstBytes)
   // 416: the file is empty, and no range of it can be had
@@ -104,7 +71,8 @@ export async function urlSource(
   if (!first.ok) throw new FoveaError('io', 'urlSource', `${name}: the server answered ${first.status}`)
   const size = totalSize(first)
   if (first.status !== 206 || size === undefined) {
-    const whole = first.status === 206 ? await request(url).catch((cause) => failed('urlSource', name, cause)) : first
+    const whole =
+      first.status === 206 ? await request(url).catch((cause) => readFailed('urlSource', name, cause)) : first
     return bytesSource(name, await bodyOf(whole))
   }
   const start = await bodyOf(first)
@@ -133,20 +101,4 @@ export async function urlSource(
 function totalSize(response: Response): number | undefined {
   const total = /\/(\d+)$/.exec(response.headers.get('content-range') ?? '')?.[1]
   return total === undefined ? undefined : Number(total)
-}
-
-function checkRange(name: string, size: number, offset: number, length: number): void {
-  if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0)
-    throw new FoveaError('argument', 'read', `${name}: no range of bytes: ${length} at ${offset}`)
-  if (offset + length > size)
-    throw new FoveaError('io', 'read', `${name} has ${size} bytes: there are no ${length} at ${offset}`)
-}
-
-function cutShort(name: string, offset: number, length: number, got: number): FoveaError {
-  return new FoveaError('io', 'read', `${name} was cut short: ${got} of ${length} bytes at ${offset}`)
-}
-
-function failed(where: string, name: string, cause: unknown): never {
-  const reason = cause instanceof Error ? cause.message : String(cause)
-  throw new FoveaError('io', where, `${name}: ${reason}`, { cause })
 }

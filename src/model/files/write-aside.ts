@@ -1,3 +1,5 @@
+import { open, rename, unlink } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { FoveaError } from '../../tile/index.ts'
 
 /** Takes bytes in order. They are written when the promise is fulfilled, and may then be changed. */
@@ -11,8 +13,6 @@ export interface ByteSink {
  * removed and the old one stays. Node only. Throws `io` naming the path and the system's reason; what `body` throws.
  */
 export async function writeAside(path: string, body: (sink: ByteSink) => Promise<void>): Promise<void> {
-  const { open, rename, unlink } = await import('node:fs/promises')
-  const { dirname } = await import('node:path')
   const failed = (cause: unknown): never => {
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new FoveaError('io', 'writeAside', `${path} is not written: ${reason}`, { cause })

@@ -1,3 +1,5 @@
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { FoveaError } from '../../tile/index.ts'
 
 export interface TextFile {
@@ -15,8 +17,6 @@ const endings = ['.txt', '.text', '.md', '.txt.xz']
  * order of their paths. Node only. Rejects with `io` for a path that cannot be read and `argument` for no text at all.
  */
 export async function textFiles(paths: readonly string[]): Promise<readonly TextFile[]> {
-  const { readdir, stat } = await import('node:fs/promises')
-  const { join } = await import('node:path')
   const failed = (cause: Error): never => {
     throw new FoveaError('io', 'textFiles', cause.message, { cause })
   }

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto'
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { writeAside } from '../../model/files/write-aside.ts'
 import type { Tokenizer } from '../../model/tokenizer.ts'
 import type { TokenizerDefinition } from '../../model/tokenizers/json-tokenizer.ts'
@@ -44,7 +46,6 @@ const magic = 'FOVTOK1\n'
  * `readDocuments` and `textFiles` throw, and `io`.
  */
 export async function tokenizeFiles(options: TokenizeFilesOptions): Promise<TokenFile> {
-  const { createHash } = await import('node:crypto')
   const files = await textFiles(options.paths)
   const { tokenizer, cache } = options
   const about = [
@@ -92,7 +93,6 @@ export async function tokenizeFiles(options: TokenizeFilesOptions): Promise<Toke
 }
 
 async function openTokenFile(path: string): Promise<{ file: TokenFile; source: string }> {
-  const { openSync, readSync, fstatSync, closeSync } = await import('node:fs')
   const failed = (message: string, cause?: unknown): FoveaError =>
     new FoveaError('io', 'tokenizeFiles', `${path}: ${message}`, { cause })
   let handle: number

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { createReadStream } from 'node:fs'
 import { FoveaError } from '../../tile/index.ts'
 
 /**
@@ -6,7 +8,6 @@ import { FoveaError } from '../../tile/index.ts'
  * where there is no `xz`.
  */
 export async function* unpackFile(path: string): AsyncGenerator<Uint8Array> {
-  const { createReadStream } = await import('node:fs')
   if (!path.endsWith('.xz')) {
     try {
       yield* createReadStream(path, { highWaterMark: 2 ** 20 })
@@ -15,7 +16,6 @@ export async function* unpackFile(path: string): AsyncGenerator<Uint8Array> {
     }
     return
   }
-  const { spawn } = await import('node:child_process')
   const child = spawn('xz', ['--decompress', '--stdout', '--', path], { stdio: ['ignore', 'pipe', 'pipe'] })
   let reason = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {

@@ -1,6 +1,7 @@
 import type { Device } from '../../device/device.ts'
 import { isRecord } from '../../model/architectures/config-fields.ts'
-import { openFile } from '../../model/files/byte-source.ts'
+import { makeFolder } from '../../model/files/make-folder.ts'
+import { openFile } from '../../model/files/open-file.ts'
 import { parseJson } from '../../model/files/parse-json.ts'
 import { openSafetensors } from '../../model/files/safetensors.ts'
 import type { TensorEntry, TensorTable } from '../../model/files/tensor-table.ts'
@@ -44,10 +45,7 @@ export async function savePeft(
     })
     return [factor('loraA', 'lora_A', [plan.rank, inputs]), factor('loraB', 'lora_B', [outputs, plan.rank])]
   })
-  const { mkdir } = await import('node:fs/promises')
-  await mkdir(folder, { recursive: true }).catch((cause: Error) => {
-    throw new FoveaError('io', 'savePeft', `${folder}: ${cause.message}`, { cause })
-  })
+  await makeFolder('savePeft', folder)
   await writeSafetensors(`${folder}/${weightsFile}`, tensors, { format: 'pt' })
   const config = `${JSON.stringify(peftConfig(decoder, options.base), null, 2)}\n`
   await writeAside(`${folder}/${configFile}`, (sink) => sink.write(new TextEncoder().encode(config)))

@@ -1,3 +1,5 @@
+import { readdir, rm } from 'node:fs/promises'
+import { makeFolder } from '../../model/files/make-folder.ts'
 import { FoveaError } from '../../tile/index.ts'
 import type { TrainConfig } from '../config/train-config.ts'
 import type { JsonValue } from '../data/batch.ts'
@@ -5,7 +7,6 @@ import { readJson, runFiles, writeJson } from './run-folder.ts'
 
 /** Is there a whole checkpoint? One that a killed process did not finish is taken away. */
 export async function holdsCheckpoint(folder: string): Promise<boolean> {
-  const { readdir, rm } = await import('node:fs/promises')
   const path = `${folder}/${runFiles.checkpoint}`
   const names = await readdir(path).catch(() => [])
   const unfinished = names.filter((name) => name.endsWith('.tmp'))
@@ -18,10 +19,7 @@ export async function holdsCheckpoint(folder: string): Promise<boolean> {
  * `io`, and with `argument` naming the field that differs.
  */
 export async function claimFolder(folder: string, config: TrainConfig): Promise<void> {
-  const { mkdir } = await import('node:fs/promises')
-  await mkdir(folder, { recursive: true }).catch((cause: Error) => {
-    throw new FoveaError('io', 'runTraining', `${folder}: ${cause.message}`, { cause })
-  })
+  await makeFolder('runTraining', folder)
   const kept = await readJson(folder, runFiles.config)
   if (kept === null) return writeJson(folder, runFiles.config, config)
   // a run may be made longer, and judged or saved more often; the rest decides its weights

@@ -1,3 +1,5 @@
+import { appendFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { writeAside } from '../../model/files/write-aside.ts'
 import { FoveaError } from '../../tile/index.ts'
 import type { JsonValue } from '../data/batch.ts'
@@ -37,7 +39,6 @@ export interface RunLog {
  * it did not finish, are taken away. Node only.
  */
 export async function openRunLog(folder: string, step: number): Promise<RunLog> {
-  const { appendFileSync } = await import('node:fs')
   const path = `${folder}/${runFiles.log}`
   const kept = (await readLog(path)).filter((record) => record.step <= step)
   const steps: StepRecord[] = []
@@ -61,7 +62,6 @@ export async function openRunLog(folder: string, step: number): Promise<RunLog> 
 
 /** Reads a JSON file of a run; null where there is none. Throws `format` for what is no JSON. */
 export async function readJson(folder: string, name: string): Promise<unknown> {
-  const { readFile } = await import('node:fs/promises')
   const content = await readFile(`${folder}/${name}`, 'utf8').catch(() => null)
   if (content === null) return null
   try {
@@ -95,7 +95,6 @@ export async function readRunRecord(folder: string, name: string): Promise<RunRe
 }
 
 async function readLog(path: string): Promise<LogRecord[]> {
-  const { readFile } = await import('node:fs/promises')
   const content = await readFile(path, 'utf8').catch(() => '')
   return content.split('\n').flatMap((line) => {
     try {

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { isRecord } from '../../model/architectures/config-fields.ts'
 import type { Tokenizer } from '../../model/tokenizer.ts'
 import { jsonTokenizer, type TokenizerDefinition } from '../../model/tokenizers/json-tokenizer.ts'
@@ -50,7 +51,6 @@ function tokenizerOf(definition: TokenizerDefinition, file: string): Tokenizer {
 }
 
 async function readDefinition(path: string): Promise<TokenizerDefinition> {
-  const { readFile } = await import('node:fs/promises')
   const content = await readFile(path, 'utf8').catch((cause: Error) => {
     throw new FoveaError('io', 'runTraining', `tokenizer: ${cause.message}`, { cause })
   })

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import type { Device } from '../../device/device.ts'
 import { openDevice } from '../../device/open-device.ts'
 import { FoveaError } from '../../tile/index.ts'
@@ -38,7 +39,6 @@ export interface TrainedRuns {
  */
 export async function trainRuns(options: TrainRunsOptions): Promise<TrainedRuns> {
   const { config, folder, signal, mayGoOn = false, onRun } = options
-  const { existsSync } = await import('node:fs')
   if (!mayGoOn && existsSync(`${folder}/${runFiles.config}`))
     throw new FoveaError(
       'argument',
