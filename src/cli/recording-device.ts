@@ -48,6 +48,7 @@ export function recordingDevice({ kind, tier, limits }: RecordedAs): {
     simd: kind === 'wasm' ? 'relaxed-simd' : null,
     limits,
     features: [],
+    notes: [],
   }
   const backend: Backend<MemoryBlock> = {
     ...idleBackend({ kind, info }),

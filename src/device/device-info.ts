@@ -17,6 +17,8 @@ export interface DeviceInfo {
   /** names and values as the platform gives them, sizes in bytes: WebGPU's own (maxStorageBufferBindingSize bounds a tensor), `maxBytes` of WebAssembly; one that is missing is no limit */
   readonly limits: Readonly<Record<string, number>>
   readonly features: readonly string[]
+  /** what keeps the device from more than it does, such as why it has one thread; mostly empty */
+  readonly notes: readonly string[]
 }
 
 /** The info as lines of text, as `fovea devices` prints it. */
@@ -26,6 +28,7 @@ export function describeDevice(kind: DeviceKind, info: DeviceInfo): string {
   if (info.threads !== null) lines.push(`  threads   ${info.threads}`)
   if (info.simd !== null) lines.push(`  simd      ${info.simd}`)
   if (info.features.length > 0) lines.push(`  features  ${info.features.join(', ')}`)
+  for (const note of info.notes) lines.push(`  note      ${note}`)
   const width = Math.max(0, ...Object.keys(info.limits).map((name) => name.length))
   for (const [name, value] of Object.entries(info.limits)) lines.push(`  ${name.padEnd(width)}  ${value}`)
   return lines.join('\n')

@@ -33,6 +33,11 @@ export interface WasmOptions {
   readonly wideVectors?: boolean
   /** how far the shared memory may grow (2 GiB by default) */
   readonly maxBytes?: number
+  /**
+   * pages: where the file of `fovea/pool-worker` is served. Bundlers place it by themselves, esbuild aside; without it
+   * workers start from a `blob:` URL, where the page's policy allows that
+   */
+  readonly workerUrl?: string
 }
 
 export interface InterpretOptions {

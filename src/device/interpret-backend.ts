@@ -24,6 +24,7 @@ export function interpretBackend(options: InterpretOptions = {}): Backend<Block>
       simd: null,
       limits: {},
       features: [],
+      notes: [],
     },
     spareBytes: 0,
     assertUsable: () => {},

@@ -4,6 +4,7 @@ import type { Device } from './device.ts'
 import type { DeviceKind } from './device-info.ts'
 import type { DeviceOptions } from './device-options.ts'
 import { interpretBackend } from './interpret-backend.ts'
+import { openWasm, openWebgpu } from './load-backend.ts'
 
 /**
  * Opens a device. With no choice named: WebGPU when there is a GPU adapter (a software one does not count), else
@@ -18,31 +19,20 @@ export async function openDevice(choice?: DeviceKind, options: DeviceOptions = {
     case 'interpret':
       return new BackedDevice(interpretBackend(options.interpret))
     case 'webgpu':
-      return await openWebgpu(where, options, false)
+      return new BackedDevice(await openWebgpu(where, options.webgpu ?? {}, false))
     case 'wasm':
-      return await openWasm(where, options)
+      return new BackedDevice(await openWasm(where, options.wasm ?? {}))
     case undefined:
       break
     default:
       throw new FoveaError('argument', where, `the choices are webgpu, wasm and interpret, got ${String(choice)}`)
   }
   try {
-    return await openWebgpu(where, options, true)
+    return new BackedDevice(await openWebgpu(where, options.webgpu ?? {}, true))
   } catch (error) {
     // no adapter is what WebAssembly is for; anything else is the caller's to know
-    if (error instanceof FoveaError && error.code === 'device') return await openWasm(where, options)
+    if (error instanceof FoveaError && error.code === 'device')
+      return new BackedDevice(await openWasm(where, options.wasm ?? {}))
     throw error
   }
-}
-
-// each back end is loaded when it is opened
-async function openWebgpu(where: string, options: DeviceOptions, realOnly: boolean): Promise<Device> {
-  const { openGpu } = await import('./webgpu-adapter.ts')
-  const { WebgpuBackend } = await import('./webgpu-backend.ts')
-  return new BackedDevice(new WebgpuBackend(await openGpu(where, options.webgpu ?? {}, realOnly)))
-}
-
-async function openWasm(where: string, options: DeviceOptions): Promise<Device> {
-  const { openWasmBackend } = await import('./wasm-backend.ts')
-  return new BackedDevice(await openWasmBackend(where, options.wasm ?? {}))
 }

@@ -52,6 +52,7 @@ export class WasmBackend implements Backend<WasmBlock> {
       simd: pool.relaxed ? 'relaxed-simd' : 'simd',
       limits: { maxBytes },
       features: shared ? ['shared-memory'] : [],
+      notes: pool.notes,
     }
   }
 

@@ -81,6 +81,7 @@ function describe(where: string, device: GPUDevice, adapter: GPUAdapterInfo, opt
     simd: null,
     limits: { ...limits, subgroupMinSize: capabilities.subgroupMinSize, subgroupMaxSize: capabilities.subgroupMaxSize },
     features: [...wanted.filter((name) => features.has(name)), ...capabilities.subgroupMatrixConfigs.map(showConfig)],
+    notes: [],
   }
   return { info, capabilities }
 }

@@ -15,7 +15,7 @@ const defaultToggles: Readonly<Record<string, boolean>> = {
 }
 
 /**
- * The platform's WebGPU: `navigator.gpu` in browsers and Deno, the optional package `webgpu` in Node, with the toggles and
+ * The platform's WebGPU: `navigator.gpu` in Deno, the optional package `webgpu` in Node, with the toggles and
  * the backend of `options`. Throws `device` when there is none, naming what to install.
  */
 export async function findWebgpu(where: string, options: WebgpuOptions): Promise<GPU> {
@@ -34,9 +34,7 @@ export async function findWebgpu(where: string, options: WebgpuOptions): Promise
 }
 
 async function importDawn(where: string): Promise<typeof import('webgpu')> {
-  if (typeof process === 'undefined' || !process.versions?.node)
-    throw new FoveaError('device', where, 'this platform has no WebGPU (navigator.gpu)')
-  // a name that bundlers do not follow: browsers have no use for the package
+  // a name that bundlers do not follow: the package is optional
   const name: string = 'webgpu'
   try {
     return (await import(name)) as typeof import('webgpu')

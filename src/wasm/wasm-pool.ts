@@ -34,6 +34,8 @@ export interface WasmPool {
   /** compile kernels with this and `wide` */
   readonly relaxed: boolean
   readonly wide: boolean
+  /** what keeps the pool from what the machine could do, such as why it has one thread */
+  readonly notes: readonly string[]
   /** The address of that many bytes, a multiple of 64; not cleared. Throws `memory` and `disposed`. */
   allocate(bytes: number): number
   free(pointer: number): void

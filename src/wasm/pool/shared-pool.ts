@@ -10,7 +10,7 @@ import { packArguments } from './pack-arguments.ts'
 import { packRecords } from './pack-records.ts'
 import { ownFrameBytes, type PackedKernel, RunRing } from './run-ring.ts'
 import { ScratchSpace } from './scratch-space.ts'
-import { type PoolWorker, startWorker } from './start-worker.ts'
+import { type PoolWorker, startWorkers } from './start-workers.ts'
 
 /** A pool of workers on one shared memory, who go from kernel to kernel by themselves. */
 export class SharedPool implements WasmPool {
@@ -18,6 +18,7 @@ export class SharedPool implements WasmPool {
   readonly threads: number
   readonly relaxed: boolean
   readonly wide: boolean
+  readonly notes: readonly string[] = []
   readonly #allocator: MemoryAllocator
   readonly #heap: HeapView
   readonly #kernels: KernelTable
@@ -41,37 +42,25 @@ export class SharedPool implements WasmPool {
     })
   }
 
-  /** Starts the workers and waits until all of them serve. */
+  /** Starts the workers and waits until all of them serve. Throws `device` when they do not. */
   static async open(
     memory: WebAssembly.Memory,
     threads: number,
     build: WasmBuild,
     maxBytes: number,
+    workerUrl?: string,
   ): Promise<SharedPool> {
     const pool = new SharedPool(memory, threads, build, maxBytes)
-    try {
-      await new Promise<void>((resolve, reject) => {
-        let waiting = threads
-        for (let index = 0; index < threads; index++) {
-          const worker = startWorker(memory, index, {
-            message: (value) => {
-              if (value !== 'ready') pool.#ring.told()
-              else if (--waiting === 0) resolve()
-            },
-            lost: (cause) => {
-              const error = new FoveaError('device', 'wasm.pool', `worker ${index} of ${threads} was lost`, { cause })
-              pool.#end(error)
-              reject(error)
-            },
-          })
-          pool.#workers.push(worker)
-        }
-      })
-    } catch (error) {
-      pool.dispose()
+    const lost = (cause: unknown) =>
+      new FoveaError('device', 'wasm.pool', `one of ${threads} workers was lost`, { cause })
+    const events = { message: () => pool.#ring.told(), lost: (cause: unknown) => pool.#end(lost(cause)) }
+    const workers = await startWorkers(memory, threads, events, workerUrl).catch((cause: unknown) => {
+      const error = new FoveaError('device', 'wasm.pool', `no worker starts: ${messageOf(cause)}`, { cause })
+      pool.#end(error)
       throw error
-    }
-    for (const worker of pool.#workers) worker.hold(false)
+    })
+    pool.#workers.push(...workers)
+    for (const worker of workers) worker.hold(false)
     return pool
   }
 
@@ -185,4 +174,8 @@ export class SharedPool implements WasmPool {
     this.#ended ??= error
     this.#ring.end(this.#ended)
   }
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
 }

@@ -25,6 +25,7 @@ export class SinglePool implements WasmPool {
   readonly threads = 1
   readonly relaxed: boolean
   readonly wide: boolean
+  readonly notes: readonly string[]
   readonly #allocator: MemoryAllocator
   readonly #tiles = new WeakMap<WasmKernel, Tile>()
   readonly #queue: { readonly kernels: readonly Packed[]; readonly done: Done }[] = []
@@ -34,10 +35,11 @@ export class SinglePool implements WasmPool {
   #scratch = { pointer: 0, bytes: 0 }
   #disposed: FoveaError | null = null
 
-  constructor(memory: WebAssembly.Memory, build: WasmBuild, maxBytes: number) {
+  constructor(memory: WebAssembly.Memory, build: WasmBuild, maxBytes: number, notes: readonly string[] = []) {
     this.memory = memory
     this.relaxed = build.relaxed
     this.wide = build.wide
+    this.notes = notes
     this.#allocator = new MemoryAllocator(memory, heapAddress, maxBytes)
   }
 

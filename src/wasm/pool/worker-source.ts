@@ -24,7 +24,8 @@ const spinMilliseconds = 0.06
 const idleSpinMilliseconds = 0.02
 
 /**
- * The program of a worker, as plain JavaScript: sources, builds and bundles all start it from this text.
+ * The program of a worker, as plain JavaScript: what Node starts from this text is the same in sources, builds and bundles,
+ * and the build writes it into the file from which pages start it.
  *
  * Workers go from kernel to kernel by themselves. One word, the gate, holds how many are inside the kernel that is open.
  * A worker enters by adding itself, takes programs of the grid by the counter until none is left, and leaves. The last one to
@@ -33,7 +34,7 @@ const idleSpinMilliseconds = 0.02
  * sleeps. When the ring is empty the gate is idle; the pool changes its epoch to wake the workers. A worker compiles
  * a module from the shared memory when it first meets it; engines share the compiled code of equal bytes.
  */
-export const workerSource = `
+const serveSource = `
 'use strict'
 const serve = (memory, index, post) => {
   const words = new Int32Array(memory.buffer, ${controlAddress}, ${controlWords})
@@ -146,6 +147,8 @@ const serve = (memory, index, post) => {
     Atomics.sub(words, ${control.sleepers}, 1)
   }
 
+  // a policy of the worker's own may forbid it, which is better known now
+  new WebAssembly.Module(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0))
   post('ready')
   while (Atomics.load(words, ${control.stop}) === 0) {
     const now = Atomics.load(words, ${control.gate})
@@ -168,10 +171,15 @@ const serve = (memory, index, post) => {
     while (leave() && advance())
   }
 }
-if (typeof process === 'object' && process.versions && process.versions.node && typeof require === 'function') {
-  const { parentPort, workerData } = require('node:worker_threads')
-  serve(workerData.memory, workerData.index, (message) => parentPort.postMessage(message))
-} else {
-  self.onmessage = ({ data }) => serve(data.memory, data.index, (message) => self.postMessage(message))
-}
+`
+
+/** On Node's worker threads. */
+export const nodeWorkerSource = `${serveSource}
+const { parentPort, workerData } = require('node:worker_threads')
+serve(workerData.memory, workerData.index, (message) => parentPort.postMessage(message))
+`
+
+/** In a Web Worker, from a text or as the file that the build writes. */
+export const pageWorkerSource = `${serveSource}
+self.onmessage = ({ data }) => serve(data.memory, data.index, (message) => self.postMessage(message))
 `

@@ -1,0 +1,16 @@
+import type { WasmOptions, WebgpuOptions } from './device-options.ts'
+import type { WasmBackend } from './wasm-backend.ts'
+import type { WebgpuBackend } from './webgpu-backend.ts'
+
+/** Opens a GPU; its back end is loaded when it is asked for. */
+export async function openWebgpu(where: string, options: WebgpuOptions, realOnly: boolean): Promise<WebgpuBackend> {
+  const { openGpu } = await import('./webgpu-adapter.ts')
+  const { WebgpuBackend } = await import('./webgpu-backend.ts')
+  return new WebgpuBackend(await openGpu(where, options, realOnly))
+}
+
+/** Opens WebAssembly workers, loaded when they are asked for. */
+export async function openWasm(where: string, options: WasmOptions): Promise<WasmBackend> {
+  const { openWasmBackend } = await import('./wasm-backend.ts')
+  return openWasmBackend(where, options)
+}
