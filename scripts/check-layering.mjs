@@ -1,7 +1,9 @@
 // @ts-check
 // Holds the house's table: each folder under src imports only from the folders of its row, no file takes part in a
-// cycle of imports, and nothing that a browser loads needs Node or a package.
+// cycle of imports, and nothing that a page loads needs Node or a package of Node's.
+import { pageModules } from './browser-tree.mjs'
 import { importedFile, moduleImports } from './module-imports.mjs'
+import { pageEntries } from './page-entries.mjs'
 import { runtimePackages } from './runtime-packages.mjs'
 import { isTest, sourceFiles } from './source-files.mjs'
 
@@ -26,8 +28,8 @@ const table = {
 }
 const everything = Object.keys(table)
 
-/** entries that only Node loads */
-const nodeEntries = ['src/llm/server/index.ts']
+/** packages that pages load, too */
+const pagePackages = ['@huggingface/tokenizers', '@huggingface/jinja']
 table.cli = { values: everything }
 // the package's root entry re-exports what a first program needs
 table['index.ts'] = { values: everything }
@@ -96,6 +98,8 @@ function reportCycles() {
     }
     trail.push(path)
     for (const imported of imports.get(path) ?? []) {
+      // a worker is another program
+      if (imported.worker) continue
       const next = importedFile(imported)
       if (next) walk(next)
     }
@@ -105,24 +109,12 @@ function reportCycles() {
   for (const path of files) walk(path)
 }
 
-/** A browser loads every entry but the command; a `node:` import met on the way would stop it. */
+/** What pages load, twins in the places of what needs Node, needs no Node and no package but those that run in pages. */
 function reportNodeInBrowser() {
-  const entries = files.filter(
-    (path) => path.endsWith('/index.ts') && folderOf(path) !== 'cli' && !nodeEntries.includes(path),
-  )
-  /** @type {Set<string>} */
-  const seen = new Set()
-  /** @param {string} path */
-  const walk = (path) => {
-    if (seen.has(path)) return
-    seen.add(path)
-    for (const imported of imports.get(path) ?? []) {
-      if (imported.typeOnly || imported.dynamic) continue
-      if (imported.specifier.startsWith('node:'))
-        faults.push(`${path}:${imported.line}: a browser loads this file: import "${imported.specifier}" by import()`)
-      const next = importedFile(imported)
-      if (next) walk(next)
-    }
-  }
-  for (const path of entries) walk(path)
+  for (const { path, imports: list } of pageModules(pageEntries('src', '.ts'), '.ts').values())
+    for (const { specifier, file, typeOnly, line } of list)
+      if (file === undefined && !typeOnly && !pagePackages.includes(specifier))
+        faults.push(
+          `${path}:${line}: pages load this file, and "${specifier}" is not for them: a .browser.ts beside it`,
+        )
 }

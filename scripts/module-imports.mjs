@@ -9,6 +9,7 @@ import ts from 'typescript'
  * @property {string | undefined} file the repository path of a relative import; undefined for a bare specifier
  * @property {boolean} typeOnly erased by the compiler
  * @property {boolean} dynamic `import()`: loaded when it is reached, not with the module
+ * @property {boolean} worker `new URL(…, import.meta.url)`: a file that a worker is started from
  * @property {number} line
  */
 
@@ -23,13 +24,13 @@ export function moduleImports(path) {
   /** @type {ModuleImport[]} */
   const found = []
 
-  /** @param {ts.Node} literal @param {boolean} typeOnly @param {boolean} dynamic */
-  const add = (literal, typeOnly, dynamic) => {
+  /** @param {ts.Node} literal @param {boolean} typeOnly @param {boolean} dynamic @param {boolean} worker */
+  const add = (literal, typeOnly, dynamic, worker = false) => {
     if (!ts.isStringLiteral(literal)) return
     const specifier = literal.text
     const file = specifier.startsWith('.') ? join(dirname(path), specifier) : undefined
     const line = source.getLineAndCharacterOfPosition(literal.getStart()).line + 1
-    found.push({ specifier, file, typeOnly, dynamic, line })
+    found.push({ specifier, file, typeOnly, dynamic, worker, line })
   }
 
   /** @param {ts.Node} node */
@@ -43,6 +44,11 @@ export function moduleImports(path) {
     } else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
       const [target] = node.arguments
       if (target) add(target, false, true)
+    } else if (ts.isNewExpression(node) && node.expression.getText() === 'URL') {
+      const [target, base] = node.arguments ?? []
+      // other files are data
+      if (target && base?.getText() === 'import.meta.url' && /\.[jt]s['"]$/.test(target.getText()))
+        add(target, false, true, true)
     }
     ts.forEachChild(node, visit)
   }

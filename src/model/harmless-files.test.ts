@@ -5,7 +5,7 @@ import { openGguf } from './files/gguf.ts'
 import { openSafetensors } from './files/safetensors.ts'
 import { openShardedSafetensors } from './files/sharded-safetensors.ts'
 import { writeGguf } from './files/write-gguf.ts'
-import { openCheckpointFromSources } from './open-checkpoint.ts'
+import { openCheckpointFromSources } from './open-sources.ts'
 
 const open = async (changed: Readonly<Record<string, unknown>>) => {
   const checkpoint = await openCheckpointFromSources(smallSources({ ...(await smallFiles()), ...changed }))

@@ -4,8 +4,10 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { smallConfig, smallFiles, smallSources, smallTokenizer, smallWeights } from '../../test/files/small-model.ts'
 import { exportGguf } from './export/export-gguf.ts'
-import { bytesSource, openFile } from './files/byte-source.ts'
-import { openCheckpoint, openCheckpointFromSources } from './open-checkpoint.ts'
+import { bytesSource } from './files/byte-source.ts'
+import { openFile } from './files/open-file.ts'
+import { openCheckpoint } from './open-checkpoint.ts'
+import { openCheckpointFromSources } from './open-sources.ts'
 
 /** Opening must be refused as `format` with this message, at once and without allocating for what is announced. */
 async function refused(changed: Readonly<Record<string, unknown>>, message: RegExp) {

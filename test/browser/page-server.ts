@@ -29,8 +29,9 @@ const packages: Readonly<Record<string, string>> = {
  * Serves the repository at `root` to a browser on a free port of this machine; `isolated`: with the headers that make
  * pages cross-origin isolated, which most static servers do not send (true).
  *
- * Modules need no bundler: `dist` is plain ES modules, and a `.ts` file is sent with its types stripped, its imports
- * left as they are. `/` is an empty page whose import map resolves `fovea` and its subpaths to `dist`. Any other path that
+ * Modules need no bundler: `dist` is plain ES modules, and a `.ts` file (or the `.browser.ts` that stands in for it) is sent
+ * with its types stripped, its imports left as they are. `/` is an empty page whose import map resolves `fovea` and its
+ * subpaths to what `package.json` gives pages. Any other path that
  * ends in `/` is the `index.html` there.
  */
 export async function startPageServer(root: string, { isolated = true } = {}): Promise<PageServer> {
@@ -72,8 +73,11 @@ export async function startPageServer(root: string, { isolated = true } = {}): P
 async function fileBody(root: string, path: string): Promise<string | Buffer> {
   const file = normalize(join(root, path))
   if (!file.startsWith(root + sep)) throw new Error('outside the repository')
-  const bytes = await readFile(file)
-  if (!file.endsWith('.ts')) return bytes
+  // the build makes it of a text
+  if (path === '/src/wasm/pool/pool-worker.js') return readFile(join(root, 'dist/wasm/pool/pool-worker.js'))
+  if (!file.endsWith('.ts')) return readFile(file)
+  // a source that needs Node has a twin for pages
+  const bytes = await readFile(file.replace(/\.ts$/, '.browser.ts')).catch(() => readFile(file))
   const compilerOptions = { target: ts.ScriptTarget.ES2023, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true }
   return ts.transpileModule(bytes.toString('utf8'), { fileName: file, compilerOptions }).outputText
 }
@@ -81,11 +85,11 @@ async function fileBody(root: string, path: string): Promise<string | Buffer> {
 async function emptyPage(root: string): Promise<string> {
   const { name, exports } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
     name: string
-    exports: Record<string, string>
+    exports: Record<string, string | { readonly browser: string }>
   }
   const own = Object.entries(exports).map(([subpath, target]) => [
     subpath.replace('.', name),
-    target.replace('./', '/'),
+    (typeof target === 'string' ? target : target.browser).replace('./', '/'),
   ])
   const imports = { ...packages, ...Object.fromEntries(own) }
   return `<!doctype html><title>${name}</title><link rel="icon" href="data:,"><script type="importmap">${JSON.stringify({ imports })}</script>`

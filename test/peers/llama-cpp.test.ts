@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vit
 import { openEngine } from '../../src/llm/open-engine.ts'
 import type { Checkpoint } from '../../src/model/checkpoint.ts'
 import { exportGguf } from '../../src/model/export/export-gguf.ts'
-import { openFile } from '../../src/model/files/byte-source.ts'
+import { openFile } from '../../src/model/files/open-file.ts'
 import { openSafetensors } from '../../src/model/files/safetensors.ts'
 import { openCheckpoint } from '../../src/model/open-checkpoint.ts'
 import type { Tokenizer } from '../../src/model/tokenizer.ts'
