@@ -22,7 +22,6 @@ const contentTypes: Readonly<Record<string, string>> = {
 /** Packages that `fovea/model` and `fovea/llm` import: where their modules for browsers lie. */
 const packages: Readonly<Record<string, string>> = {
   '@huggingface/tokenizers': '/node_modules/@huggingface/tokenizers/dist/tokenizers.mjs',
-  '@huggingface/jinja': '/node_modules/@huggingface/jinja/dist/index.js',
 }
 
 /**
