@@ -26,7 +26,7 @@ export const modelOptions = {
 } as const satisfies NonNullable<ParseArgsConfig['options']>
 
 export const modelHelp: readonly string[] = [
-  '  -m, --model M       a folder as Hugging Face lays it out, a .gguf file, or owner/name of the Hub (:file.gguf of it)',
+  '  -m, --model M       a folder as Hugging Face lays it out, a .gguf file, owner/name of the Hub (:file.gguf of it), or a URL',
   '  --device KIND       webgpu, wasm or interpret (the best at hand)',
   '  --threads N         WebAssembly: threads (as many as the machine has)',
   '  --wide-vectors      WebAssembly in Node: join vectors to 256 bits, by an experimental flag of V8',

@@ -1,6 +1,6 @@
 import { type Device, type DeviceKind, openDevice } from '../device/index.ts'
 import { type MemoryPlan, planEngine } from '../llm/plan-engine.ts'
-import { openCheckpoint } from '../model/index.ts'
+import { type ModelSource, openCheckpoint } from '../model/index.ts'
 import { parseCommand } from './command.ts'
 import { megabytes } from './generation-report.ts'
 import { modelOptions, readModelOptions } from './model-options.ts'
@@ -24,7 +24,11 @@ export async function planModel(args: readonly string[]): Promise<void> {
   else console.log(describe(plans))
 }
 
-async function planOn(device: Device, model: string, options: Parameters<typeof planEngine>[2]): Promise<MemoryPlan> {
+async function planOn(
+  device: Device,
+  model: ModelSource,
+  options: Parameters<typeof planEngine>[2],
+): Promise<MemoryPlan> {
   try {
     const contextLength = options?.contextLength
     const checkpoint = await openCheckpoint(model, contextLength === undefined ? {} : { contextLength })

@@ -1,9 +1,11 @@
 import type { PageFormat } from '../attention/paged/page-pool.ts'
 import type { Device, DeviceKind, DeviceOptions } from '../device/index.ts'
+import type { ModelSource } from '../model/source/resolve-model-source.ts'
+import type { SourceOptions } from '../model/source/source-options.ts'
 import { FoveaError } from '../tile/index.ts'
 
-/** How an engine is set up; defaults in parentheses. Everything that decides memory is here. */
-export interface EngineOptions {
+/** How an engine is set up, and its model fetched; defaults in parentheses. Everything that decides memory is here. */
+export interface EngineOptions extends SourceOptions {
   /** a device of yours, or the kind to open (the best at hand); an engine disposes only what it opened */
   readonly device?: Device | DeviceKind
   readonly deviceOptions?: DeviceOptions
@@ -29,12 +31,14 @@ export interface EngineOptions {
   readonly chunkSize?: number
   /** propose the tokens that followed the same words earlier in the text, and verify them together (none) */
   readonly promptLookup?: { readonly tokens: number; readonly match?: number } | null
-  /** a smaller model (folder or file) with the same vocabulary proposes so many tokens at a time instead (none) */
-  readonly draftModel?: { readonly model: string; readonly tokens: number } | null
+  /** a smaller model with the same vocabulary proposes so many tokens at a time instead (none) */
+  readonly draftModel?: { readonly model: ModelSource; readonly tokens: number } | null
 }
 
 /** Options with every default filled in, but those that the device decides. */
-export type CheckedEngineOptions = Required<Omit<EngineOptions, 'device' | 'deviceOptions' | 'name' | 'cacheFormat'>> &
+export type CheckedEngineOptions = Required<
+  Omit<EngineOptions, 'device' | 'deviceOptions' | 'name' | 'cacheFormat' | keyof SourceOptions>
+> &
   Pick<EngineOptions, 'cacheFormat'>
 
 /** `chunkSize` is the device's. Throws `argument` in the name of `where` for what is out of range, naming the field. */

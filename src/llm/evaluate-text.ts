@@ -1,12 +1,13 @@
 import type { Tensor } from '../device/device.ts'
 import type { Checkpoint } from '../model/checkpoint.ts'
+import type { ModelSource } from '../model/source/resolve-model-source.ts'
 import { tokenLogLikelihood } from '../nn/token-log-likelihood.ts'
 import { FoveaError } from '../tile/index.ts'
 import type { EngineOptions } from './engine-options.ts'
 import { type ModelParts, openParts } from './open-parts.ts'
 import { packStep } from './pack-step.ts'
 
-export interface EvaluateTextOptions extends EngineOptions {
+export interface EvaluateTextOptions extends Omit<EngineOptions, 'onProgress'> {
   /** at most this many tokens of the text (all) */
   readonly maxTokens?: number
   readonly onProgress?: (done: number, total: number, nats: number) => void
@@ -41,11 +42,13 @@ export interface TextEvaluation {
  * text of less than two tokens, `cancelled`.
  */
 export async function evaluateText(
-  model: string | Checkpoint,
+  model: ModelSource | Checkpoint,
   text: string | readonly number[],
   options: EvaluateTextOptions = {},
 ): Promise<TextEvaluation> {
-  const parts = await openParts(model, { ...options, maxSequences: 1, sharePrefixes: false }, 'score')
+  // its progress is that of the evaluation
+  const { onProgress: _, ...given } = options
+  const parts = await openParts(model, { ...given, maxSequences: 1, sharePrefixes: false }, 'score')
   const { device } = parts
   const rows = parts.runner.limits.rows
   const targets = device.zeros([rows], 'i32')

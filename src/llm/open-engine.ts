@@ -1,4 +1,6 @@
 import type { Checkpoint } from '../model/checkpoint.ts'
+import { shortName } from '../model/source/model-name.ts'
+import type { ModelSource } from '../model/source/resolve-model-source.ts'
 import type { Drafter } from './drafts/drafter.ts'
 import { openModelDrafter } from './drafts/model-drafter.ts'
 import { promptLookupDrafter } from './drafts/prompt-lookup.ts'
@@ -8,18 +10,20 @@ import { type ModelParts, openParts } from './open-parts.ts'
 import { TokenSampler } from './token-sampler.ts'
 
 /**
- * A model ready to generate: opens `model` (a Hugging Face folder, a .gguf file, or a `Checkpoint`, which the engine then
- * closes), puts its weights on the device and allocates all that generation will ever take there, as `planEngine` says.
+ * A model ready to generate: opens `model`, puts its weights on the device and allocates all that generation will ever take
+ * there, as `planEngine` says. In Node a path of a Hugging Face folder or a .gguf file; everywhere `hf:owner/name`, a URL, Files,
+ * handles, sources of bytes (`ModelSource`) or a `Checkpoint`, which the engine then closes. What is downloaded tells its
+ * progress, and is kept: see the options.
  *
  * Rejects with `argument` (options out of range, naming the field), `format` and `io` (files), `memory` and `limit` (what does
- * not fit); then nothing stays allocated.
+ * not fit), `capacity` (no room to store it), `cancelled`; then nothing stays allocated.
  */
-export async function openEngine(model: string | Checkpoint, options: EngineOptions = {}): Promise<LocalEngine> {
+export async function openEngine(model: ModelSource | Checkpoint, options: EngineOptions = {}): Promise<LocalEngine> {
   const parts = await openParts(model, options, 'generate')
   try {
     const sampler = new TokenSampler(parts.device, parts.runner, parts.plan.options.maxSequences)
     const drafter = await drafterOf(parts, options)
-    return new LocalEngine(options.name ?? lastPart(parts.checkpoint.source), parts, sampler, drafter)
+    return new LocalEngine(options.name ?? shortName(parts.checkpoint.source), parts, sampler, drafter)
   } catch (error) {
     await parts.release()
     throw error
@@ -31,15 +35,7 @@ async function drafterOf({ plan, device, checkpoint }: ModelParts, options: Engi
   if (promptLookup) return promptLookupDrafter({ match: 3, ...promptLookup })
   if (!draftModel) return null
   const { tokens, model } = draftModel
-  return openModelDrafter(
-    model,
-    { tokens, vocabSize: checkpoint.spec.vocabSize },
-    { ...options, device, contextLength },
-  )
-}
-
-/** "books-recall-16m" of "models/books-recall-16m.gguf" */
-function lastPart(source: string): string {
-  const name = source.split(/[/\\]/).findLast((part) => part !== '') ?? source
-  return name.replace(/\.gguf$/, '')
+  // what was said of the one model's file is not said of the other's
+  const { sha256: _, revision: __, ...shared } = options
+  return openModelDrafter(model, { tokens, vocabSize: checkpoint.spec.vocabSize }, { ...shared, device, contextLength })
 }

@@ -3,7 +3,9 @@ import { type Device, openDevice } from '../device/index.ts'
 import type { Checkpoint } from '../model/checkpoint.ts'
 import { DecoderRunner } from '../model/decoder-runner.ts'
 import { loadDecoderWeights } from '../model/decoder-weights.ts'
-import { openCheckpoint } from '../model/open-checkpoint.ts'
+import { type CheckpointOptions, openCheckpoint } from '../model/open-checkpoint.ts'
+import type { ModelSource } from '../model/source/resolve-model-source.ts'
+import { sourceOptionFields } from '../model/source/source-options.ts'
 import type { EngineOptions } from './engine-options.ts'
 import { type EnginePlan, type Purpose, planEngine, policyOf } from './plan-engine.ts'
 
@@ -18,18 +20,15 @@ export interface ModelParts {
 }
 
 /**
- * Opens a model (a Hugging Face folder, a .gguf file, or a `Checkpoint`, which is then closed by `release`), puts its weights
- * on the device, and allocates what `planEngine` says. Rejects with what `openCheckpoint`, `planEngine` and the device
+ * Opens a model (see `ModelSource`; a `Checkpoint` is then closed by `release`), puts its weights on the device, and allocates what `planEngine` says. Rejects with what `openCheckpoint`, `planEngine` and the device
  * throw; then nothing stays allocated or open.
  */
 export async function openParts(
-  model: string | Checkpoint,
+  model: ModelSource | Checkpoint,
   options: EngineOptions,
   purpose: Purpose,
 ): Promise<ModelParts> {
-  const { contextLength } = options
-  const given = contextLength === undefined ? {} : { contextLength }
-  const checkpoint = typeof model === 'string' ? await openCheckpoint(model, given) : model
+  const checkpoint = isCheckpoint(model) ? model : await openCheckpoint(model, checkpointOptions(options))
   const owned: { dispose(): void }[] = []
   const own = <T extends { dispose(): void }>(thing: T): T => {
     owned.unshift(thing)
@@ -53,4 +52,14 @@ export async function openParts(
     await release()
     throw error
   }
+}
+
+/** Those of an engine's options that say how its model is found and read. */
+function checkpointOptions(options: EngineOptions): CheckpointOptions {
+  const names: readonly string[] = [...Object.keys(sourceOptionFields), 'contextLength']
+  return Object.fromEntries(Object.entries(options).filter(([name]) => names.includes(name)))
+}
+
+export function isCheckpoint(model: ModelSource | Checkpoint): model is Checkpoint {
+  return typeof (model as Checkpoint).matrixInfo === 'function'
 }

@@ -1,32 +1,51 @@
-import { readdir, stat } from 'node:fs/promises'
-import { FoveaError } from '../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../tile/index.ts'
+import type { SpecOptions } from './architectures/architecture.ts'
 import type { Checkpoint } from './checkpoint.ts'
-import { openFile } from './files/open-file.ts'
 import { openGgufCheckpoint } from './gguf-checkpoint.ts'
 import { openHuggingFace } from './huggingface-checkpoint.ts'
-import { type CheckpointOptions, checkOptions } from './open-sources.ts'
+import { type ModelSource, resolveModelSource } from './source/resolve-model-source.ts'
+import { type SourceOptions, sourceOptionFields } from './source/source-options.ts'
 
 /**
- * Opens a model on the disk: a folder as Hugging Face lays it out (config.json, safetensors, tokenizer.json), a .gguf
- * file, or a folder with a single .gguf file. Reads configuration, tokenizer and the headers of the weights; weights when
- * they are asked for. Node only; `openCheckpointFromSources` is for browsers.
+ * `contextLength`: what rope scalings are chosen for; longrope takes its long factors beyond the original length. The others
+ * say how a model is fetched that lies elsewhere.
+ */
+export interface CheckpointOptions extends SpecOptions, SourceOptions {}
+
+const fields: FieldsOf<CheckpointOptions> = { ...sourceOptionFields, contextLength: true }
+
+/**
+ * Opens a model, wherever it is: in Node a path of a folder as Hugging Face lays it out (config.json, safetensors,
+ * tokenizer.json), of a .gguf file, or of a folder with a single .gguf file; everywhere `hf:owner/name`, a URL, Files, handles
+ * and sources of bytes (`ModelSource`). Reads configuration, tokenizer and the headers of the weights; weights when they
+ * are asked for. What comes from the Hub or a URL is kept in the store, and read from there by position.
  *
  * Throws `io` (nothing there, not readable), `format` naming file and field or tensor, `unsupported` for a variant of an
- * architecture that is not computed here, `argument` for a contextLength that is no whole number from 1.
+ * architecture that is not computed here, `argument` for a contextLength that is no whole number from 1, and what
+ * `resolveModelSource` throws.
  */
-export async function openCheckpoint(where: string, options: CheckpointOptions = {}): Promise<Checkpoint> {
+export async function openCheckpoint(source: ModelSource, options: CheckpointOptions = {}): Promise<Checkpoint> {
   checkOptions(options)
-  const found = await stat(where).catch((cause: Error) => {
-    throw new FoveaError('io', 'openCheckpoint', `${where}: ${cause.message}`, { cause })
-  })
-  if (!found.isDirectory()) return openGgufCheckpoint(await openFile(where), options)
-  const names = await readdir(where)
-  const ggufs = names.filter((name) => name.endsWith('.gguf'))
-  if (!names.includes('config.json') && ggufs.length === 1)
-    return openGgufCheckpoint(await openFile(`${where}/${ggufs[0]}`), options)
-  if (!names.includes('config.json') && ggufs.length > 1)
-    throw new FoveaError('argument', 'openCheckpoint', `${where} has several models: ${ggufs.join(', ')}; name one`)
-  const present = new Set(names)
-  const open = async (name: string) => (present.has(name) ? openFile(`${where}/${name}`) : null)
-  return openHuggingFace({ name: where, open }, options)
+  const found = await resolveModelSource(source, options)
+  const { contextLength } = options
+  const spec = contextLength === undefined ? {} : { contextLength }
+  if (found.kind === 'gguf') return openGgufCheckpoint(found.source, spec)
+  try {
+    const checkpoint = await openHuggingFace(found.files, spec)
+    return found.close ? { ...checkpoint, close: found.close } : checkpoint
+  } catch (error) {
+    await found.close?.()
+    throw error
+  }
+}
+
+function checkOptions(options: CheckpointOptions): void {
+  checkFields('openCheckpoint', 'options', options, fields)
+  const { contextLength } = options
+  if (contextLength !== undefined && !(Number.isSafeInteger(contextLength) && contextLength > 0))
+    throw new FoveaError(
+      'argument',
+      'openCheckpoint',
+      `contextLength must be a whole number from 1, got ${contextLength}`,
+    )
 }

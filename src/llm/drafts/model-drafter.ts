@@ -1,6 +1,7 @@
 import type { CachedSequence } from '../../cache/cached-sequence.ts'
 import type { Tensor } from '../../device/device.ts'
 import type { Checkpoint } from '../../model/checkpoint.ts'
+import type { ModelSource } from '../../model/source/resolve-model-source.ts'
 import { sample, sampleChunks } from '../../nn/sample.ts'
 import { settingsRow, settingsWidth } from '../../nn/sampling/sampling-settings.ts'
 import { FoveaError } from '../../tile/index.ts'
@@ -29,7 +30,7 @@ interface Share {
  * for another vocabulary.
  */
 export async function openModelDrafter(
-  model: string | Checkpoint,
+  model: ModelSource | Checkpoint,
   spec: { readonly tokens: number; readonly vocabSize: number },
   options: EngineOptions,
 ): Promise<Drafter> {

@@ -1,0 +1,14 @@
+/** What is read of a folder as Hugging Face lays it out, besides its weights. */
+export const describedFiles: readonly string[] = [
+  'config.json',
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'chat_template.jinja',
+  'chat_template.json',
+]
+
+/** Its weights, and the list of them. */
+export const weightFiles = /^model(-\d+-of-\d+)?\.safetensors(\.index\.json)?$/
+export const wholeWeights = 'model.safetensors'
+export const weightIndex = 'model.safetensors.index.json'

@@ -1,0 +1,26 @@
+import { readdir, stat } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { FoveaError } from '../../tile/index.ts'
+import { openFile } from '../files/open-file.ts'
+import type { ResolvedModel } from './resolved-model.ts'
+
+/** A folder or a file of the disk, Node only. */
+export async function pathModel(given: string | URL): Promise<ResolvedModel> {
+  const path = typeof given === 'string' ? given : fileURLToPath(given)
+  const found = await stat(path).catch((cause: Error) => {
+    throw new FoveaError('io', 'openCheckpoint', `${path}: ${cause.message}`, { cause })
+  })
+  if (!found.isDirectory()) return ggufAt(path)
+  const names = await readdir(path)
+  const ggufs = names.filter((name) => name.endsWith('.gguf'))
+  if (!names.includes('config.json') && ggufs.length === 1) return ggufAt(`${path}/${ggufs[0]}`)
+  if (!names.includes('config.json') && ggufs.length > 1)
+    throw new FoveaError('argument', 'openCheckpoint', `${path} has several models: ${ggufs.join(', ')}; name one`)
+  const present = new Set(names)
+  const open = async (name: string) => (present.has(name) ? openFile(`${path}/${name}`) : null)
+  return { kind: 'folder', name: path, files: { name: path, open } }
+}
+
+async function ggufAt(path: string): Promise<ResolvedModel> {
+  return { kind: 'gguf', name: path, source: await openFile(path) }
+}

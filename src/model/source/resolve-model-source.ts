@@ -1,0 +1,119 @@
+import { FoveaError } from '../../tile/index.ts'
+import { type ByteSource, blobSource } from '../files/byte-source.ts'
+import { openStore } from '../store/open-store.ts'
+import type { StoreFolder } from '../store/store-folder.ts'
+import type { StoredFiles } from './hub-model.ts'
+import { hubModel } from './hub-model.ts'
+import { hubName, modelNameOf, modelPlace } from './model-name.ts'
+import { pathModel } from './path-model.ts'
+import { pickedFiles } from './picked-files.ts'
+import type { ResolvedModel } from './resolved-model.ts'
+import type { SourceOptions } from './source-options.ts'
+import { urlModel } from './url-model.ts'
+
+/**
+ * Where a model may come from: `hf:owner/name` (`@revision`, `/file.gguf`); a URL of a .gguf file or of a folder as Hugging
+ * Face lays it out; in Node a path of either; a File or Blob of a .gguf file, a list of Files, a handle of a file or folder
+ * that a person gave access to; sources of bytes.
+ */
+export type ModelSource =
+  | string
+  | URL
+  | Blob
+  | readonly File[]
+  | FileList
+  | FileSystemFileHandle
+  | FileSystemDirectoryHandle
+  | ByteSource
+  | Readonly<Record<string, ByteSource>>
+
+/**
+ * Finds a model's files, wherever they are; those of the Hub and of URLs are downloaded into the store first. Throws
+ * `argument` (no such kind of source, several .gguf files), `io`, `format` (a wrong hash), `capacity` (no room to store it),
+ * `unsupported` (a store that is not there), `cancelled`.
+ */
+export async function resolveModelSource(source: ModelSource, options: SourceOptions = {}): Promise<ResolvedModel> {
+  checkHash(options.sha256)
+  if (typeof source === 'string' || source instanceof URL) return resolvePlace(source, options)
+  if (options.sha256 !== undefined)
+    throw new FoveaError('argument', 'openCheckpoint', 'sha256 is for the file of a URL; this source is none')
+  if (typeof source !== 'object' || source === null)
+    throw new FoveaError(
+      'argument',
+      'openCheckpoint',
+      `a model is a name, a URL, a file or sources, got ${typeof source}`,
+    )
+  if (source instanceof Blob) return gguf(blobSource(source))
+  if (isSource(source)) return gguf(source)
+  if (isHandle(source)) {
+    if (source.kind === 'file') return gguf(blobSource(await source.getFile()))
+    return sourcesModel(source.name, await pickedFiles(source))
+  }
+  if (Symbol.iterator in source) return sourcesModel('files', await pickedFiles(source as Iterable<File>))
+  return sourcesModel('sources', source as Readonly<Record<string, ByteSource>>)
+}
+
+async function resolvePlace(source: string | URL, options: SourceOptions): Promise<ResolvedModel> {
+  const place = modelPlace(source)
+  if (place.kind === 'path') {
+    if (options.sha256 !== undefined)
+      throw new FoveaError('argument', 'openCheckpoint', `sha256 is for the file of a URL; ${place.path} is a path`)
+    return pathModel(place.path)
+  }
+  if (place.kind === 'url') {
+    const { url } = place
+    if (url.protocol === 'file:') return pathModel(url)
+    if (url.protocol === 'blob:' || url.protocol === 'data:')
+      return gguf(blobSource(await (await fetch(url)).blob(), url.protocol === 'blob:' ? url.href : 'data'))
+    const store = await openStore('openCheckpoint', options)
+    return storedModel(store, modelNameOf(url), await urlModel(store, url, options))
+  }
+  const { id, file } = place
+  if (place.revision !== null && options.revision !== undefined && place.revision !== options.revision)
+    throw new FoveaError(
+      'argument',
+      'openCheckpoint',
+      `${source} names revision ${place.revision}, the option revision ${options.revision}`,
+    )
+  const revision = place.revision ?? options.revision ?? 'main'
+  const { token, hubUrl, signal } = options
+  const store = await openStore('openCheckpoint', options)
+  const stored = await hubModel(store, { id, revision, token, hubUrl, signal }, file, options.onProgress)
+  return storedModel(store, hubName(id, revision), stored)
+}
+
+async function storedModel(store: StoreFolder, name: string, { folder, paths }: StoredFiles): Promise<ResolvedModel> {
+  const open = async (path: string) => (paths.includes(path) ? store.open(`${folder}/${path}`) : null)
+  const [only] = paths
+  if (only === undefined || paths.length !== 1 || !only.toLowerCase().endsWith('.gguf'))
+    return { kind: 'folder', name, files: { name, open } }
+  const source = await open(only)
+  if (!source) throw new FoveaError('io', 'openCheckpoint', `${name}: ${only} was removed from ${store.name} meanwhile`)
+  return gguf({ ...source, name: name.endsWith(only) ? name : `${name}/${only}` })
+}
+
+function sourcesModel(name: string, sources: Readonly<Record<string, ByteSource>>): ResolvedModel {
+  const names = Object.keys(sources)
+  const [only] = names
+  if (only !== undefined && names.length === 1 && only.endsWith('.gguf') && sources[only]) return gguf(sources[only])
+  const open = async (file: string) => (Object.hasOwn(sources, file) ? (sources[file] ?? null) : null)
+  const close = async () => {
+    for (const source of Object.values(sources)) await source.close()
+  }
+  return { kind: 'folder', name, files: { name, open }, close }
+}
+
+const gguf = (source: ByteSource): ResolvedModel => ({ kind: 'gguf', name: source.name, source })
+
+function isSource(source: object): source is ByteSource {
+  return typeof (source as { read?: unknown }).read === 'function'
+}
+
+function isHandle(source: object): source is FileSystemFileHandle | FileSystemDirectoryHandle {
+  return typeof FileSystemHandle !== 'undefined' && source instanceof FileSystemHandle
+}
+
+function checkHash(sha256: string | undefined): void {
+  if (sha256 !== undefined && !/^[0-9a-f]{64}$/i.test(sha256))
+    throw new FoveaError('argument', 'openCheckpoint', `sha256 must be 64 hexadecimal digits, got "${sha256}"`)
+}
