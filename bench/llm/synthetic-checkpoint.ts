@@ -149,11 +149,13 @@ function repeat(drawn: Float32Array, scale: number, count: number): Uint8Array {
 /** Texts are numbers: " 12 7". */
 function numberTokenizer(vocabSize: number): Tokenizer {
   const text = (token: number) => ` ${token}`
+  const encode = (given: string) => given.split(' ').filter(Boolean).map(Number)
   return {
     vocabSize,
     bosToken: null,
     eosTokens: [],
-    encode: (given) => given.split(' ').filter(Boolean).map(Number),
+    encode,
+    encodeAsync: async (given) => encode(given),
     decode: (tokens) => tokens.map(text).join(''),
     piece: (token) => ({ text: text(token), bytes: new TextEncoder().encode(text(token)) }),
     isSpecial: () => false,

@@ -28,7 +28,7 @@ export class ActiveSequence {
     this.request = request
     this.stream = stream
     this.tokens = [...request.prompt]
-    this.#text = new TextStream(tokenizer)
+    this.#text = new TextStream(tokenizer, request.prompt)
     this.#stops = new StopTexts(request.stop)
   }
 

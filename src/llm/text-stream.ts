@@ -1,44 +1,47 @@
 import type { Tokenizer } from '../model/tokenizer.ts'
 
-/** a character of UTF-8 has at most four bytes; a longer tail of U+FFFD is no character to come */
-const longestCharacter = 4
+/** a character of UTF-8 has at most four bytes, of which three may have come before the answer */
+const longestTail = 4
 
 /**
- * Tokens to text, one at a time: a token is decoded together with those just before it, because spaces and characters may
- * span tokens, and what may still be completed by the next token is held back.
+ * Tokens to text, one at a time: their bytes are decoded as they come, and those of a character that is not complete are
+ * held back. What `prompt` and the tokens decode to begins with what the prompt decodes to, and goes on with what is given
+ * here: only the first token of all, special ones left out, is without the space that encoding puts before a text.
  */
 export class TextStream {
   readonly #tokenizer: Tokenizer
-  readonly #tokens: number[] = []
-  /** the tokens before `shown` have been given out; those from `context` on are decoded again */
-  #context = 0
-  #shown = 0
+  // a byte order mark is a character like any other
+  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+  #first: boolean
 
-  constructor(tokenizer: Tokenizer) {
+  constructor(tokenizer: Tokenizer, prompt: readonly number[]) {
     this.#tokenizer = tokenizer
+    this.#first = true
+    // of the prompt only its end has a part in what follows: a character of which a piece is there
+    for (const token of endOf(tokenizer, prompt)) this.push(token)
   }
 
   /** The text that this token completes, '' while a character is unfinished. */
   push(token: number): string {
-    this.#tokens.push(token)
-    const text = this.#pending()
-    const unfinished = text.endsWith('�') && this.#tokens.length - this.#shown < longestCharacter
-    return unfinished ? '' : this.#take(text)
+    if (this.#tokenizer.isSpecial(token)) return ''
+    const { bytes } = this.#tokenizer.piece(token, { first: this.#first })
+    // a row of the embedding without a token begins no text
+    this.#first &&= bytes.length === 0 && this.#tokenizer.piece(token).bytes.length === 0
+    return this.#decoder.decode(bytes, { stream: true })
   }
 
   /** What is still held back, at the end. */
   flush(): string {
-    return this.#tokens.length === this.#shown ? '' : this.#take(this.#pending())
+    return this.#decoder.decode()
   }
+}
 
-  #pending(): string {
-    const before = this.#tokenizer.decode(this.#tokens.slice(this.#context, this.#shown))
-    return this.#tokenizer.decode(this.#tokens.slice(this.#context)).slice(before.length)
+/** The last tokens that are shown, as many as a character has bytes. */
+function endOf(tokenizer: Tokenizer, prompt: readonly number[]): readonly number[] {
+  const found: number[] = []
+  for (let at = prompt.length - 1; at >= 0 && found.length < longestTail; at--) {
+    const token = prompt[at] as number
+    if (!tokenizer.isSpecial(token)) found.push(token)
   }
-
-  #take(text: string): string {
-    this.#context = this.#shown
-    this.#shown = this.#tokens.length
-    return text
-  }
+  return found.reverse()
 }

@@ -4,6 +4,16 @@ export interface ChatMessage {
   readonly content: string
 }
 
+export interface EncodeOptions {
+  /** adds the tokens that the model expects around a text, such as the begin token (true) */
+  readonly special?: boolean
+  /**
+   * what the spellings of special tokens in the text are: the tokens ('match'), or plain text ('text'), for what users
+   * wrote, who could end their turn otherwise. Added tokens that are not special are found in both.
+   */
+  readonly specialTokens?: 'match' | 'text'
+}
+
 /** Text to tokens and back. */
 export interface Tokenizer {
   readonly vocabSize: number
@@ -11,12 +21,16 @@ export interface Tokenizer {
   readonly eosTokens: readonly number[]
   /** the tokenizer as an object of tokenizer.json, for export; absent where there is none */
   readonly definition?: unknown
-  /** `special` (true): adds the tokens that the model expects around a text, such as the begin token */
-  encode(text: string, options?: { readonly special?: boolean }): number[]
+  encode(text: string, options?: EncodeOptions): number[]
+  /** The same in slices of some milliseconds, between which others run: for long texts. */
+  encodeAsync(text: string, options?: EncodeOptions): Promise<number[]>
   /** `skipSpecial` (true) leaves special tokens out; bytes that make no character yet become U+FFFD */
   decode(tokens: readonly number[], options?: { readonly skipSpecial?: boolean }): string
-  /** the text of one token for log-probabilities, with the bytes that it stands for */
-  piece(token: number): { readonly text: string; readonly bytes: Uint8Array }
+  /**
+   * The text of one token for log-probabilities, with the bytes that it stands for. `first` (false): as the first token of a
+   * text, where some tokenizers leave out the space that encoding puts there.
+   */
+  piece(token: number, options?: { readonly first?: boolean }): { readonly text: string; readonly bytes: Uint8Array }
   isSpecial(token: number): boolean
   /** Can `applyChatTemplate` be called? */
   readonly hasChatTemplate: boolean

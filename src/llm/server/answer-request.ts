@@ -58,7 +58,8 @@ export function answerCompletion(answering: Answering, request: Request, hangUp:
     const echoes = completion.prompts.flatMap((prompt) =>
       new Array<string>(n).fill(typeof prompt === 'string' ? prompt : engine.tokenizer.decode(prompt)),
     )
-    const form = completionForm(engine.name, engine.tokenizer, echo ? echoes : [])
+    const ofChoices = prompts.flatMap((prompt) => new Array<readonly number[]>(n).fill(prompt))
+    const form = completionForm(engine.name, engine.tokenizer, ofChoices, echo ? echoes : [])
     return { choices: { ...completion, prompts }, promptParam: 'prompt', form }
   })
 }

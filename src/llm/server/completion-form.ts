@@ -1,13 +1,23 @@
 import type { Tokenizer } from '../../model/tokenizer.ts'
 import type { GenerationEvent } from '../generation.ts'
+import { TextStream } from '../text-stream.ts'
 import type { AnswerForm } from './answer.ts'
 import { answerId } from './answer-id.ts'
 import { nameLogprob } from './token-logprob.ts'
 
-/** Objects of `/v1/completions`; `echoes` are the texts with which choices begin, none when empty. */
-export function completionForm(model: string, tokenizer: Tokenizer, echoes: readonly string[]): AnswerForm {
-  // where the next token of a choice begins in its text
+/**
+ * Objects of `/v1/completions`. `prompts` are those of the choices; `echoes` the texts with which choices begin, none when
+ * empty. Offsets count UTF-16 units of the text; a token inside a character is where the character begins.
+ */
+export function completionForm(
+  model: string,
+  tokenizer: Tokenizer,
+  prompts: readonly (readonly number[])[],
+  echoes: readonly string[],
+): AnswerForm {
+  // where the next token of a choice begins in its text, and the text that the tokens so far complete
   const offsets: number[] = []
+  const streams: TextStream[] = []
   const logprobs = (choice: number, events: readonly GenerationEvent[]) => {
     if (events.length === 0) return null
     const lists = { text_offset: [] as number[], token_logprobs: [] as number[], tokens: [] as string[] }
@@ -15,7 +25,8 @@ export function completionForm(model: string, tokenizer: Tokenizer, echoes: read
     for (const { logprob } of events) {
       if (!logprob) continue
       const offset = offsets[choice] ?? echoes[choice]?.length ?? 0
-      offsets[choice] = offset + tokenizer.piece(logprob.token).text.length
+      streams[choice] ??= new TextStream(tokenizer, prompts[choice] ?? [])
+      offsets[choice] = offset + streams[choice].push(logprob.token).length
       lists.text_offset.push(offset)
       const named = nameLogprob(tokenizer, logprob)
       lists.token_logprobs.push(named.logprob)

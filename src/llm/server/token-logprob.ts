@@ -14,5 +14,15 @@ export interface NamedLogprob {
 export function nameLogprob(tokenizer: Tokenizer, { token, logprob }: TokenLogprob): NamedLogprob {
   const { text, bytes } = tokenizer.piece(token)
   const spelled = () => `bytes:${[...bytes].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}`
-  return { token: text.includes('\uFFFD') ? spelled() : text, logprob: Math.max(-9999, logprob), bytes: [...bytes] }
+  return { token: isText(bytes) ? text : spelled(), logprob: Math.max(-9999, logprob), bytes: [...bytes] }
+}
+
+/** U+FFFD may be a character of the token like any other. */
+function isText(bytes: Uint8Array): boolean {
+  try {
+    new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    return true
+  } catch {
+    return false
+  }
 }

@@ -1,10 +1,11 @@
-import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers'
-import { FoveaError } from '../../tile/index.ts'
-import { isRecord } from '../architectures/config-fields.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 import type { ChatTemplate } from '../chat-template.ts'
-import type { Tokenizer } from '../tokenizer.ts'
+import type { EncodeOptions, Tokenizer } from '../tokenizer.ts'
 import { checkDefinition } from './check-definition.ts'
+import { atOnce, inSlices } from './in-slices.ts'
+import { type TemplateEnds, templateEnds } from './template-ends.ts'
 import { tokenBytes } from './token-bytes.ts'
+import { tokenEncoder } from './token-encoder.ts'
 
 /** What a model says of its tokenizer besides the definition. */
 export interface TokenizerSettings {
@@ -18,68 +19,88 @@ export interface TokenizerSettings {
   readonly chatTemplate: ChatTemplate | null
 }
 
-/** A definition as the library takes it, with the parts that it wants to find. */
+/** An object of tokenizer.json. */
 export type TokenizerDefinition = Readonly<Record<string, unknown>>
 
+const encodeFields: FieldsOf<EncodeOptions> = { special: true, specialTokens: true }
+
 /**
- * The tokenizer of a tokenizer.json, encoded by @huggingface/tokenizers. Decoding joins the bytes of tokens, so that a
- * text decoded in pieces is the text decoded at once; spaces before punctuation stay (`clean_up_tokenization_spaces` is
- * not followed).
+ * The tokenizer of a tokenizer.json: what the Rust library of Hugging Face's tokenizers gives (see `tokenEncoder`).
+ * Decoding joins the bytes of tokens, so that a text decoded in pieces is the text decoded at once; spaces before
+ * punctuation stay (`clean_up_tokenization_spaces` is not followed).
  *
- * A model that has a begin token other than its end token, and neither a setting nor a template about it, is given the
- * begin token. Throws `format` naming the file for a definition that the library does not understand.
+ * Around a text stands what the post-processor says, the begin and end token instead where the settings say so, and
+ * nothing else; what a text spells out itself is kept besides, as transformers and llama.cpp do. Throws `format` and
+ * `unsupported` naming file and part.
  */
 export function jsonTokenizer(definition: TokenizerDefinition, settings: TokenizerSettings): Tokenizer {
-  const { file, bosToken, eosTokens } = settings
-  const library = createLibrary(file, definition)
-  const vocabulary = library.model?.vocab ?? []
-  const special = new Set<number>()
-  for (const [id, token] of library.get_added_tokens_decoder()) if (token.special) special.add(id)
-  const bytesOf = tokenBytes(definition.decoder)
+  const { file, bosToken, eosTokens, chatTemplate } = settings
+  checkDefinition(file, definition)
+  const { encoder, bytesOf, ends } = inFile(file, () => {
+    const encoder = tokenEncoder(definition)
+    const added = new Map(encoder.added.map(({ content, id }) => [content, id]))
+    const ends = templateEnds(definition.post_processor, (token) => added.get(token) ?? encoder.vocabulary.get(token))
+    return { encoder, bytesOf: tokenBytes(definition.decoder), ends: withSettings(ends, settings) }
+  })
+  const special = new Set(encoder.added.filter((token) => token.special).map(({ id }) => id))
+  const texts: (string | undefined)[] = []
+  for (const [token, id] of encoder.vocabulary) texts[id] = token
+  for (const { content, id } of encoder.added) texts[id] = content
   const known: (Uint8Array | undefined)[] = []
-  const addBos = settings.addBos ?? (hasTemplate(definition.post_processor) ? null : isBeginOnly(bosToken, eosTokens))
-  const encoder = new TextEncoder()
 
-  const bytes = (token: number): Uint8Array => {
+  const bytes = (token: number, first: boolean): Uint8Array => {
     if (!Number.isSafeInteger(token) || token < 0)
       throw new FoveaError('argument', 'decode', `${file}: ${token} is no token`)
+    const text = texts[token]
     // an embedding may have more rows than there are tokens; they stand for nothing
-    const text = vocabulary[token] ?? ''
-    known[token] ??= bytesOf ? bytesOf.of(text) : encoder.encode(text)
+    if (text === undefined) return nothing
+    if (first) return bytesOf(text, true)
+    known[token] ??= bytesOf(text, false)
     return known[token]
+  }
+  const steps = function* (text: string, options: EncodeOptions) {
+    checkFields('encode', 'options', options, encodeFields)
+    const { special: around = true, specialTokens = 'match' } = options
+    if (typeof text !== 'string')
+      throw new FoveaError('argument', 'encode', `text must be a string, got ${typeof text}`)
+    if (specialTokens !== 'match' && specialTokens !== 'text')
+      throw new FoveaError('argument', 'encode', `specialTokens must be match or text, got ${specialTokens}`)
+    const tokens = yield* encoder.steps(text, specialTokens === 'text')
+    if (!around) return tokens
+    tokens.push(...ends.after)
+    return ends.before.length > 0 ? [...ends.before, ...tokens] : tokens
   }
 
   return {
-    vocabSize: vocabulary.length,
+    vocabSize: texts.length,
     bosToken,
     eosTokens,
     definition,
-    encode(text, options) {
-      const wanted = options?.special ?? true
-      const ids: (number | undefined)[] = library.encode(text, { add_special_tokens: wanted }).ids
-      // a vocabulary without an unknown token has nothing for letters that it does not have
-      const tokens = ids.filter((id) => id !== undefined)
-      return wanted ? withEnds(tokens, addBos, settings) : tokens
-    },
+    encode: (text, options = {}) => atOnce(steps(text, options)),
+    encodeAsync: async (text, options = {}) => inSlices(steps(text, options)),
     decode(tokens, options) {
       const skip = options?.skipSpecial ?? true
-      const kept = skip ? tokens.filter((token) => !special.has(token)) : tokens
-      if (!bytesOf) return kept.length === 0 ? '' : library.decode([...kept], { clean_up_tokenization_spaces: false })
-      const text = textOf(joined(kept.map(bytes)))
-      return bytesOf.stripsFirstSpace && text.startsWith(' ') ? text.slice(1) : text
+      let first = true
+      const parts = tokens.map((token) => {
+        if (skip && special.has(token)) return nothing
+        const own = bytes(token, first)
+        if (texts[token] !== undefined) first = false
+        return own
+      })
+      return textOf(joined(parts))
     },
-    piece(token) {
-      const own = bytes(token)
+    piece(token, options) {
+      const own = bytes(token, options?.first ?? false)
       return { text: textOf(own), bytes: own }
     },
     isSpecial: (token) => special.has(token),
-    hasChatTemplate: settings.chatTemplate !== null,
-    ...(settings.chatTemplate && { chatTemplate: settings.chatTemplate.source }),
+    hasChatTemplate: chatTemplate !== null,
+    ...(chatTemplate && { chatTemplate: chatTemplate.source }),
     applyChatTemplate(messages, options) {
-      if (!settings.chatTemplate)
+      if (!chatTemplate)
         throw new FoveaError('argument', 'applyChatTemplate', `${file}: the model has no chat template`)
-      const textOfToken = (token: number | null | undefined) => vocabulary[token ?? -1] ?? null
-      return settings.chatTemplate(messages, {
+      const textOfToken = (token: number | null | undefined) => texts[token ?? -1] ?? null
+      return chatTemplate(messages, {
         bosToken: textOfToken(bosToken),
         eosToken: textOfToken(eosTokens[0]),
         addGenerationPrompt: options?.addGenerationPrompt ?? true,
@@ -88,34 +109,32 @@ export function jsonTokenizer(definition: TokenizerDefinition, settings: Tokeniz
   }
 }
 
-function createLibrary(file: string, definition: TokenizerDefinition): LibraryTokenizer {
-  checkDefinition(file, definition)
-  const parts = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null, added_tokens: [] }
+/** Errors of the definition's parts name the file. */
+function inFile<T>(file: string, read: () => T): T {
   try {
-    return new LibraryTokenizer({ ...parts, ...definition }, {})
+    return read()
   } catch (cause) {
-    throw new FoveaError('format', 'openCheckpoint', `${file}: no tokenizer: ${(cause as Error).message}`, { cause })
+    const code = cause instanceof FoveaError ? cause.code : 'format'
+    throw new FoveaError(code, 'openCheckpoint', `${file}: no tokenizer: ${(cause as Error).message}`, { cause })
   }
 }
 
-function withEnds(tokens: number[], addBos: boolean | null, { bosToken, eosTokens, addEos }: TokenizerSettings) {
-  if (bosToken !== null && addBos === true && tokens[0] !== bosToken) tokens.unshift(bosToken)
-  if (addBos === false && tokens[0] === bosToken) tokens.shift()
-  const [eosToken] = eosTokens
-  if (eosToken !== undefined && addEos === true && tokens.at(-1) !== eosToken) tokens.push(eosToken)
-  return tokens
+/** A setting says whether the begin or end token is there, whatever else the post-processor puts around a text. */
+function withSettings({ before, after }: TemplateEnds, settings: TokenizerSettings): TemplateEnds {
+  const { bosToken, addBos, addEos } = settings
+  const eosToken = settings.eosTokens[0] ?? null
+  const placed = (tokens: readonly number[], token: number | null, wanted: boolean | null) => {
+    if (token === null || wanted === null) return tokens
+    const others = tokens.filter((each) => each !== token)
+    return wanted ? [token, ...others] : others
+  }
+  return {
+    before: placed(before, bosToken, addBos),
+    after: [...placed([...after].reverse(), eosToken, addEos)].reverse(),
+  }
 }
 
-/** Does the post-processor say itself which tokens stand around a text? */
-function hasTemplate(processor: unknown): boolean {
-  if (!isRecord(processor)) return false
-  if (Array.isArray(processor.processors)) return processor.processors.some(hasTemplate)
-  return processor.type !== 'ByteLevel'
-}
-
-function isBeginOnly(bosToken: number | null, eosTokens: readonly number[]): boolean {
-  return bosToken !== null && !eosTokens.includes(bosToken)
-}
+const nothing = new Uint8Array()
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {
   const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0))

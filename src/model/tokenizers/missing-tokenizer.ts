@@ -17,6 +17,9 @@ export function missingTokenizer(source: string, spec: DecoderSpec): Tokenizer {
     encode() {
       throw refused('encode')
     },
+    async encodeAsync() {
+      throw refused('encodeAsync')
+    },
     decode: () => '',
     piece: () => ({ text: '', bytes: new Uint8Array() }),
     isSpecial: (token) => ends.has(token),

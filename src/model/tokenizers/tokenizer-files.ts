@@ -7,6 +7,9 @@ import type { Tokenizer } from '../tokenizer.ts'
 import { jsonTokenizer, type TokenizerDefinition } from './json-tokenizer.ts'
 import { missingTokenizer } from './missing-tokenizer.ts'
 
+/** classes of transformers that begin a text with the begin token where nothing is said; the others add nothing */
+const beginning = /^(Llama|CodeLlama|Gemma|Cohere)Tokenizer(Fast)?$/
+
 /**
  * The tokenizer of a Hugging Face folder: tokenizer.json, what tokenizer_config.json says of begin and end tokens, and
  * the chat template, which lies in chat_template.jinja, tokenizer_config.json or chat_template.json. One that refuses to
@@ -26,7 +29,7 @@ export async function tokenizerFiles(files: ModelFiles, spec: DecoderSpec): Prom
     // where the file is there it decides: Qwen's config.json names a begin token, its tokenizer has none
     bosToken: config ? named('bos_token') : spec.bosToken,
     eosTokens: [...new Set([...(eosToken === null ? [] : [eosToken]), ...spec.eosTokens])],
-    addBos: flag('add_bos_token'),
+    addBos: flag('add_bos_token') ?? (beginning.test(String(config?.tokenizer_class)) ? true : null),
     addEos: flag('add_eos_token'),
     chatTemplate: await findTemplate(files, config),
   })

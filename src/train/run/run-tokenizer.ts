@@ -47,7 +47,9 @@ function tokenizerOf(definition: TokenizerDefinition, file: string): Tokenizer {
   }
   const [bosToken, eosToken] = [idOf(beginNames), idOf(endNames)]
   const eosTokens = eosToken === null ? [] : [eosToken]
-  return jsonTokenizer(definition, { file, bosToken, eosTokens, addBos: null, addEos: null, chatTemplate: null })
+  // rows begin with the begin token, so does what the model is asked later, unless it is the end token too
+  const addBos = bosToken !== null && bosToken !== eosToken ? true : null
+  return jsonTokenizer(definition, { file, bosToken, eosTokens, addBos, addEos: null, chatTemplate: null })
 }
 
 async function readDefinition(path: string): Promise<TokenizerDefinition> {

@@ -1,8 +1,8 @@
 import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { bytesByLetter } from '../../model/tokenizers/byte-letters.ts'
 import { jsonTokenizer } from '../../model/tokenizers/json-tokenizer.ts'
-import { bytesByLetter } from '../../model/tokenizers/token-bytes.ts'
 import { trainTokenizer } from './train-tokenizer.ts'
 import { wordPattern } from './word-pattern.ts'
 

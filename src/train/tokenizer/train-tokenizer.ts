@@ -1,5 +1,5 @@
+import { bytesByLetter } from '../../model/tokenizers/byte-letters.ts'
 import type { TokenizerDefinition } from '../../model/tokenizers/json-tokenizer.ts'
-import { bytesByLetter } from '../../model/tokenizers/token-bytes.ts'
 import { FoveaError } from '../../tile/index.ts'
 import { countWords, type WordCounts } from './count-words.ts'
 import { learnMerges, type MergeCorpus } from './learn-merges.ts'
