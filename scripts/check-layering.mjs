@@ -28,8 +28,6 @@ const table = {
 }
 const everything = Object.keys(table)
 
-/** packages that pages load, too */
-const pagePackages = ['@huggingface/tokenizers', '@huggingface/jinja']
 table.cli = { values: everything }
 // the package's root entry re-exports what a first program needs
 table['index.ts'] = { values: everything }
@@ -109,11 +107,11 @@ function reportCycles() {
   for (const path of files) walk(path)
 }
 
-/** What pages load, twins in the places of what needs Node, needs no Node and no package but those that run in pages. */
+/** What pages load, twins in the places of what needs Node, needs no Node and no package. */
 function reportNodeInBrowser() {
   for (const { path, imports: list } of pageModules(pageEntries('src', '.ts'), '.ts').values())
     for (const { specifier, file, typeOnly, line } of list)
-      if (file === undefined && !typeOnly && !pagePackages.includes(specifier))
+      if (file === undefined && !typeOnly)
         faults.push(
           `${path}:${line}: pages load this file, and "${specifier}" is not for them: a .browser.ts beside it`,
         )

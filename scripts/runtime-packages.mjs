@@ -5,6 +5,6 @@
  * @type {Record<string, readonly string[]>}
  */
 export const runtimePackages = {
-  model: ['@huggingface/tokenizers', '@huggingface/hub'],
+  model: ['@huggingface/hub'],
   llm: ['hono', '@hono/node-server'],
 }

@@ -19,11 +19,6 @@ const contentTypes: Readonly<Record<string, string>> = {
   '.wasm': 'application/wasm',
 }
 
-/** Packages that `fovea/model` and `fovea/llm` import: where their modules for browsers lie. */
-const packages: Readonly<Record<string, string>> = {
-  '@huggingface/tokenizers': '/node_modules/@huggingface/tokenizers/dist/tokenizers.mjs',
-}
-
 /**
  * Serves the repository at `root` to a browser on a free port of this machine; `isolated`: with the headers that make
  * pages cross-origin isolated, which most static servers do not send (true).
@@ -90,6 +85,6 @@ async function emptyPage(root: string): Promise<string> {
     subpath.replace('.', name),
     (typeof target === 'string' ? target : target.browser).replace('./', '/'),
   ])
-  const imports = { ...packages, ...Object.fromEntries(own) }
+  const imports = Object.fromEntries(own)
   return `<!doctype html><title>${name}</title><link rel="icon" href="data:,"><script type="importmap">${JSON.stringify({ imports })}</script>`
 }
