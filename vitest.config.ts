@@ -11,7 +11,7 @@ const env = namesVulkanDriver() ? {} : { VK_ICD_FILENAMES: '/usr/lib/chromium/vk
 
 const conformance = '{src,test}/**/*.conformance.test.ts'
 const golden = '{src,test}/**/*.golden.test.ts'
-const browser = 'test/browser/**/*.test.ts'
+const browser = 'test/{browser,bundlers}/**/*.test.ts'
 
 export default defineConfig({
   test: {

@@ -16,7 +16,16 @@ import { readFileSync } from 'node:fs'
  * @returns {PackageEntry[]}
  */
 export function packageEntries() {
-  const { exports } = JSON.parse(readFileSync('package.json', 'utf8'))
+  const { exports, main, browser, alias } = JSON.parse(readFileSync('package.json', 'utf8'))
+  /** @param {string} subpath */
+  const forPages = (subpath) => exports[subpath].browser ?? exports[subpath]
+  // Parcel reads no exports unless it is told to, but these fields
+  const parcel = Object.keys(exports).filter((subpath) => subpath !== '.' && subpath !== './package.json')
+  const aliases = Object.fromEntries(parcel.map((subpath) => [subpath, forPages(subpath)]))
+  if (main !== exports['.'].node || browser !== forPages('.') || JSON.stringify(alias) !== JSON.stringify(aliases))
+    throw new Error(
+      `package.json: "main", "browser" and "alias" should say what "exports" do: ${JSON.stringify(aliases)}`,
+    )
   return Object.entries(exports)
     .filter(([subpath]) => subpath !== './package.json' && !subpath.endsWith('-worker'))
     .map(([subpath, conditions]) => {

@@ -1,0 +1,47 @@
+import { execFile } from 'node:child_process'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { tools } from './packed-package.ts'
+
+export type Bundler = 'esbuild' | 'rollup' | 'webpack' | 'vite' | 'parcel'
+
+const command = (...parts: string[]) => join(tools, ...parts)
+
+/** Arguments of Node that build `app.js` of the folder they run in into `out`, as each tool does when nobody configured it. */
+const builds: Readonly<Record<Bundler, (out: string) => readonly string[]>> = {
+  esbuild: (out) => [
+    command('esbuild', 'bin', 'esbuild'),
+    'app.js',
+    '--bundle',
+    '--format=esm',
+    '--minify',
+    `--outdir=${out}`,
+  ],
+  // without its plugin it resolves no package at all
+  rollup: (out) => [
+    command('rollup', 'dist', 'bin', 'rollup'),
+    ...['--input', 'app.js', '--dir', out],
+    ...['--plugin', command('@rollup', 'plugin-node-resolve', 'dist', 'cjs', 'index.js')],
+  ],
+  webpack: (out) => [join(import.meta.dirname, 'run-webpack.mjs'), './app.js', out],
+  vite: (out) => [command('vite', 'bin', 'vite.js'), 'build', '--outDir', out],
+  parcel: (out) => [command('parcel', 'lib', 'bin.js'), 'build', 'index.html', '--dist-dir', out, '--no-cache'],
+}
+
+const run = promisify(execFile)
+
+/** Bundles the app in `folder` by a process of the tool's, and gives the folder to serve. Rejects with what the tool says. */
+export async function bundle(bundler: Bundler, folder: string): Promise<string> {
+  const out = join(folder, `out-${bundler}`)
+  await mkdir(out)
+  await run(process.execPath, builds[bundler](out), { cwd: folder, maxBuffer: 2 ** 24 }).catch(
+    ({ stdout, stderr }: { stdout: string; stderr: string }) => {
+      throw new Error(`${bundler} failed:\n${stdout}\n${stderr}`)
+    },
+  )
+  // Vite and Parcel write the page, too
+  const page = '<!doctype html><title>app</title><script type="module" src="app.js"></script>'
+  if (bundler !== 'vite' && bundler !== 'parcel') await writeFile(join(out, 'index.html'), page)
+  return out
+}
