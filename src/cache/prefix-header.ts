@@ -84,24 +84,49 @@ export function readPreamble(where: string, name: string, bytes: Uint8Array): nu
 }
 
 /**
- * Number of tokens of a saved prefix, from its header, the checksum included. Throws `format` naming file and field when it
- * is damaged or not for this model and cache.
+ * Number of tokens of a saved prefix, from its header, the checksum included, no more than a file of `size` bytes can hold.
+ * Throws `format` naming file and field when it is damaged or not for this model and cache.
  */
-export function readHeader(where: string, name: string, bytes: Uint8Array, cache: PageCache, model: string): number {
+export function readHeader(
+  where: string,
+  { name, size }: { readonly name: string; readonly size: number },
+  bytes: Uint8Array,
+  cache: PageCache,
+  model: string,
+): number {
   const end = bytes.byteLength - checksumBytes
   assertChecksum(where, name, 'header', bytes.subarray(0, end), bytes.subarray(end), 0)
   const found = parse(where, name, bytes.subarray(preambleBytes, end))
   const { tokens } = found
   if (!Number.isSafeInteger(tokens) || (tokens as number) < 1)
-    throw new FoveaError('format', where, `${name}: tokens is ${JSON.stringify(tokens)}, no whole number ≥ 1`)
-  for (const [field, wanted] of Object.entries(describe(cache, model, tokens as number))) {
-    const [got, expected] = [JSON.stringify(found[field]), JSON.stringify(wanted)]
-    if (got !== expected)
-      throw new FoveaError('format', where, `${name}: ${field} is ${got}, this cache has ${expected}`)
-  }
+    throw new FoveaError('format', where, `${name}: tokens is ${shown(tokens)}, no whole number ≥ 1`)
+  for (const [field, wanted] of Object.entries(describe(cache, model, tokens as number)))
+    if (!isSame(found[field], wanted))
+      throw new FoveaError('format', where, `${name}: ${field} is ${shown(found[field])}, this cache has ${shown(wanted)}`)
   if ((tokens as number) % cache.pageSize !== 0)
     throw new FoveaError('format', where, `${name}: tokens is ${tokens}, no multiple of pageSize ${cache.pageSize}`)
+  // before anything is counted off page by page
+  const perPage = pagePlanes(cache.pools).reduce((sum, plane) => sum + plane.bytesPerPage, 0)
+  const least = (tokens as number) * (4 + perPage / cache.pageSize)
+  if (least > size)
+    throw new FoveaError('format', where, `${name}: tokens is ${tokens}, of which ${size} bytes hold fewer`)
   return tokens as number
+}
+
+function isSame(found: unknown, wanted: string | number | readonly string[]): boolean {
+  if (typeof wanted !== 'object') return found === wanted
+  return Array.isArray(found) && found.length === wanted.length && wanted.every((each, i) => found[i] === each)
+}
+
+/** A value as an error prints it. A description may nest as deep as it is long. */
+function shown(value: unknown): string {
+  let text: string
+  try {
+    text = JSON.stringify(value) ?? String(value)
+  } catch {
+    text = 'nested too deep'
+  }
+  return text.length > 200 ? `${text.slice(0, 200)}…` : text
 }
 
 /** Throws `format` naming file and part when the bytes are not those that the checksum was made of. */
@@ -127,7 +152,7 @@ function parse(where: string, name: string, bytes: Uint8Array): Record<string, u
   try {
     const found: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
     if (typeof found === 'object' && found !== null) return found as Record<string, unknown>
-    throw new TypeError(`it is ${JSON.stringify(found)}`)
+    throw new TypeError(`it is ${shown(found)}`)
   } catch (cause) {
     throw new FoveaError('format', where, `${name}: the description is no JSON object`, { cause })
   }

@@ -87,7 +87,7 @@ export async function restorePrefix(
   const preamble = await source.read(0, preambleBytes)
   let at = preambleBytes + readPreamble(where, name, preamble) + checksumBytes
   assertSize(at, false)
-  const count = readHeader(where, name, await source.read(0, at), cache, model)
+  const count = readHeader(where, source, await source.read(0, at), cache, model)
   const { chunks, bytes } = prefixLayout(cache, model, count)
   assertSize(bytes, true)
   const next = async (length: number, part: string, seed: number) => {
