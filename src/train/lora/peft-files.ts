@@ -93,11 +93,16 @@ export async function loadPeft(
     const factors = findFactors(table, linearLayers(options.from.spec), rank)
     const lora = { rank, ...rest, targets: [...factors.keys()] }
     const decoder = await createLoraDecoder(device, { ...options, lora })
-    for (const [name, { a, b }] of factors) {
-      decoder.parameters.write(`${name}.loraA`, await numbersOf(a))
-      decoder.parameters.write(`${name}.loraB`, await numbersOf(b))
+    try {
+      for (const [name, { a, b }] of factors) {
+        decoder.parameters.write(`${name}.loraA`, await numbersOf(a))
+        decoder.parameters.write(`${name}.loraB`, await numbersOf(b))
+      }
+      return decoder
+    } catch (error) {
+      decoder.dispose()
+      throw error
     }
-    return decoder
   } finally {
     await table.close()
   }
@@ -170,9 +175,9 @@ function findFactors(table: TensorTable, layers: readonly LoraTarget[], rank: nu
   )
 }
 
-async function numbersOf({ name, dtype, shape, read }: TensorEntry): Promise<Float32Array> {
+async function numbersOf({ name, dtype, storedAs, shape, read }: TensorEntry): Promise<Float32Array> {
   if (!isWeightDType(dtype))
-    throw new FoveaError('format', 'loadPeft', `${name} is ${dtype}, which is no dtype of a weight`)
+    throw new FoveaError('format', 'loadPeft', `${name} is ${storedAs}, which is not read as a weight`)
   const [rows = 0, cols = 0] = shape
   return dequantizeRows({ dtype, rows, cols, bytes: await read() })
 }
