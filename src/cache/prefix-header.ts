@@ -102,7 +102,11 @@ export function readHeader(
     throw new FoveaError('format', where, `${name}: tokens is ${shown(tokens)}, no whole number ≥ 1`)
   for (const [field, wanted] of Object.entries(describe(cache, model, tokens as number)))
     if (!isSame(found[field], wanted))
-      throw new FoveaError('format', where, `${name}: ${field} is ${shown(found[field])}, this cache has ${shown(wanted)}`)
+      throw new FoveaError(
+        'format',
+        where,
+        `${name}: ${field} is ${shown(found[field])}, this cache has ${shown(wanted)}`,
+      )
   if ((tokens as number) % cache.pageSize !== 0)
     throw new FoveaError('format', where, `${name}: tokens is ${tokens}, no multiple of pageSize ${cache.pageSize}`)
   // before anything is counted off page by page

@@ -8,6 +8,7 @@ import { bytesSource } from '../model/files/byte-source.ts'
 import { openFile } from '../model/files/open-file.ts'
 import { writeAside } from '../model/files/write-aside.ts'
 import { FoveaError } from '../tile/index.ts'
+import { checksum, checksumBytes } from './checksum.ts'
 import { PageCache, type PageCacheSpec } from './page-cache.ts'
 import { pagePlanes, writePlane } from './page-planes.ts'
 import { restorePrefix, savePrefix } from './saved-prefix.ts'
@@ -179,6 +180,44 @@ describe('a saved prefix', () => {
       'savePrefix: of 6 whole pages of 4 tokens 0 are in the cache',
     )
     for (const cache of [source, few, own]) cache.dispose()
+  })
+
+  it('is refused when its description lies, be its checksums right', async () => {
+    const source = filled()
+    const bytes = await saved(source)
+    const length = new DataView(bytes.buffer).getUint32(12, true)
+    const text = new TextDecoder().decode(bytes.subarray(16, 16 + length))
+    const description = JSON.parse(text)
+    const deep = `{"model":${'['.repeat(400_000)}${']'.repeat(400_000)}}`
+    const lies: readonly (readonly [string, RegExp])[] = [
+      [
+        JSON.stringify({ ...description, tokens: 2 ** 52 }),
+        /tokens is 4503599627370496, of which \d+ bytes hold fewer/,
+      ],
+      [JSON.stringify({ ...description, tokens: 4e9 }), /tokens is 4000000000, of which/],
+      [JSON.stringify({ ...description, tokens: 28 }), /tokens is 28, of which|it has \d+ bytes/],
+      [JSON.stringify({ ...description, tokens: 1e308 }), /tokens is 1e\+308, no whole number/],
+      [deep, /tokens is undefined, no whole number/],
+      [deep.replace('{', `{"tokens":24,`), /model is (nested too deep|\[)/],
+      [JSON.stringify({ ...description, layers: 'x'.repeat(9000) }), /layers is "x{199}…, this cache has/],
+      ['null', /the description is no JSON object/],
+      ['[]', /tokens is undefined/],
+    ]
+    for (const [lie, message] of lies) {
+      const written = new TextEncoder().encode(lie)
+      const header = new Uint8Array(16 + Math.ceil(written.byteLength / 4) * 4).fill(0x20)
+      header.set(bytes.subarray(0, 12))
+      new DataView(header.buffer).setUint32(12, header.byteLength - 16, true)
+      header.set(written, 16)
+      const whole = Buffer.concat([header, checksum(header, 0), bytes.subarray(16 + length + checksumBytes)])
+      const before = process.cpuUsage()
+      await expect(restorePrefix(source, bytesSource('p.kv', whole), { model })).rejects.toMatchObject({
+        code: 'format',
+        message: expect.stringMatching(message),
+      })
+      expect(process.cpuUsage(before).user).toBeLessThan(1e6)
+    }
+    source.dispose()
   })
 
   it('lies in a file, whose old content stays when writing fails', async () => {

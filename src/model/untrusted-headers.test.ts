@@ -41,6 +41,7 @@ describe('a header is believed as far as the file goes', () => {
   ])('config.json with %o', (changed, message) => refused({ 'config.json': { ...smallConfig, ...changed } }, message))
 
   const { model } = smallTokenizer
+  const named = (id: string) => [{ SpecialToken: { id, type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }]
   it.each<[string, Record<string, unknown>, RegExp]>([
     ['an id of 4e9', { model: { ...model, vocab: { a: 0, b: 4e9 } } }, /model\.vocab: "b" 4000000000 is no id/],
     ['an id of 1.5', { model: { ...model, vocab: { a: 1.5 } } }, /model\.vocab: "a" 1\.5 is no id/],
@@ -63,6 +64,22 @@ describe('a header is believed as far as the file goes', () => {
       /model\.vocab\[0\] must be a text and its/,
     ],
     ['no vocabulary', { model: { type: 'BPE', merges: [] } }, /model\.vocab must list tokens/],
+    [
+      'a template of ids that are none',
+      { post_processor: { type: 'TemplateProcessing', single: named('x'), special_tokens: { x: { ids: [0, -1] } } } },
+      /post_processor must name ids of tokens, got -1/,
+    ],
+    [
+      'a template of a million tokens',
+      {
+        post_processor: {
+          type: 'TemplateProcessing',
+          single: Array(2000).fill(named('x')[0]),
+          special_tokens: { x: { ids: Array(1000).fill(0) } },
+        },
+      },
+      /post_processor\.single must be of at most 1024 tokens/,
+    ],
     ['a model that is a text', { model: 'BPE' }, /model must be an object/],
   ])('tokenizer.json with %s', (_, changed, message) =>
     refused({ 'tokenizer.json': { ...smallTokenizer, ...changed } }, message),

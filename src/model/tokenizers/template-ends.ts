@@ -7,13 +7,23 @@ export interface TemplateEnds {
   readonly after: readonly number[]
 }
 
+/** every text gets them: a template may name a token again and again, each time with its whole list of ids */
+const mostTokens = 1024
+
 const none: TemplateEnds = { before: [], after: [] }
 
 /**
  * What a tokenizer.json's `post_processor` puts around one text. `id`: a token's id by its text. Throws `format` for a token
- * that there is not, `unsupported` for a type that is not known.
+ * that there is not, ids that are none, more than 1,024 tokens; `unsupported` for a type that is not known.
  */
 export function templateEnds(processor: unknown, id: (content: string) => number | undefined): TemplateEnds {
+  const ends = endsOf(processor, id)
+  const wrong = [...ends.before, ...ends.after].find((token) => !Number.isSafeInteger(token) || token < 0)
+  if (wrong !== undefined) throw definitionFault('format', 'post_processor', wrong, 'must name ids of tokens')
+  return ends
+}
+
+function endsOf(processor: unknown, id: (content: string) => number | undefined): TemplateEnds {
   if (processor === null || processor === undefined) return none
   if (!isRecord(processor)) throw definitionFault('format', 'post_processor', processor, 'must be an object')
   const { type, processors, single, special_tokens, cls, sep } = processor
@@ -23,7 +33,7 @@ export function templateEnds(processor: unknown, id: (content: string) => number
       return none
     case 'Sequence':
       return (Array.isArray(processors) ? processors : [])
-        .map((each) => templateEnds(each, id))
+        .map((each) => endsOf(each, id))
         .reduce(
           (inner, outer) => ({ before: [...outer.before, ...inner.before], after: [...inner.after, ...outer.after] }),
           none,
@@ -52,7 +62,12 @@ function ofTemplate(single: unknown, idsOf: (content: string) => readonly number
   for (const part of Array.isArray(single) ? single : []) {
     if (!isRecord(part)) throw definitionFault('format', 'post_processor.single', part, 'must be of objects')
     if (isRecord(part.Sequence)) behind = true
-    else if (isRecord(part.SpecialToken)) (behind ? after : before).push(...idsOf(String(part.SpecialToken.id)))
+    else if (isRecord(part.SpecialToken)) {
+      const ids = idsOf(String(part.SpecialToken.id))
+      if (before.length + after.length + ids.length > mostTokens)
+        throw definitionFault('format', 'post_processor.single', single, `must be of at most ${mostTokens} tokens`)
+      ;(behind ? after : before).push(...ids)
+    }
   }
   return { before, after }
 }
