@@ -107,8 +107,9 @@ function makePasses(
       ...program,
     }),
   )
-  const merge = keepProgram(cache, `merge ${dtype} ${valueDim} ${sinks !== undefined}`, (program) =>
-    mergeSplits({ dtype, valueDim, sinks: sinks !== undefined, splits, batch, queries, numHeads, ...program }),
+  const { units } = normalizer
+  const merge = keepProgram(cache, `merge ${dtype} ${valueDim} ${sinks !== undefined} ${units}`, (program) =>
+    mergeSplits({ dtype, valueDim, sinks: sinks !== undefined, units, splits, batch, queries, numHeads, ...program }),
   )
   return [
     { kernel: parts, tensors: { query, key, value, items, runs, states, stateSums } },

@@ -62,7 +62,8 @@ export async function prepareCall(
 ): Promise<PreparedCall> {
   if (device.disposed) throw new FoveaError('disposed', where, `the ${device.kind} device was disposed`)
   const shape = checkRequest(where, request)
-  const { cuSeqlensQ = null, cuSeqlensK = null, normalizer = softmax } = request
+  const { cuSeqlensQ = null, cuSeqlensK = null, normalizer: given = softmax } = request
+  const normalizer = request.scoreMod ? (given.natural ?? given) : given
   const sequences = sequencesOf(where, shape, cuSeqlensQ, cuSeqlensK)
   const packed = cuSeqlensQ !== null || cuSeqlensK !== null
   const mask = request.maskMod ? traceMask(where, request.maskMod, cache.numberOf) : null

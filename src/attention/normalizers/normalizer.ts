@@ -13,9 +13,14 @@ export interface Normalizer {
   /** what `step` is given: scores times log2 e, or scores as they are */
   readonly units: 'log2' | 'natural'
   /**
+   * The same in natural units, for one in log2 units: taken where a `scoreMod` made the scores, which may be so large that
+   * log2 e brings them out of range. Without it such scores are multiplied by log2 e.
+   */
+  readonly natural?: Normalizer
+  /**
    * For decode, which splits the keys: what a state's sums are relative to. States of disjoint keys merge as
-   * Σ 2^(mᵢ − m)·sumᵢ, for `l` and for Σ p·v alike, and output = Σ p·v / l, lse = m·ln 2 + ln l. Null where they do not:
-   * decode then runs as prefill does.
+   * Σ 2^(mᵢ − m)·sumᵢ, for `l` and for Σ p·v alike, and output = Σ p·v / l, lse = m·ln 2 + ln l; in natural units e^(mᵢ − m)
+   * and m + ln l. Null where they do not: decode then runs as prefill does.
    */
   readonly split: ((state: RowState) => { m: Value; l: Value }) | null
   init(tileQ: number): RowState

@@ -16,11 +16,14 @@ import {
   type Value,
   zeros,
 } from '../../tile/index.ts'
+import type { Normalizer } from '../normalizers/normalizer.ts'
 
 // Merging the states of disjoint keys (Dao, Haziza, Massa and Sizov, Flash-Decoding, 2023), each a sum of values Σ p·v, its
 // stabiliser m (log2 units) and the sum l of its weights:
 //
 //   m = maxᵢ mᵢ      l = Σᵢ 2^(mᵢ − m) lᵢ      output = Σᵢ 2^(mᵢ − m) accᵢ / l      lse = m ln 2 + ln l
+//
+// and the same with e and m where stabilisers are in natural units.
 //
 // One program owns one head of one query, streams its states in tiles of splits, keeps m, l and an accumulator. Traffic:
 // every state once, output once. Sinks join as one more state that has no value.
@@ -32,6 +35,8 @@ export interface MergeSplitsSpec {
   readonly dtype: StorageDType
   readonly valueDim: number
   readonly sinks: boolean
+  /** of the stabilisers: those of the normalizer that made the states (log2) */
+  readonly units?: Normalizer['units']
   readonly splits: number
   readonly batch: number
   readonly queries: number
@@ -51,7 +56,9 @@ export function mergeSplits(spec: MergeSplitsSpec): Kernel {
   }
 }
 
-function mergeSplitsProgram({ dtype, valueDim, sinks }: MergeSplitsSpec): Program {
+function mergeSplitsProgram({ dtype, valueDim, sinks, units = 'log2' }: MergeSplitsSpec): Program {
+  const natural = units === 'natural'
+  const lifted = (x: Value) => exp2(natural ? x.mul(Math.LOG2E) : x)
   return defineProgram('mergeSplits', (p) => {
     const states = p.input('states', 'f32', [null, null, null, valueDim])
     const stateSums = p.input('stateSums', 'f32', [null, 2, null, null])
@@ -78,8 +85,8 @@ function mergeSplitsProgram({ dtype, valueDim, sinks }: MergeSplitsSpec): Progra
       const top = select(where, load(stateSums, [at, 0, head, query]), Number.NEGATIVE_INFINITY)
       const m = max(carried.m as Value, top.colMax())
       const stable = stabilised(m)
-      const alpha = exp2((carried.m as Value).sub(stable))
-      const weight = exp2(top.sub(stable)) //                                       [tile, 1]
+      const alpha = lifted((carried.m as Value).sub(stable))
+      const weight = lifted(top.sub(stable)) //                                       [tile, 1]
       const sums = weight.mul(load(stateSums, [at, 1, head, query], { where }))
       return {
         m,
@@ -89,14 +96,16 @@ function mergeSplitsProgram({ dtype, valueDim, sinks }: MergeSplitsSpec): Progra
     })
     let [m, l, acc] = [merged.m as Value, merged.l as Value, merged.acc as Value]
     if (sinkLogits) {
-      const logit = load(sinkLogits, [head]).mul(Math.LOG2E)
+      const sink = load(sinkLogits, [head])
+      const logit = natural ? sink : sink.mul(Math.LOG2E)
       const joined = max(m, logit)
-      const alpha = exp2(m.sub(stabilised(joined)))
-      ;[l, acc] = [l.mul(alpha).add(exp2(logit.sub(stabilised(joined)))), acc.mul(alpha)]
+      const alpha = lifted(m.sub(stabilised(joined)))
+      ;[l, acc] = [l.mul(alpha).add(lifted(logit.sub(stabilised(joined)))), acc.mul(alpha)]
       m = joined
     }
     const none = l.eq(0)
     p.emit(store(output, [batch, query, head, columns], acc.mul(select(none, 0, l.reciprocal()))))
-    p.emit(store(lse, [batch, head, query], select(none, Number.NEGATIVE_INFINITY, m.mul(Math.LN2).add(log(l)))))
+    const top = natural ? m : m.mul(Math.LN2)
+    p.emit(store(lse, [batch, head, query], select(none, Number.NEGATIVE_INFINITY, top.add(log(l)))))
   })
 }
