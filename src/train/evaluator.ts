@@ -38,7 +38,7 @@ export class Evaluator {
 
   /** Rejects with what the model's `prepare` and `Device.run` reject with. */
   static async create({ device, model, shape, documents = false }: EvaluatorOptions): Promise<Evaluator> {
-    const batch = new StepBatch(device, { shape, vocabSize: model.vocabSize, documents })
+    const batch = new StepBatch(device, { shape, model, documents })
     try {
       const prepared = await model.prepare(shape, batch.inputs)
       const evaluator = new Evaluator(device, batch, prepared)

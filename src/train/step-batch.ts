@@ -1,8 +1,8 @@
 import type { Device, Tensor } from '../device/device.ts'
 import { FoveaError } from '../tile/index.ts'
 import type { Batch } from './data/batch.ts'
-import { sortIds } from './tape/embedding.ts'
-import type { StepInputs, StepShape } from './trainable-model.ts'
+import { sortIds, type TableRows } from './tape/embedding.ts'
+import type { StepInputs, StepShape, TrainableModel } from './trainable-model.ts'
 
 const where = 'trainer.step'
 
@@ -12,25 +12,34 @@ export class StepBatch {
   readonly vocabSize: number
   readonly inputs: StepInputs
   readonly targets: Tensor // i32 [B · T]
+  readonly #positions: number
 
   constructor(
     device: Device,
     {
       shape,
-      vocabSize,
+      model,
       documents,
-    }: { readonly shape: StepShape; readonly vocabSize: number; readonly documents: boolean },
+    }: {
+      readonly shape: StepShape
+      readonly model: Pick<TrainableModel, 'vocabSize' | 'learnedPositions'>
+      readonly documents: boolean
+    },
   ) {
+    const { vocabSize, learnedPositions = 0 } = model
     this.shape = shape
     this.vocabSize = vocabSize
+    this.#positions = learnedPositions
     const { batch, length } = shape
     const count = batch * length
+    const rowsOf = (size: number): TableRows => ({
+      ids: device.zeros([count], 'i32'),
+      order: device.zeros([count], 'i32'),
+      starts: device.zeros([size + 1], 'i32'),
+    })
     this.inputs = {
-      tokens: {
-        ids: device.zeros([count], 'i32'),
-        order: device.zeros([count], 'i32'),
-        starts: device.zeros([vocabSize + 1], 'i32'),
-      },
+      tokens: rowsOf(vocabSize),
+      positions: documents && learnedPositions > 0 ? rowsOf(learnedPositions) : null,
       documents: documents ? device.zeros([batch, length], 'i32') : null,
     }
     this.targets = device.zeros([count], 'i32')
@@ -70,13 +79,12 @@ export class StepBatch {
 
   /** Writes a batch that was checked. */
   write({ inputs, targets, documents }: Batch): void {
-    const { ids, order, starts } = this.inputs.tokens
-    const sorted = sortIds(inputs, this.vocabSize)
-    ids.write(inputs)
-    order.write(sorted.order)
-    starts.write(sorted.starts)
+    writeRows(this.inputs.tokens, inputs, this.vocabSize)
     this.targets.write(targets)
-    if (documents) this.inputs.documents?.write(documents)
+    if (!documents) return
+    this.inputs.documents?.write(documents)
+    const { positions } = this.inputs
+    if (positions) writeRows(positions, placesInDocuments(documents, this.shape.length), this.#positions)
   }
 
   dispose(): void {
@@ -94,7 +102,29 @@ export class StepBatch {
   }
 
   #all(): Tensor[] {
-    const { tokens, documents } = this.inputs
-    return [...Object.values(tokens), ...(documents ? [documents] : []), this.targets]
+    const { tokens, documents, positions } = this.inputs
+    const all = [tokens, ...(positions ? [positions] : [])].flatMap((rows) => Object.values(rows) as Tensor[])
+    return [...all, ...(documents ? [documents] : []), this.targets]
   }
+}
+
+function writeRows({ ids, order, starts }: TableRows, rows: Int32Array, size: number): void {
+  const sorted = sortIds(rows, size)
+  ids.write(rows)
+  order.write(sorted.order)
+  starts.write(sorted.starts)
+}
+
+/**
+ * How many tokens of the same document stand before each in its row: positions begin anew with every document, as if it had
+ * a row of its own, and with every row for one that goes on from another row.
+ */
+function placesInDocuments(documents: Int32Array, length: number): Int32Array {
+  const seen = new Map<number, number>()
+  return documents.map((document, at) => {
+    if (at % length === 0) seen.clear()
+    const place = seen.get(document) ?? 0
+    seen.set(document, place + 1)
+    return place
+  })
 }

@@ -17,6 +17,8 @@ export interface StepInputs {
   readonly tokens: TableRows // of [B · T] ids
   /** numbers of the documents in each row; null: a row is one document */
   readonly documents: Tensor | null // i32 [B, T]
+  /** places of tokens in their documents, for a model with learned positions; null: those in the row */
+  readonly positions: TableRows | null // of [B · T] positions
 }
 
 /** A model made ready for steps of one shape. */
@@ -33,6 +35,8 @@ export interface PreparedModel {
 export interface TrainableModel {
   readonly parameters: ParameterStore
   readonly vocabSize: number
+  /** rows of its table of learned positions; 0 or absent: it has none */
+  readonly learnedPositions?: number
   /** what it computes in: f16 has its losses scaled */
   readonly precision: ComputeDType
   /** what a saved run must agree in to go on */

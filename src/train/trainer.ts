@@ -7,21 +7,23 @@ import { readRunState, writeRunState } from './run-state.ts'
 import type { PlannableModel, TrainableModel } from './trainable-model.ts'
 import { type CheckedTrainerOptions, checkTrainerOptions, type TrainerOptions } from './trainer-options.ts'
 import { type CheckedStage, describeStages, stageAt } from './training-stages.ts'
-import { type StepReport, TrainingStep, type TrainingStepOptions } from './training-step.ts'
+import { type StepNumbers, type StepReport, TrainingStep, type TrainingStepOptions } from './training-step.ts'
 
 /** What a step of training did. */
 export interface StepResult {
   /** counted from 1 */
   readonly step: number
-  /** mean over the tokens with a target, in nats */
+  /** mean over the tokens with a target, in nats; 0 where none has one */
   readonly loss: number
-  /** part of these tokens whose logit was the highest */
+  /** part of these tokens whose logit was the highest; 0 where there are none */
   readonly accuracy: number
+  /** tokens with a target; without any, nothing is changed: no momentum, no decay */
+  readonly targets: number
   /** of the gradients, before they were clipped */
   readonly gradientNorm: number
   readonly learningRate: number
   readonly lossScale: number
-  /** true: gradients overflowed, and nothing was changed */
+  /** true: gradients overflowed, or no token had a target, and nothing was changed */
   readonly skipped: boolean
   /** tokens that went in */
   readonly tokens: number
@@ -34,6 +36,9 @@ interface PendingStep {
   readonly step: number
   report: Promise<Pick<StepReport, 'skipped'>>
 }
+
+/** Of a step whose batches have no targets: it says nothing about the loss scale. */
+const nothingLearnt: Promise<StepReport> = Promise.resolve({ loss: 0, correct: 0, gradientNorm: 0, skipped: true })
 
 /** Steps whose outcome the loss scale of the next does not wait for: a GPU goes on meanwhile. */
 const lag = 1
@@ -148,8 +153,9 @@ export class Trainer {
     }
     return {
       step,
-      loss: loss / count,
-      accuracy: correct / count,
+      loss: count === 0 ? 0 : loss / count,
+      accuracy: count === 0 ? 0 : correct / count,
+      targets: count,
       gradientNorm,
       learningRate,
       lossScale,
@@ -227,22 +233,30 @@ export class Trainer {
     await this.#enterStage(stageAt(this.#checked.stages, step))
     const { source, accumulate } = this.#stage
     const batches = Array.from({ length: accumulate }, () => source.next())
-    const count = batches.reduce((sum, batch) => sum + this.#step.check(batch), 0)
+    const counts = batches.map((batch) => this.#step.check(batch))
+    const count = counts.reduce((sum, targets) => sum + targets, 0)
     const learningRate = base * (schedule?.(step) ?? 1)
     const lossScale = this.#scale.scale
     const { curvatureEvery } = this.#step
-    if (curvatureEvery !== null && (step - 1) % curvatureEvery === 0)
-      this.#step.estimateCurvature({ learningRate, step, lossScale }, batches[0] as Batch)
-    this.#step.begin({ learningRate, step, lossScale }, count)
+    const taught = batches.filter((_, i) => counts[i] !== 0)
+    if (curvatureEvery !== null && (step - 1) % curvatureEvery === 0 && taught[0])
+      this.#step.estimateCurvature({ learningRate, step, lossScale }, taught[0])
+    const report = taught.length > 0 ? this.#update({ learningRate, step, lossScale }, count, taught) : nothingLearnt
+    const switchEvery = this.#options.averaging?.switchEvery
+    if (switchEvery && step % switchEvery === 0) this.#step.switchToAverage()
+    this.#steps = step
+    return { step, count, tokens: accumulate * source.batch * source.length, learningRate, lossScale, report }
+  }
+
+  /** Enqueues what batches with targets teach. */
+  #update(numbers: StepNumbers, count: number, batches: readonly Batch[]): Promise<StepReport> {
+    this.#step.begin(numbers, count)
     for (const batch of batches) this.#step.add(batch)
     const report = this.#step.update()
     // whoever waits for the step is told
     report.catch(() => {})
-    const switchEvery = this.#options.averaging?.switchEvery
-    if (switchEvery && step % switchEvery === 0) this.#step.switchToAverage()
-    this.#pending.push({ step, report })
-    this.#steps = step
-    return { step, count, tokens: accumulate * source.batch * source.length, learningRate, lossScale, report }
+    this.#pending.push({ step: numbers.step, report })
+    return report
   }
 
   /** Records steps for the batches of another stage, which go on with the states of the optimisers. */

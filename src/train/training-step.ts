@@ -76,7 +76,7 @@ export class TrainingStep {
 
   static async create(device: Device, options: TrainingStepOptions): Promise<TrainingStep> {
     const { model, shape, documents } = options
-    const batch = new StepBatch(device, { shape, vocabSize: model.vocabSize, documents })
+    const batch = new StepBatch(device, { shape, model, documents })
     let prepared: PreparedModel | null = null
     try {
       prepared = await model.prepare(shape, batch.inputs)

@@ -72,7 +72,7 @@ describe('variants of attention', () => {
     const attention = attentionVariant('gated-linear-attention:2')
     const model = await createTrainableDecoder(exact, { from: { spec, seed: 3, deviation: 0.3 }, attention })
     const workspace = new Workspace(exact)
-    const batch = new StepBatch(exact, { shape: { batch: 2, length: 9 }, vocabSize: 61, documents: false })
+    const batch = new StepBatch(exact, { shape: { batch: 2, length: 9 }, model, documents: false })
     batch.write(countingSource({ batch: 2, length: 9 }).next())
     const prepared = await model.prepare(batch.shape, batch.inputs)
     const [losses, factor] = [exact.zeros([18]), exact.tensor([1], [1])]

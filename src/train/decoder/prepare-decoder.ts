@@ -70,7 +70,7 @@ class DecoderMaker {
     const finalNorm = this.#norm('finalNorm', spec.finalNorm)
     const head = spec.logits.tied ? 'tokenEmbedding' : 'lmHead'
     const learned = spec.embedding.learnedPositions
-      ? { table: parameters.get('positionEmbedding'), rows: positions }
+      ? { table: parameters.get('positionEmbedding'), rows: this.#inputs.positions ?? positions }
       : null
     const run = (tape: TapeCore, x: Variable, from: number, to: number): Variable => {
       let state = x
@@ -221,7 +221,7 @@ class DecoderMaker {
     return placed
   }
 
-  /** Positions 0 … T − 1 of every row, and where each of them is. */
+  /** Positions 0 … T − 1 of every row, and where each of them is. Rotations need no others: only distances count. */
   #positions(): TableRows {
     const { batch, length } = this.#shape
     const ids = Int32Array.from({ length: batch * length }, (_, i) => i % length)

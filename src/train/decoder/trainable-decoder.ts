@@ -61,6 +61,10 @@ export class TrainableDecoder implements PlannableModel {
     return this.spec.vocabSize
   }
 
+  get learnedPositions(): number {
+    return this.spec.embedding.learnedPositions ? this.spec.maxPositions : 0
+  }
+
   get description(): Readonly<Record<string, string | number>> {
     const { architecture, vocabSize, hiddenSize, layers } = this.spec
     return {

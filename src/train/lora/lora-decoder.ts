@@ -65,6 +65,10 @@ export class LoraDecoder implements PlannableModel {
     return this.base.vocabSize
   }
 
+  get learnedPositions(): number {
+    return this.base.learnedPositions
+  }
+
   get precision(): TrainableDecoder['precision'] {
     return this.base.precision
   }

@@ -55,7 +55,9 @@ function charts(runs: readonly RunRecord[]): string {
     points: run.steps.map((step) => [step.step, value(step)]),
   })
   const smooth = (run: RunRecord, color: number, value: (step: StepRecord) => number): ChartSeries[] => {
-    const raw = curve(run, color, several ? '' : 'training', value)
+    // what no token was asked for has no loss
+    const taught = { ...run, steps: run.steps.filter(({ targets }) => targets !== 0) }
+    const raw = curve(taught, color, several ? '' : 'training', value)
     return [
       { ...raw, style: 'faint' },
       { ...raw, points: smoothed(raw.points) },

@@ -13,6 +13,8 @@ export interface StepRecord {
   readonly tokensPerSecond: number
   /** since the run began, pauses left out */
   readonly seconds: number
+  /** 0: no token had a target and nothing was changed; loss, accuracy and norm are 0. Left out otherwise */
+  readonly targets?: number
   /** gradients overflowed and nothing was changed */
   readonly skipped?: boolean
 }

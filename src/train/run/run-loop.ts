@@ -84,7 +84,7 @@ export class RunLoop {
       gradientNorm: result.gradientNorm,
       tokensPerSecond: Math.round(result.tokens / seconds),
       seconds: Number(this.#seconds.toFixed(3)),
-      ...(result.skipped && { skipped: true }),
+      ...(result.targets === 0 ? { targets: 0 } : result.skipped && { skipped: true }),
     }
     log.add(record)
     const bytes = Object.values(trainer.bytes).reduce((sum, part) => sum + part, 0)

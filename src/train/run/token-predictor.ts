@@ -18,7 +18,7 @@ export class TokenPredictor {
 
   /** For rows of up to `length` tokens. Rejects with what the model's `prepare` and `Device.run` reject with. */
   static async create(device: Device, model: TrainableModel, length: number): Promise<TokenPredictor> {
-    const batch = new StepBatch(device, { shape: { batch: 1, length }, vocabSize: model.vocabSize, documents: false })
+    const batch = new StepBatch(device, { shape: { batch: 1, length }, model, documents: false })
     const prepared = await model.prepare(batch.shape, batch.inputs)
     const { weight, bias } = prepared.head
     const numbers = async (tensor: Tensor) => Float32Array.from((await tensor.read()) as Float32Array)
