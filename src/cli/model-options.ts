@@ -23,6 +23,7 @@ export const modelOptions = {
   lookup: { type: 'string' },
   draft: { type: 'string' },
   'draft-tokens': { type: 'string' },
+  'ignore-field': { type: 'string', multiple: true },
 } as const satisfies NonNullable<ParseArgsConfig['options']>
 
 export const modelHelp: readonly string[] = [
@@ -38,11 +39,12 @@ export const modelHelp: readonly string[] = [
   '  --sequences N       most generations at once (8)',
   '  --chunk N           tokens of a step of prefill (512)',
   '  --lookup N          propose N tokens from the text itself, and verify them together',
+  '  --ignore-field F    a setting of the model that is to be read past; may be given several times',
   '  --draft M           propose tokens by a smaller model; --draft-tokens N at a time (4)',
 ]
 
 /** The values that `parseCommand` gives for `modelOptions`. */
-export type ModelValues = { readonly [Name in keyof typeof modelOptions]?: string | boolean | undefined }
+export type ModelValues = { readonly [Name in keyof typeof modelOptions]?: string | boolean | string[] | undefined }
 
 /** The model, downloaded if need be, and the set-up of its engine. Rejects with `argument` naming the option, and what `resolveModel` rejects with. */
 export async function readModelOptions(
@@ -77,7 +79,9 @@ export async function readModelOptions(
     pageSize: count('page-size'),
     chunkSize: count('chunk'),
   }
+  const ignored = values['ignore-field'] as readonly string[] | undefined
   const options: EngineOptions = {
+    ...(ignored !== undefined && { ignoreFields: ignored }),
     ...Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined)),
     ...(device !== undefined && { device: oneOf(command, '--device', device, kinds) }),
     ...(Object.keys(wasm).length > 0 && { deviceOptions: { wasm } }),

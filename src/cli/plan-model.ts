@@ -1,4 +1,5 @@
 import { type Device, type DeviceKind, openDevice } from '../device/index.ts'
+import { checkpointOptions } from '../llm/open-parts.ts'
 import { type MemoryPlan, planEngine } from '../llm/plan-engine.ts'
 import { type ModelSource, openCheckpoint } from '../model/index.ts'
 import { parseCommand } from './command.ts'
@@ -30,8 +31,7 @@ async function planOn(
   options: Parameters<typeof planEngine>[2],
 ): Promise<MemoryPlan> {
   try {
-    const contextLength = options?.contextLength
-    const checkpoint = await openCheckpoint(model, contextLength === undefined ? {} : { contextLength })
+    const checkpoint = await openCheckpoint(model, checkpointOptions(options ?? {}))
     try {
       const plan = planEngine(device, checkpoint, options).memory
       const draft = options?.draftModel

@@ -48,7 +48,7 @@ export function checkRequest(where: string, request: GenerateRequest, limits: Re
     fail(`prompt must be a text or token ids, got ${typeof given}`)
   let prompt = typeof given === 'string' ? tokenizer.encode(given) : (given as readonly number[])
   const foreign = prompt.findIndex((token) => !Number.isInteger(token) || token < 0 || token >= vocabSize)
-  if (foreign >= 0) fail(`prompt has ${prompt[foreign]} at ${foreign}; tokens go from 0 to ${vocabSize - 1}`)
+  if (foreign >= 0) fail(foreignToken(prompt[foreign] as number, foreign, limits))
   if (prompt.length === 0) fail('prompt has no tokens')
   // one token of the context is left for the answer
   if (prompt.length >= contextLength) {
@@ -69,6 +69,15 @@ export function checkRequest(where: string, request: GenerateRequest, limits: Re
     logprobs,
     signal,
   }
+}
+
+/** A tokenizer may have more tokens than the embedding has rows, such as a <pad> that was added to it alone. */
+function foreignToken(token: number, at: number, { tokenizer, vocabSize }: RequestLimits): string {
+  const range = `tokens go from 0 to ${vocabSize - 1}`
+  const known = Number.isInteger(token) && token >= vocabSize && token < tokenizer.vocabSize
+  if (!known) return `prompt has ${token} at ${at}; ${range}`
+  const name = JSON.stringify(tokenizer.piece(token).text)
+  return `prompt has the token ${token} (${name}) at ${at}, for which the model has no row; ${range}`
 }
 
 /** The newest tokens, behind the begin token where the prompt has one. */

@@ -13,6 +13,8 @@ export interface EngineOptions extends SourceOptions {
   readonly name?: string
   /** most tokens of a prompt and its answer together (the model's positions) */
   readonly contextLength?: number
+  /** settings of the model's file that are to be read past although they say something, by name (none) */
+  readonly ignoreFields?: readonly string[]
   /** most generations that run at once (8); others wait */
   readonly maxSequences?: number
   /** most generations that wait (64) */
@@ -37,7 +39,7 @@ export interface EngineOptions extends SourceOptions {
 
 /** Options with every default filled in, but those that the device decides. */
 export type CheckedEngineOptions = Required<
-  Omit<EngineOptions, 'device' | 'deviceOptions' | 'name' | 'cacheFormat' | keyof SourceOptions>
+  Omit<EngineOptions, 'device' | 'deviceOptions' | 'name' | 'cacheFormat' | 'ignoreFields' | keyof SourceOptions>
 > &
   Pick<EngineOptions, 'cacheFormat'>
 
@@ -53,7 +55,14 @@ export function checkEngineOptions(
       throw new FoveaError('argument', where, `${name} must be a whole number from ${least} to ${most}, got ${value}`)
     return value
   }
-  const contextLength = whole('contextLength', options.contextLength ?? maxPositions, 2, maxPositions)
+  const wanted = options.contextLength ?? maxPositions
+  if (Number.isSafeInteger(wanted) && wanted > maxPositions)
+    throw new FoveaError(
+      'argument',
+      where,
+      `contextLength must be a whole number from 2 to ${maxPositions}, got ${wanted}: the positions of the model end there; a scaling of them in its config.json (rope_scaling of type yarn with factor and original_max_position_embeddings) reaches further, a dynamic one as far as openCheckpoint is told by its contextLength`,
+    )
+  const contextLength = whole('contextLength', wanted, 2, maxPositions)
   const pageSize = whole('pageSize', options.pageSize ?? 64, 16, 256)
   const lookup = options.promptLookup ?? null
   const draft = options.draftModel ?? null

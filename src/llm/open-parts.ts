@@ -55,8 +55,8 @@ export async function openParts(
 }
 
 /** Those of an engine's options that say how its model is found and read. */
-function checkpointOptions(options: EngineOptions): CheckpointOptions {
-  const names: readonly string[] = [...Object.keys(sourceOptionFields), 'contextLength']
+export function checkpointOptions(options: EngineOptions): CheckpointOptions {
+  const names: readonly string[] = [...Object.keys(sourceOptionFields), 'contextLength', 'ignoreFields']
   return Object.fromEntries(Object.entries(options).filter(([name]) => names.includes(name)))
 }
 

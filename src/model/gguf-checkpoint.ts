@@ -4,6 +4,7 @@ import { checkExtent } from './architectures/check-extent.ts'
 import { checkpointOver } from './architectures/checkpoint-over.ts'
 import { shown } from './architectures/config-fields.ts'
 import { findArchitecture } from './architectures/find-architecture.ts'
+import { fitWeights } from './architectures/fit-weights.ts'
 import { ggufConfig, type RopeFactors, withoutNormOffsets } from './architectures/gguf-config.ts'
 import { ggufNames } from './architectures/gguf-names.ts'
 import { mistral } from './architectures/mistral.ts'
@@ -25,9 +26,11 @@ export async function openGgufCheckpoint(source: ByteSource, options: SpecOption
     const architecture = ggufArchitecture(table)
     const config = ggufConfig(table, architecture, await readFactors(table))
     checkExtent(config, table)
-    const spec = withoutNormOffsets(architecture.spec(config, options))
+    const stated = withoutNormOffsets(architecture.spec(config, options))
+    const names = ggufNames(table, stated)
+    const spec = await fitWeights(table, stated, names)
     const tokenizer = ggufTokenizer(table, spec)
-    return await checkpointOver(source.name, table, spec, tokenizer, ggufNames(table, spec))
+    return await checkpointOver(source.name, table, spec, tokenizer, names)
   } catch (error) {
     await table.close()
     throw error

@@ -1,9 +1,11 @@
 import { FoveaError } from '../tile/index.ts'
 import type { SpecOptions } from './architectures/architecture.ts'
 import { checkExtent } from './architectures/check-extent.ts'
+import { checkUnread } from './architectures/check-unread.ts'
 import { checkpointOver } from './architectures/checkpoint-over.ts'
 import { type ConfigFields, configFields } from './architectures/config-fields.ts'
 import { findArchitecture } from './architectures/find-architecture.ts'
+import { fitWeights } from './architectures/fit-weights.ts'
 import { fileNamesOf } from './architectures/locate-weights.ts'
 import { tokenList } from './architectures/plain-decoder.ts'
 import type { Checkpoint } from './checkpoint.ts'
@@ -32,9 +34,12 @@ export async function openHuggingFace(files: ModelFiles, options: SpecOptions): 
   try {
     checkExtent(config, table)
     const stated = architecture.spec(config, options)
-    const spec = withGenerationTokens(stated, await readFields(files, 'generation_config.json'))
+    checkUnread(config, architecture.name, architecture.idle, options.ignoreFields)
+    const names = fileNamesOf(table, architecture, stated.logits.tied)
+    const fitted = await fitWeights(table, stated, names)
+    const spec = withGenerationTokens(fitted, await readFields(files, 'generation_config.json'))
     const tokenizer = await tokenizerFiles(files, spec)
-    return await checkpointOver(files.name, table, spec, tokenizer, fileNamesOf(table, architecture))
+    return await checkpointOver(files.name, table, spec, tokenizer, names)
   } catch (error) {
     await table.close()
     throw error

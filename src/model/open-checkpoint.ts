@@ -7,12 +7,13 @@ import { type ModelSource, resolveModelSource } from './source/resolve-model-sou
 import { type SourceOptions, sourceOptionFields } from './source/source-options.ts'
 
 /**
- * `contextLength`: what rope scalings are chosen for; longrope takes its long factors beyond the original length. The others
- * say how a model is fetched that lies elsewhere.
+ * `contextLength`: what rope scalings are chosen for; longrope takes its long factors beyond the original length.
+ * `ignoreFields`: settings of the file that are to be read past (docs/settings.md). The others say how a model is fetched
+ * that lies elsewhere.
  */
 export interface CheckpointOptions extends SpecOptions, SourceOptions {}
 
-const fields: FieldsOf<CheckpointOptions> = { ...sourceOptionFields, contextLength: true }
+const fields: FieldsOf<CheckpointOptions> = { ...sourceOptionFields, contextLength: true, ignoreFields: true }
 
 /**
  * Opens a model, wherever it is: in Node a path of a folder as Hugging Face lays it out (config.json, safetensors,
@@ -21,14 +22,14 @@ const fields: FieldsOf<CheckpointOptions> = { ...sourceOptionFields, contextLeng
  * are asked for. What comes from the Hub or a URL is kept in the store, and read from there by position.
  *
  * Throws `io` (nothing there, not readable), `format` naming file and field or tensor, `unsupported` for a variant of an
- * architecture that is not computed here, `argument` for a contextLength that is no whole number from 1, and what
+ * architecture that is not computed here, `argument` for a contextLength that is no whole number from 1 or ignoreFields that are no names, and what
  * `resolveModelSource` throws.
  */
 export async function openCheckpoint(source: ModelSource, options: CheckpointOptions = {}): Promise<Checkpoint> {
   checkOptions(options)
   const found = await resolveModelSource(source, options)
-  const { contextLength } = options
-  const spec = contextLength === undefined ? {} : { contextLength }
+  const { contextLength, ignoreFields } = options
+  const spec = { ...(contextLength !== undefined && { contextLength }), ...(ignoreFields && { ignoreFields }) }
   if (found.kind === 'gguf') return openGgufCheckpoint(found.source, spec)
   try {
     const checkpoint = await openHuggingFace(found.files, spec)
@@ -41,7 +42,9 @@ export async function openCheckpoint(source: ModelSource, options: CheckpointOpt
 
 function checkOptions(options: CheckpointOptions): void {
   checkFields('openCheckpoint', 'options', options, fields)
-  const { contextLength } = options
+  const { contextLength, ignoreFields } = options
+  if (ignoreFields !== undefined && !(Array.isArray(ignoreFields) && ignoreFields.every((f) => typeof f === 'string')))
+    throw new FoveaError('argument', 'openCheckpoint', 'ignoreFields must be a list of names of fields')
   if (contextLength !== undefined && !(Number.isSafeInteger(contextLength) && contextLength > 0))
     throw new FoveaError(
       'argument',

@@ -5,6 +5,11 @@ import type { ConfigFields } from './config-fields.ts'
 export interface SpecOptions {
   /** the context that rope scalings are chosen for: longrope's long or short factors, dynamic NTK's base (all positions) */
   readonly contextLength?: number
+  /**
+   * fields of config.json or keys of a GGUF file that are to be read past although they are not known here and say
+   * something, by name ("foo") or path ("rope_scaling.foo", "llama.foo")
+   */
+  readonly ignoreFields?: readonly string[]
 }
 
 /** Rows of a tensor that holds several matrices: row r of ours is row `rowOf(r)` of its `rows`. */
@@ -33,6 +38,11 @@ export interface Architecture {
   readonly modelTypes: readonly string[]
   /** `general.architecture` of its GGUF files */
   readonly ggufName: string
+  /**
+   * fields that its configurations have and that do not matter where `spec` does not ask for them; all others that it does
+   * not ask for are refused (`check-unread.ts`)
+   */
+  readonly idle?: readonly string[]
   /** Throws `format` naming file and field, `unsupported` for a variant that is not computed here. */
   spec(config: ConfigFields, options: SpecOptions): DecoderSpec
   readonly weights: {

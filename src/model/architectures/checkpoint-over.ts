@@ -12,7 +12,8 @@ import { readMatrix, readVector } from './read-weight.ts'
  * The checkpoint of a table of tensors whose names and specification are known. All weights are looked up at once, none
  * is read. Closing it closes the table.
  *
- * Throws `format`: what `locateWeights` throws; a tokenizer with more tokens than the embedding has rows.
+ * Throws `format`: what `locateWeights` throws. The tokenizer may have more tokens than the embedding has rows: they can be
+ * decoded, and are refused where they are given to the model.
  */
 export async function checkpointOver(
   source: string,
@@ -22,12 +23,6 @@ export async function checkpointOver(
   names: FileNames,
 ): Promise<Checkpoint> {
   const located = locateWeights(table, spec, names)
-  if (tokenizer.vocabSize > spec.vocabSize)
-    throw new FoveaError(
-      'format',
-      'openCheckpoint',
-      `${source}: the tokenizer has ${tokenizer.vocabSize} tokens, the embedding ${spec.vocabSize} rows`,
-    )
   const entries = new Set([...located.values()].map((location) => location.entry))
   const find = (where: string, name: string, axes: number): WeightLocation => {
     const location = located.get(name)

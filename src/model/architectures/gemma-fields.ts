@@ -11,6 +11,9 @@ export const sandwichNames: WeightNames = {
 /** `hidden_activation`; `hidden_act`, which old configurations have beside it, is not looked at, as in transformers. */
 export const gemmaActivation = { field: 'hidden_activation', activation: 'gelu_pytorch_tanh' } as const
 
+/** The older name of the activation, and the window of a model whose layers all see everything. */
+export const gemmaIdle: readonly string[] = ['hidden_act', 'sliding_window']
+
 /** A cap c of c · tanh(x / c); null for none; `fallback` where the configuration does not have the field at all. */
 export function readSoftCap(config: ConfigFields, field: string, fallback: number | null): number | null {
   if (!config.states(field)) return fallback

@@ -1,6 +1,6 @@
 import type { LayerSpec } from '../decoder-spec.ts'
 import type { Architecture } from './architecture.ts'
-import { gemmaActivation, readSoftCap, sandwichNames } from './gemma-fields.ts'
+import { gemmaActivation, gemmaIdle, readSoftCap, sandwichNames } from './gemma-fields.ts'
 import { readLayerTypes, readWindow } from './layer-types.ts'
 import {
   gatedMlp,
@@ -23,6 +23,7 @@ export const gemma2: Architecture = {
   name: 'gemma2',
   modelTypes: ['gemma2'],
   ggufName: 'gemma2',
+  idle: gemmaIdle,
   spec(config, options) {
     const sizes = readSizes(config, options, { vocabSize: 256_000, maxPositions: 8192 })
     const heads = readHeads(config, sizes.hiddenSize, { headDim: 256 })

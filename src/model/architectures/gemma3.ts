@@ -3,7 +3,7 @@ import type { LayerSpec, RopeSpec } from '../decoder-spec.ts'
 import { defaultRope } from '../rope/default-rope.ts'
 import type { Architecture } from './architecture.ts'
 import type { ConfigFields } from './config-fields.ts'
-import { gemmaActivation, readSoftCap, sandwichNames } from './gemma-fields.ts'
+import { gemmaActivation, gemmaIdle, readSoftCap, sandwichNames } from './gemma-fields.ts'
 import { type LayerType, readLayerTypes, readWindow } from './layer-types.ts'
 import {
   gatedMlp,
@@ -17,6 +17,19 @@ import {
 } from './plain-decoder.ts'
 import { type RopeRequest, readRope } from './read-rope.ts'
 
+/** Of a model of text and images what is of its images alone; the patterns are of files that list no types of layers. */
+const imageFields: readonly string[] = [
+  'vision_config',
+  'mm_tokens_per_image',
+  'boi_token_index',
+  'eoi_token_index',
+  'image_token_index',
+  'image_token_id',
+  'sliding_window_pattern',
+  '_sliding_window_pattern',
+  'rope_local_base_freq',
+]
+
 /**
  * Gemma 3, the text model: Gemma 2 with queries and keys normalised head by head instead of caps, five sliding layers to
  * one that sees all, rotary base 10,000 in the former and 1,000,000 in the latter. Of a model of text and images
@@ -28,11 +41,12 @@ export const gemma3: Architecture = {
   name: 'gemma3',
   modelTypes: ['gemma3_text', 'gemma3'],
   ggufName: 'gemma3',
+  idle: [...gemmaIdle, ...imageFields],
   spec(outer, options) {
     const config = outer.section('text_config') ?? outer
     if (config.flag('use_bidirectional_attention', false))
       throw new FoveaError('unsupported', 'openCheckpoint', `${config.file}: use_bidirectional_attention is no decoder`)
-    const sizes = readSizes(config, options, { vocabSize: 262_208, maxPositions: 131_072 })
+    const sizes = readSizes(config, options, { vocabSize: 262_208, maxPositions: 131_072, scaledAlready: true })
     // a model of text and images has its tokens outside text_config
     const bosToken = sizes.bosToken ?? outer.token('bos_token_id')
     const eosTokens = sizes.eosTokens.length > 0 ? sizes.eosTokens : tokenList(outer, 'eos_token_id')

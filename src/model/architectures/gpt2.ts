@@ -15,6 +15,8 @@ export const gpt2: Architecture = {
   name: 'gpt2',
   modelTypes: ['gpt2'],
   ggufName: 'gpt2',
+  // the size of a mask, before masks were made to measure
+  idle: ['n_ctx'],
   spec(config) {
     if (config.flag('add_cross_attention', false))
       throw new FoveaError('unsupported', 'openCheckpoint', `${config.file}: add_cross_attention needs an encoder`)

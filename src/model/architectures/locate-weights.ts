@@ -21,6 +21,8 @@ export interface FileNames {
   readonly prefix: string
   /** of the head, without `.weight` */
   readonly head: string
+  /** of an embedding that the file has as the head alone, the two being tied */
+  readonly embedding?: string
 }
 
 /**
@@ -38,13 +40,17 @@ export function locateWeights(
   return located
 }
 
-/** The prefix and the head that a file of an architecture has, of those that it may have. */
-export function fileNamesOf(table: TensorTable, { weights }: Architecture): FileNames {
-  const embedding = tensorName(weights.names.tokenEmbedding ?? '')
-  const prefix =
-    weights.prefixes.find((candidate) => table.has(`${candidate}${embedding}.weight`)) ?? weights.prefixes[0]
-  const head = weights.head.find((candidate) => table.has(`${candidate}.weight`)) ?? weights.head[0]
-  return { names: weights.names, prefix: prefix ?? '', head: head ?? '' }
+/** The prefix and the head that a file of an architecture has, of those that it may have; `tied`: one may stand for both. */
+export function fileNamesOf(table: TensorTable, { weights }: Architecture, tied: boolean): FileNames {
+  const prefixBefore = (name: string) => {
+    const known = tensorName(weights.names[name] ?? '')
+    return weights.prefixes.find((candidate) => table.has(`${candidate}${known}.weight`))
+  }
+  const found = weights.head.find((candidate) => table.has(`${candidate}.weight`))
+  const withEmbedding = prefixBefore('tokenEmbedding')
+  const prefix = withEmbedding ?? prefixBefore('finalNorm') ?? weights.prefixes[0] ?? ''
+  const names = { names: weights.names, prefix, head: found ?? weights.head[0] ?? '' }
+  return tied && withEmbedding === undefined && found !== undefined ? { ...names, embedding: found } : names
 }
 
 /** What a file calls one of our weights, and how it lies there. */
@@ -60,7 +66,7 @@ export interface WeightPlace {
 /** Where a weight of this name and shape lies in a file of these names; undefined where the architecture has none. */
 export function weightPlace(
   spec: DecoderSpec,
-  { names, prefix, head }: FileNames,
+  { names, prefix, head, embedding }: FileNames,
   name: string,
   shape: readonly number[],
 ): WeightPlace | undefined {
@@ -69,7 +75,8 @@ export function weightPlace(
   const index = /^layers\.(\d+)/.exec(base)?.[1]
   const known = names[base.replace(/^layers\.\d+/, 'layers.N')]
   if (known === undefined && base !== 'lmHead') return undefined
-  const inFile = known === undefined ? head : `${prefix}${tensorName(known).replace('N', index ?? '')}`
+  const whole = base === 'tokenEmbedding' ? embedding : known === undefined ? head : undefined
+  const inFile = whole ?? `${prefix}${tensorName(known ?? '').replace('N', index ?? '')}`
 
   const layer = index === undefined ? undefined : spec.layers[Number(index)]
   const part = (typeof known === 'object' && layer && known.part?.(layer)) || null
@@ -91,13 +98,24 @@ function locate(
   const { tensor, stored, part, transposed } = place
   if (!table.has(tensor)) throw fault(`the tensor ${tensor} is missing`)
   const entry = table.get(tensor)
+  const spare = rowsToSpare(name, entry, stored)
+  if (spare) return { entry: checked(entry, fault), shape, part: spare, transposed }
   if (entry.shape.length !== stored.length || entry.shape.some((size, axis) => size !== stored[axis]))
     throw fault(`${entry.name} must be [${stored.join(', ')}], got [${entry.shape.join(', ')}]`)
-  if (!isWeightDType(entry.dtype)) {
-    const read = Object.keys(weightBlock).join(', ')
-    throw fault(`${entry.name} is ${entry.storedAs}, which is not read as a weight; ${read} are`)
-  }
-  return { entry, shape, part, transposed }
+  return { entry: checked(entry, fault), shape, part, transposed }
+}
+
+function checked(entry: TensorEntry, fault: (message: string) => FoveaError): TensorEntry {
+  if (isWeightDType(entry.dtype)) return entry
+  const read = Object.keys(weightBlock).join(', ')
+  throw fault(`${entry.name} is ${entry.storedAs}, which is not read as a weight; ${read} are`)
+}
+
+/** Embeddings and heads may have more rows than there are tokens, which are left where they are. */
+function rowsToSpare(name: string, { shape }: TensorEntry, stored: readonly number[]): RowsOfTensor | null {
+  const [rows = 0, cols] = shape
+  if (!['tokenEmbedding', 'lmHead'].includes(name) || shape.length !== 2 || cols !== stored[1]) return null
+  return rows > (stored[0] ?? 0) ? { rows, rowOf: (row) => row } : null
 }
 
 function tensorName(weight: FileWeight): string {

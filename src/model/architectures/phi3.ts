@@ -23,10 +23,12 @@ export const phi3: Architecture = {
   name: 'phi3',
   modelTypes: ['phi3'],
   ggufName: 'phi3',
+  // of longrope alone
+  idle: ['original_max_position_embeddings'],
   spec(config, options) {
-    const sizes = readSizes(config, options, { maxPositions: 4096 })
-    const heads = readHeads(config, sizes.hiddenSize)
     const aliases = { su: 'longrope', yarn: 'longrope' }
+    const sizes = readSizes(config, options, { maxPositions: 4096, aliases })
+    const heads = readHeads(config, sizes.hiddenSize)
     const rope = readRope(config, { ...heads, ...sizes, options, aliases })
     const norm = rmsNorm(config)
     const attention = plainAttention(heads, rope, { window: readWindow(config, null) })

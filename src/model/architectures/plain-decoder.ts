@@ -2,6 +2,7 @@ import type { AttentionSpec, DecoderSpec, LayerSpec, MlpSpec, NormSpec, RopeSpec
 import type { SpecOptions, WeightNames } from './architecture.ts'
 import type { ConfigFields } from './config-fields.ts'
 import { namedActivation } from './named-activation.ts'
+import { type ReachRules, reachedPositions } from './reached-positions.ts'
 
 /** Sizes of a decoder that every configuration states, under the names that most give them. */
 export interface DecoderSizes {
@@ -10,7 +11,7 @@ export interface DecoderSizes {
   readonly numLayers: number
   /** as the configuration says */
   readonly maxPositions: number
-  /** with those that dynamic scaling reaches beyond them */
+  /** with those that a scaling of rotary positions reaches beyond them */
   readonly reachedPositions: number
   readonly bosToken: number | null
   readonly eosTokens: readonly number[]
@@ -20,7 +21,7 @@ export interface DecoderSizes {
 export function readSizes(
   config: ConfigFields,
   options: SpecOptions,
-  defaults: { readonly vocabSize?: number; readonly maxPositions?: number } = {},
+  defaults: ReachRules & { readonly vocabSize?: number; readonly maxPositions?: number } = {},
 ): DecoderSizes {
   const stated = config.size('max_position_embeddings', defaults.maxPositions ?? 2048)
   return {
@@ -28,20 +29,13 @@ export function readSizes(
     hiddenSize: config.size('hidden_size'),
     numLayers: config.size('num_hidden_layers'),
     maxPositions: stated,
-    reachedPositions: reachedPositions(config, stated, options),
+    reachedPositions: reachedPositions(config, stated, options, defaults),
     bosToken: config.token('bos_token_id'),
     eosTokens: tokenList(config, 'eos_token_id'),
   }
 }
 
-/** Dynamic scaling is chosen for a length, and that length can be used; no other scaling reaches beyond what is stated. */
-function reachedPositions(config: ConfigFields, stated: number, { contextLength }: SpecOptions): number {
-  const scaling = config.section('rope_parameters') ?? config.section('rope_scaling')
-  const type = scaling?.has('rope_type') ? scaling.text('rope_type') : scaling?.has('type') ? scaling.text('type') : ''
-  return type === 'dynamic' && contextLength ? Math.max(stated, contextLength) : stated
-}
-
-/** One token id, a list of them, or nothing. */
+/** One token id, a list of them, or nothing; -1 is no token. */
 export function tokenList(config: ConfigFields, name: string): readonly number[] {
   if (!config.has(name)) return []
   try {
@@ -49,7 +43,8 @@ export function tokenList(config: ConfigFields, name: string): readonly number[]
     return token === null ? [] : [token]
   } catch (error) {
     const list = config.list(name)
-    if (list?.every((token) => Number.isSafeInteger(token) && (token as number) >= 0)) return list as number[]
+    if (list?.every((token) => Number.isSafeInteger(token) && (token as number) >= -1))
+      return (list as number[]).filter((token) => token >= 0)
     throw error
   }
 }

@@ -23,6 +23,8 @@ export const qwen2: Architecture = {
   name: 'qwen2',
   modelTypes: ['qwen2'],
   ggufName: 'qwen2',
+  // windows that are switched off; the biases are there whatever a configuration says
+  idle: ['sliding_window', 'max_window_layers', 'attention_bias', 'qkv_bias'],
   spec(config, options) {
     const sizes = readSizes(config, options, { maxPositions: 32_768 })
     const heads = readHeads(config, sizes.hiddenSize)

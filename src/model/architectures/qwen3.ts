@@ -22,6 +22,8 @@ export const qwen3: Architecture = {
   name: 'qwen3',
   modelTypes: ['qwen3'],
   ggufName: 'qwen3',
+  // windows that are switched off
+  idle: ['sliding_window', 'max_window_layers'],
   spec(config, options) {
     const sizes = readSizes(config, options, { maxPositions: 32_768 })
     const heads = readHeads(config, sizes.hiddenSize, { headDim: 128 })

@@ -8,6 +8,8 @@ import type { RopeBase, RopeFrequencies } from '../rope/rope-scaling.ts'
 import { yarnRope } from '../rope/yarn-rope.ts'
 import type { SpecOptions } from './architecture.ts'
 import type { ConfigFields } from './config-fields.ts'
+import { originalPositions } from './reached-positions.ts'
+import { ropeSection } from './rope-section.ts'
 
 export interface RopeRequest {
   readonly headDim: number
@@ -30,8 +32,7 @@ export interface RopeRequest {
  */
 export function readRope(config: ConfigFields, request: RopeRequest): RopeSpec {
   const { headDim, defaults = {} } = request
-  const whole = config.section('rope_parameters')
-  const parameters = (request.layerType && whole?.section(request.layerType)) || whole
+  const parameters = ropeSection(config, request.layerType)
   const theta = (parameters?.has('rope_theta') ? parameters : config).positive('rope_theta', defaults.theta ?? 10_000)
   const partialFrom = parameters?.has('partial_rotary_factor') ? parameters : config
   const partial = partialFrom.positive('partial_rotary_factor', defaults.partial ?? 1)
@@ -41,8 +42,11 @@ export function readRope(config: ConfigFields, request: RopeRequest): RopeSpec {
       'partial_rotary_factor',
       `${partial} of heads of ${headDim} turns ${rotaryDim} elements, which must be an even number`,
     )
-  const scaling = parameters ?? config.section('rope_scaling')
-  const frequencies = scaled(config, scaling, { rotaryDim, theta }, request)
+  const base = { rotaryDim, theta }
+  const contextLength = request.options.contextLength ?? request.maxPositions
+  const frequencies =
+    config.rope?.frequencies(base, request.layerType ?? 'full_attention', contextLength) ??
+    scaled(config, parameters, base, request)
   return { rotaryDim, interleaved: false, ...frequencies }
 }
 
@@ -56,12 +60,10 @@ function scaled(
   const field = scaling.has('rope_type') ? 'rope_type' : 'type'
   const named = scaling.text(field, 'default')
   const contextLength = options.contextLength ?? maxPositions
-  // the older place is the configuration itself, and there it also says how much longer the context has become
-  const original = (fallback?: number) => {
-    const from = scaling.has('original_max_position_embeddings') ? scaling : config
-    return from.size('original_max_position_embeddings', fallback)
-  }
+  const original = () => originalPositions(config, scaling, maxPositions)
   const optional = (name: string) => (scaling.has(name) ? scaling.positive(name) : null)
+  // transformers takes 0 for nothing said
+  const orZero = (name: string) => (scaling.isZero(name) ? null : optional(name))
   switch (aliases[named] ?? named) {
     case 'default':
       return defaultRope(base)
@@ -70,7 +72,7 @@ function scaled(
     case 'dynamic':
       return dynamicRope(base, {
         factor: scaling.positive('factor'),
-        originalMaxPositions: original(maxPositions),
+        originalMaxPositions: maxPositions,
         contextLength,
       })
     case 'llama3':
@@ -82,24 +84,24 @@ function scaled(
       })
     case 'yarn':
       return yarnRope(base, {
-        factor: scaling.positive('factor', maxPositions / original(maxPositions)),
-        originalMaxPositions: original(maxPositions),
-        betaFast: scaling.positive('beta_fast', 32),
-        betaSlow: scaling.positive('beta_slow', 1),
+        factor: scaling.positive('factor', maxPositions / original()),
+        originalMaxPositions: original(),
+        betaFast: orZero('beta_fast') ?? 32,
+        betaSlow: orZero('beta_slow') ?? 1,
         truncate: scaling.flag('truncate', true),
         attentionFactor: optional('attention_factor'),
-        mscale: optional('mscale'),
-        mscaleAllDim: optional('mscale_all_dim'),
+        mscale: orZero('mscale'),
+        mscaleAllDim: orZero('mscale_all_dim'),
       })
     case 'longrope': {
       const pairs = base.rotaryDim / 2
-      const growth = maxPositions / original(maxPositions)
+      const growth = maxPositions / original()
       return longRope(base, {
         shortFactor: scaling.numbers('short_factor', pairs),
         longFactor: scaling.numbers('long_factor', pairs),
-        originalMaxPositions: original(maxPositions),
+        originalMaxPositions: original(),
         contextLength,
-        factor: config.has('original_max_position_embeddings') ? growth : scaling.positive('factor', growth),
+        factor: scaling.positive('factor', growth),
         attentionFactor: optional('attention_factor'),
       })
     }

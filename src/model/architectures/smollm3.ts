@@ -23,6 +23,8 @@ export const smollm3: Architecture = {
   name: 'smollm3',
   modelTypes: ['smollm3'],
   ggufName: 'smollm3',
+  // windows that are switched off, and what a list of layers replaces
+  idle: ['sliding_window', 'max_window_layers', 'no_rope_layer_interval'],
   spec(config, options) {
     const sizes = readSizes(config, options, { maxPositions: 32_768 })
     const heads = readHeads(config, sizes.hiddenSize)

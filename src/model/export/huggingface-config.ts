@@ -65,7 +65,7 @@ function plainFields(spec: DecoderSpec, first: LayerSpec): Fields {
     num_attention_heads: attention.numHeads,
     num_key_value_heads: attention.numKvHeads,
     head_dim: attention.headDim,
-    max_position_embeddings: spec.maxPositions,
+    max_position_embeddings: statedPositions(spec, attention.rope),
     hidden_act: nameOf(mlp.activation),
     [eps]: spec.finalNorm.eps,
     rope_parameters: ropeParameters(spec, attention),
@@ -133,8 +133,10 @@ function parametersOf(spec: DecoderSpec, rope: RopeSpec | null | undefined, { he
   if (!rope) return { rope_type: 'default', rope_theta: 10_000 }
   const { theta, factor, divisors } = ropeForm(rope)
   const base = { rope_theta: theta, partial_rotary_factor: rope.rotaryDim / headDim }
-  if (!divisors && rope.attentionFactor === 1)
-    return factor === 1 ? { rope_type: 'default', ...base } : { rope_type: 'linear', factor, ...base }
+  if (!divisors && rope.attentionFactor === 1) {
+    if (factor === 1) return { rope_type: 'default', ...base }
+    if (linearPositions(spec, factor)) return { rope_type: 'linear', factor, ...base }
+  }
   const all = rope.inverseFrequencies.map((_, i) => (divisors?.[i] ?? 1) * factor)
   return {
     rope_type: 'longrope',
@@ -145,6 +147,19 @@ function parametersOf(spec: DecoderSpec, rope: RopeSpec | null | undefined, { he
     attention_factor: rope.attentionFactor,
     original_max_position_embeddings: spec.maxPositions,
   }
+}
+
+/** Linear scaling reaches so many times the positions that a configuration states; Gemma 3 states those that are reached. */
+function linearPositions({ architecture, maxPositions }: DecoderSpec, factor: number): number | null {
+  if (architecture === 'gemma3') return maxPositions
+  const stated = maxPositions / factor
+  return Number.isInteger(stated) ? stated : null
+}
+
+function statedPositions(spec: DecoderSpec, rope: RopeSpec | null): number {
+  const form = rope && ropeForm(rope)
+  if (!form || form.divisors || form.factor === 1 || rope.attentionFactor !== 1) return spec.maxPositions
+  return linearPositions(spec, form.factor) ?? spec.maxPositions
 }
 
 function nameOf(activation: LayerSpec['mlp']['activation']): string {
