@@ -1,5 +1,4 @@
 import type { Device } from '../../device/device.ts'
-import { isRecord } from '../../model/architectures/config-fields.ts'
 import { makeFolder } from '../../model/files/make-folder.ts'
 import { openFile } from '../../model/files/open-file.ts'
 import { parseJson } from '../../model/files/parse-json.ts'
@@ -12,6 +11,7 @@ import { dequantizeRows } from '../../nn/block-formats/matrix-values.ts'
 import { FoveaError } from '../../tile/index.ts'
 import { createLoraDecoder, type LoraDecoder, type LoraDecoderOptions } from './lora-decoder.ts'
 import { type LoraPlan, type LoraTarget, linearLayers } from './lora-options.ts'
+import { type PeftConfig, readPeftConfig } from './peft-config.ts'
 
 const [configFile, weightsFile] = ['adapter_config.json', 'adapter_model.safetensors']
 const before = 'base_model.model.'
@@ -85,11 +85,14 @@ function moduleNames({ targets }: LoraPlan, all: readonly LoraTarget[]): string[
 export async function loadPeft(
   device: Device,
   folder: string,
-  options: Omit<LoraDecoderOptions, 'lora' | 'seed'>,
+  {
+    ignoreFields,
+    ...options
+  }: Omit<LoraDecoderOptions, 'lora' | 'seed'> & { readonly ignoreFields?: readonly string[] },
 ): Promise<LoraDecoder> {
   const table = await openSafetensors(await openFile(`${folder}/${weightsFile}`))
   try {
-    const { rank, ...rest } = await readConfig(`${folder}/${configFile}`)
+    const { rank, ...rest } = await readConfig(`${folder}/${configFile}`, ignoreFields)
     const factors = findFactors(table, linearLayers(options.from.spec), rank)
     const lora = { rank, ...rest, targets: [...factors.keys()] }
     const decoder = await createLoraDecoder(device, { ...options, lora })
@@ -108,42 +111,16 @@ export async function loadPeft(
   }
 }
 
-async function readConfig(path: string) {
+async function readConfig(path: string, ignored: readonly string[] | undefined): Promise<PeftConfig> {
   const source = await openFile(path)
   const bytes = await source.read(0, source.size).finally(() => source.close())
-  const fault = (code: 'format' | 'unsupported', message: string) =>
-    new FoveaError(code, 'loadPeft', `${path}: ${message}`)
   let config: unknown
   try {
     config = parseJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch (cause) {
     throw new FoveaError('format', 'loadPeft', `${path} is no JSON: ${(cause as Error).message}`, { cause })
   }
-  if (!isRecord(config)) throw fault('format', 'is no JSON object')
-  if (config.peft_type !== 'LORA')
-    throw fault('unsupported', `peft_type is ${JSON.stringify(config.peft_type)}, not LORA`)
-  const isPlain = (value: unknown) =>
-    value === undefined || value === null || value === false || value === 'none' || isEmpty(value)
-  for (const field of [
-    'use_dora',
-    'modules_to_save',
-    'bias',
-    'lora_bias',
-    'rank_pattern',
-    'alpha_pattern',
-    'trainable_token_indices',
-  ])
-    if (!isPlain(config[field])) throw fault('unsupported', `${field} is ${JSON.stringify(config[field])}`)
-  const { r: rank, lora_alpha: alpha, use_rslora: rankStabilised = false } = config
-  if (!Number.isInteger(rank) || (rank as number) < 1)
-    throw fault('format', `r must be a whole number, got ${JSON.stringify(rank)}`)
-  if (typeof alpha !== 'number' || !(alpha > 0))
-    throw fault('format', `lora_alpha must be a number above 0, got ${JSON.stringify(alpha)}`)
-  return { rank: rank as number, alpha, rankStabilised: rankStabilised === true }
-}
-
-function isEmpty(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && Object.keys(value).length === 0
+  return readPeftConfig(path, config, ignored)
 }
 
 /** The tensors of each layer that has some, by our names of layers. */
