@@ -11,7 +11,7 @@ export interface EngineOptions extends SourceOptions {
   readonly deviceOptions?: DeviceOptions
   /** name that the model is listed by (the last part of its path) */
   readonly name?: string
-  /** most tokens of a prompt and its answer together (the model's positions) */
+  /** most tokens of a prompt and its answer together (the model's positions, 2^20 or weights' bytes / 64 at most) */
   readonly contextLength?: number
   /** settings of the model's file that are to be read past although they say something, by name (none) */
   readonly ignoreFields?: readonly string[]

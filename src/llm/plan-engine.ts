@@ -52,7 +52,8 @@ export function planEngine(
   purpose: Purpose = 'generate',
 ): EnginePlan {
   const { spec } = checkpoint
-  const options = checkEngineOptions('openEngine', given, spec.maxPositions, device.info.tier === 3 ? 2048 : 512)
+  const context = { ...given, contextLength: given.contextLength ?? believedPositions(checkpoint) }
+  const options = checkEngineOptions('openEngine', context, spec.maxPositions, device.info.tier === 3 ? 2048 : 512)
   const dtypes = defaultStepDTypes(device)
   const format = options.cacheFormat ?? defaultFormat(device, dtypes)
   const { pageSize, contextLength, maxSequences, chunkSize } = options
@@ -121,6 +122,14 @@ function defaultFormat({ kind }: Device, { query }: StepDTypes): PageFormat {
   return kind === 'wasm' ? 'bf16' : 'f32'
 }
 
+/**
+ * The context of an engine whose caller asks for none: the model's positions, as far as a file may be believed that can claim
+ * any number of them and pays nothing for it: 2^20, or one for every 64 bytes of weights. More has to be asked for.
+ */
+function believedPositions({ spec, byteLength }: Checkpoint): number {
+  return Math.min(spec.maxPositions, Math.max(2 ** 20, Math.floor(byteLength / 64)))
+}
+
 /** The policy of a cache as a runner takes it. */
 export function policyOf({ policy }: PageCacheSpec): { readonly window: number; readonly sinks: number } | null {
   return policy ? { window: policy.window, sinks: policy.sinks ?? 0 } : null
@@ -129,6 +138,6 @@ export function policyOf({ policy }: PageCacheSpec): { readonly window: number; 
 /** Where every layer has a window, what the widest one leaves behind is not kept. */
 function windowOfAll({ layers }: DecoderSpec): { window: number; sinks: number } | null {
   const windows = layers.map(({ attention: { window } }) => window ?? Number.POSITIVE_INFINITY)
-  const widest = Math.max(...windows)
+  const widest = windows.reduce((most, window) => Math.max(most, window), 0)
   return Number.isFinite(widest) ? { window: widest, sinks: 0 } : null
 }

@@ -54,7 +54,8 @@ export function stepBufferSpecs(
 ): Readonly<Record<StepBufferName, { readonly elements: number; readonly dtype: StorageDType }>> {
   const { hiddenSize, vocabSize, layers } = spec
   const { tokens, rows } = limits
-  const widest = (width: (layer: (typeof layers)[number]) => number) => Math.max(...layers.map(width))
+  const widest = (width: (layer: (typeof layers)[number]) => number) =>
+    layers.reduce((most, layer) => Math.max(most, width(layer)), 0)
   const attention = widest(({ attention: { numHeads, headDim } }) => numHeads * headDim)
   const qkv = widest(({ attention: { numHeads, numKvHeads, headDim } }) => (numHeads + 2 * numKvHeads) * headDim)
   const i32 = (elements: number) => ({ elements, dtype: 'i32' as const })

@@ -3,11 +3,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { smallConfig, smallFiles, smallSources, smallTokenizer, smallWeights } from '../../test/files/small-model.ts'
+import { openEngine } from '../llm/open-engine.ts'
 import { exportGguf } from './export/export-gguf.ts'
 import { bytesSource } from './files/byte-source.ts'
 import { openFile } from './files/open-file.ts'
 import { openCheckpoint } from './open-checkpoint.ts'
 import { openCheckpointFromSources } from './open-sources.ts'
+import { scoreMerges } from './tokenizers/score-merges.ts'
 
 /** Opening must be refused as `format` with this message, at once and without allocating for what is announced. */
 async function refused(changed: Readonly<Record<string, unknown>>, message: RegExp) {
@@ -103,6 +105,31 @@ describe('a header is believed as far as the file goes', () => {
   it('texts that are none', async () => {
     for (const name of ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'generation_config.json'])
       await refused({ [name]: Uint8Array.of(0x7b, 0x22, 0xff, 0x22, 0x7d) }, new RegExp(`${name} is no UTF-8`))
+  })
+
+  it('positions that a file only claims: an engine that is asked for no context takes 2^20 of them', async () => {
+    for (const positions of [1e9, 1e12, Number.MAX_SAFE_INTEGER]) {
+      const config = { ...smallConfig, max_position_embeddings: positions }
+      const files = smallSources({ ...(await smallFiles()), 'config.json': config })
+      const checkpoint = await openCheckpointFromSources(files)
+      expect(checkpoint.spec.maxPositions).toBe(positions)
+      const engine = await openEngine(checkpoint, { device: 'wasm', deviceOptions: { wasm: { threads: 1 } } })
+      expect(engine.contextLength).toBe(2 ** 20)
+      expect(engine.memory.total).toBeLessThan(2 ** 24)
+      await engine.close()
+    }
+  })
+
+  it('scores of tokens of a megabyte', () => {
+    const before = process.cpuUsage()
+    const long = 'ab'.repeat(500_000)
+    const tokens = ['a', 'b', 'ab', 'aba', long, `${long}a`]
+    expect(scoreMerges(tokens, [0, 0, -1, -2, -3, -4])).toEqual([
+      ['a', 'b'],
+      ['ab', 'a'],
+      [long, 'a'],
+    ])
+    expect(process.cpuUsage(before).user).toBeLessThan(1e6)
   })
 
   it('an index of a million shards, or of none', async () => {

@@ -91,6 +91,8 @@ async function readValue(reader: HeaderReader, type: GgufValueType, key: string,
 }
 
 const chunkBytes = 2 ** 20
+/** a text of V8 has at most 2^29 − 24 letters; the longest that files have is a tokenizer.json, of some tens of MB */
+const maxString = 2 ** 28
 
 /** Reads numbers and strings in order, a chunk of the file at a time: after `fill(n)`, n bytes can be taken. */
 class HeaderReader {
@@ -151,6 +153,7 @@ class HeaderReader {
 
   async string(field: string): Promise<string> {
     const length = await this.count(`length of ${field}`, 1)
+    if (length > maxString) throw this.fault(`${field} has ${length} bytes, over the limit of ${maxString}`)
     await this.fill(length, field)
     this.#at += length
     return this.#decoder.decode(this.#bytes.subarray(this.#at - length, this.#at))

@@ -6,11 +6,14 @@
 export function scoreMerges(tokens: readonly string[], scores: readonly number[]): readonly [string, string][] {
   const ids = new Map(tokens.map((token, id) => [token, id]))
   const merges: { readonly left: string; readonly right: string; readonly score: number; readonly at: number }[] = []
+  // a token is cut only where both parts are as long as some token: one of a megabyte is not cut a million times
+  const lengths = new Set(tokens.map((token) => token.length))
   for (const [id, token] of tokens.entries()) {
     const letters = Array.from(token)
     let left = ''
     for (const letter of letters.slice(0, -1)) {
       left += letter
+      if (!lengths.has(left.length) || !lengths.has(token.length - left.length)) continue
       const right = token.slice(left.length)
       if (ids.has(left) && ids.has(right)) merges.push({ left, right, score: scores[id] ?? 0, at: left.length })
     }

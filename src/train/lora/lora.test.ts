@@ -166,6 +166,15 @@ describe('LoraDecoder', () => {
     await expect(load({ use_dora: true })).rejects.toMatchObject({ code: 'unsupported' })
     await expect(load({ peft_type: 'IA3' })).rejects.toThrow(/peft_type is "IA3", not LORA/)
     await expect(load({ lora_alpha: 'x' })).rejects.toMatchObject({ code: 'format' })
+
+    // what fails after the adapters were made gives them back
+    const weights = join(where, 'adapter_model.safetensors')
+    const sound = await readFile(weights)
+    const { allocated } = device.memory
+    await writeFile(weights, Buffer.from(sound.toString('latin1').replaceAll('"F32"', '"F99"'), 'latin1'))
+    await expect(load({})).rejects.toThrow(/lora_A\.weight is F99, which is not read as a weight/)
+    expect(device.memory.allocated).toBe(allocated)
+    await writeFile(weights, sound)
     await writeFile(path, JSON.stringify(config))
     const shallow = { ...spec, layers: spec.layers.slice(0, 1) }
     await expect(loadPeft(device, where, { from: { ...from, spec: shallow } })).rejects.toThrow(
