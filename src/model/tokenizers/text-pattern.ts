@@ -1,5 +1,8 @@
 import { FoveaError } from '../../tile/index.ts'
 import { isRecord } from '../architectures/config-fields.ts'
+import { compilePattern, type PatternProgram } from '../patterns/compile-pattern.ts'
+import { parsePattern } from '../patterns/parse-pattern.ts'
+import { PatternMatcher } from '../patterns/pattern-matcher.ts'
 import { translateRegex } from './translate-regex.ts'
 
 /** Where a pattern matched in a text: [start, end), in UTF-16 units. */
@@ -38,20 +41,47 @@ function literal(content: string): TextPattern {
 }
 
 function expression(source: string): TextPattern {
-  const translated = translateRegex(source)
-  let regex: RegExp
-  try {
-    regex = new RegExp(translated, 'gv')
-  } catch (cause) {
-    throw new FoveaError('format', 'openTokenizer', `no expression: ${source}: ${(cause as Error).message}`, { cause })
-  }
+  const program = compiled(source)
+  let matcher: PatternMatcher | undefined
   return {
     next(text, from) {
-      regex.lastIndex = from
-      const match = regex.exec(text)
-      return match && { start: match.index, end: match.index + match[0].length }
+      if (matcher?.text !== text) matcher = new PatternMatcher(program, text)
+      try {
+        const match = matcher.next(from)
+        // what it remembers of a text is needed while matches are taken from it
+        if (!match) matcher = undefined
+        return match
+      } catch (cause) {
+        matcher = undefined
+        throw fault('unsupported', source, cause)
+      }
     },
   }
+}
+
+/**
+ * JavaScript's engine says whether an expression is one, but does not run it: it cannot be interrupted, and gives up on
+ * runs of a few million characters.
+ */
+function compiled(source: string): PatternProgram {
+  const translated = translateRegex(source)
+  try {
+    new RegExp(translated, 'v')
+  } catch (cause) {
+    throw fault('format', source, cause)
+  }
+  try {
+    return compilePattern(parsePattern(translated))
+  } catch (cause) {
+    throw fault('unsupported', source, cause)
+  }
+}
+
+function fault(code: 'format' | 'unsupported', source: string, cause: unknown): FoveaError {
+  const shown = JSON.stringify(source.slice(0, 200))
+  const reason = (cause as Error).message
+  const message = code === 'format' ? `no expression: ${shown}: ${reason}` : `the expression ${shown} ${reason}`
+  return new FoveaError(code, 'openTokenizer', message, { cause })
 }
 
 /** All matches in order, none overlapping another; what lies between them is what did not match. */
