@@ -26,6 +26,10 @@ export type PatternStep =
     }
   | { readonly kind: 'atomic'; readonly inner: number; readonly next: number }
   | { readonly kind: 'start' | 'end'; readonly next: number }
+  /** notes where a pass of a loop begins, for a loop whose passes may be empty */
+  | { readonly kind: 'pass'; readonly slot: number; readonly next: number }
+  /** ends a loop after a pass that was empty, goes on with the next pass otherwise */
+  | { readonly kind: 'passed'; readonly slot: number; readonly next: number; readonly after: number }
 
 export interface PatternProgram {
   readonly steps: readonly PatternStep[]
@@ -35,6 +39,8 @@ export interface PatternProgram {
   readonly allStarts: readonly number[]
   /** how many places remember failures */
   readonly memos: number
+  /** how many loops note where their passes begin */
+  readonly slots: number
 }
 
 /** beyond which an expression is refused: what remembers failures is as large as this times the text */
@@ -46,6 +52,10 @@ const longestBehind = 64
 export function compilePattern(tree: PatternNode): PatternProgram {
   const steps: PatternStep[] = [{ kind: 'accept' }]
   let memos = 0
+  let slots = 0
+  // what fails within a loop of empty passes may depend on where its pass began: it is not remembered
+  let forgetful = 0
+  const memo = (needed: boolean): number => (needed && forgetful === 0 ? memos++ : -1)
 
   const add = (step: PatternStep): number => {
     if (steps.length >= mostSteps) throw new PatternFault(`needs more than ${mostSteps} steps`)
@@ -60,9 +70,7 @@ export function compilePattern(tree: PatternNode): PatternProgram {
         return node.nodes.reduceRight((after, each, i) => emit(each, after, once && i === 0), next)
       case 'either': {
         const entries = node.nodes.map((each) => emit(each, next, once))
-        return entries.reduceRight((other, entry) =>
-          add({ kind: 'choice', next: entry, other, memo: once ? -1 : memos++ }),
-        )
+        return entries.reduceRight((other, entry) => add({ kind: 'choice', next: entry, other, memo: memo(!once) }))
       }
       case 'look': {
         const behind = node.behind ? behindLengths(node.node) : null
@@ -86,19 +94,27 @@ export function compilePattern(tree: PatternNode): PatternProgram {
     if (inner.kind === 'set' && !lazy) {
       const { set } = inner
       const isBounded = most !== Number.POSITIVE_INFINITY
-      return add({ kind: 'run', set, least, most, next, memo: isBounded && (once || least === most) ? -1 : memos++ })
+      return add({ kind: 'run', set, least, most, next, memo: memo(!isBounded || !(once || least === most)) })
     }
     const order = (body: number, after: number) => (lazy ? { next: after, other: body } : { next: body, other: after })
     let entry = next
     if (most === Number.POSITIVE_INFINITY) {
-      const loop = { kind: 'choice' as const, next: 0, other: 0, memo: memos++ }
+      const loop = { kind: 'choice' as const, next: 0, other: 0, memo: memo(true) }
       entry = add(loop)
-      Object.assign(loop, order(emit(inner, entry, false), next))
+      Object.assign(loop, order(isNullable(inner) ? emitPass(inner, entry, next) : emit(inner, entry, false), next))
     } else
       for (let i = least; i < most; i++)
-        entry = add({ kind: 'choice', ...order(emit(inner, entry, false), next), memo: memos++ })
+        entry = add({ kind: 'choice', ...order(emit(inner, entry, false), next), memo: memo(true) })
     for (let i = 0; i < least; i++) entry = emit(inner, entry, false)
     return entry
+  }
+
+  const emitPass = (inner: PatternNode, next: number, after: number): number => {
+    const slot = slots++
+    forgetful++
+    const body = emit(inner, add({ kind: 'passed', slot, next, after }), false)
+    forgetful--
+    return add({ kind: 'pass', slot, next: body })
   }
 
   const alternatives = tree.kind === 'either' ? tree.nodes : [tree]
@@ -106,7 +122,25 @@ export function compilePattern(tree: PatternNode): PatternProgram {
   const starts = Array.from({ length: 128 }, (_, code) =>
     entries.filter(({ first }) => first === null || first.some((set) => set.has(code))).map(({ entry }) => entry),
   )
-  return { steps, starts, allStarts: entries.map(({ entry }) => entry), memos }
+  return { steps, starts, allStarts: entries.map(({ entry }) => entry), memos, slots }
+}
+
+/** Can it match nothing? */
+function isNullable(node: PatternNode): boolean {
+  switch (node.kind) {
+    case 'set':
+      return false
+    case 'sequence':
+      return node.nodes.every(isNullable)
+    case 'either':
+      return node.nodes.some(isNullable)
+    case 'repeat':
+      return node.least === 0 || isNullable(node.node)
+    case 'atomic':
+      return isNullable(node.node)
+    default:
+      return true
+  }
 }
 
 /** The sets of which one holds the first character of a match; null where a match may begin otherwise, or be empty. */

@@ -3,7 +3,7 @@ import { FailureMemo } from './failure-memo.ts'
 import { PatternFault } from './parse-pattern.ts'
 
 /** what lies on the stack: what to try when the present way fails */
-const [alternative, shorter, shorterOnce, left] = [0, 1, 2, 3]
+const [alternative, shorter, shorterOnce, left, pass] = [0, 1, 2, 3, 4]
 
 /**
  * Looks for a program in one text, from the left, and takes the first way that fits, as Perl, Oniguruma and JavaScript
@@ -19,6 +19,7 @@ export class PatternMatcher {
   readonly #failedFrom: Int32Array
   readonly #failedTo: Int32Array
   readonly #stack: number[] = []
+  readonly #passes: Int32Array
   #left: number
 
   constructor(program: PatternProgram, text: string) {
@@ -27,7 +28,8 @@ export class PatternMatcher {
     this.#memo = new FailureMemo(program.memos)
     this.#failedFrom = new Int32Array(program.memos).fill(-1)
     this.#failedTo = new Int32Array(program.memos).fill(-2)
-    this.#left = 100_000 + 2000 * text.length
+    this.#passes = new Int32Array(program.slots).fill(-1)
+    this.#left = 100_000 + 200 * text.length
   }
 
   /** The first match that begins at `from` or after it: where it begins and ends; null for none. */
@@ -111,6 +113,14 @@ export class PatternMatcher {
           fails = at !== text.length
           pc = step.next
           break
+        case 'pass':
+          stack.push(step.slot, this.#passes[step.slot] ?? -1, pass)
+          this.#passes[step.slot] = at
+          pc = step.next
+          break
+        case 'passed':
+          pc = at === this.#passes[step.slot] ? step.after : step.next
+          break
         default:
           step satisfies never
       }
@@ -133,6 +143,11 @@ export class PatternMatcher {
       if (kind === left) {
         // all that could be done from there has failed, and stays in the memo
         stack.length -= 2
+        continue
+      }
+      if (kind === pass) {
+        const before = stack.pop() ?? -1
+        this.#passes[stack.pop() ?? 0] = before
         continue
       }
       if (kind === alternative) {
@@ -214,7 +229,7 @@ export class PatternMatcher {
       if (kind === left) {
         const at = stack.pop() ?? 0
         this.#memo.clear(stack.pop() ?? 0, at)
-      } else stack.length -= kind === alternative ? 2 : 4
+      } else stack.length -= kind === alternative || kind === pass ? 2 : 4
     }
   }
 }
