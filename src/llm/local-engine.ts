@@ -1,4 +1,5 @@
 import type { PageCache } from '../cache/page-cache.ts'
+import type { Device } from '../device/index.ts'
 import type { Checkpoint } from '../model/checkpoint.ts'
 import type { Tokenizer } from '../model/tokenizer.ts'
 import { FoveaError } from '../tile/index.ts'
@@ -20,6 +21,7 @@ export class LocalEngine implements Engine {
   readonly contextLength: number
   /** what was allocated, as it was planned */
   readonly memory: MemoryPlan
+  readonly device: Device
   /** for saving and restoring prefixes */
   readonly cache: PageCache
   readonly checkpoint: Checkpoint
@@ -41,6 +43,7 @@ export class LocalEngine implements Engine {
     this.contextLength = options.contextLength
     const draft = drafter?.bytes ?? 0
     this.memory = { ...plan.memory, draft, total: plan.memory.total + draft }
+    this.device = parts.device
     this.cache = cache
     this.checkpoint = checkpoint
     this.#loop = new EngineLoop({
