@@ -11,7 +11,7 @@ export interface LentSources {
   /** The source as it crosses. Throws `argument` for a Checkpoint, which belongs to the thread that opened it. */
   lend(source: ModelSource | Checkpoint): SourceMessage
   /** Throws what the source throws. */
-  read(index: number, offset: number, length: number): Promise<Uint8Array>
+  read(index: number, offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>
   close(index: number): Promise<void>
   closeAll(): Promise<void>
 }
@@ -39,9 +39,8 @@ export function lendSources(where: string): LentSources {
       return { kind: 'cloned', source }
     },
     async read(index, offset, length) {
-      const bytes = await (lent[index] as ByteSource).read(offset, length)
-      // a view of more is not sent along with the rest
-      return bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice()
+      // a copy, which can be handed over: what a source gives may be part of its memory
+      return new Uint8Array(await (lent[index] as ByteSource).read(offset, length))
     },
     close: async (index) => lent[index]?.close(),
     async closeAll() {

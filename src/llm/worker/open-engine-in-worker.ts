@@ -80,7 +80,8 @@ export async function openEngineInWorker(
     }
     const answerRead = async ({ id, index, offset, length }: Extract<FromWorker, { type: 'read' }>) => {
       try {
-        worker?.post({ type: 'bytes', id, bytes: await lent.read(index, offset, length), error: null })
+        const bytes = await lent.read(index, offset, length)
+        worker?.post({ type: 'bytes', id, bytes, error: null }, [bytes.buffer])
       } catch (error) {
         worker?.post({ type: 'bytes', id, bytes: null, error: errorMessage(error) })
       }

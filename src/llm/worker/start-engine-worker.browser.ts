@@ -27,7 +27,7 @@ export const startEngineWorker: typeof node.startEngineWorker = (events, workerU
   }
   if (navigator.locks) worker.postMessage({ type: 'hold', lock })
   return {
-    post: (message) => worker.postMessage(message),
+    post: (message, handedOver = []) => worker.postMessage(message, [...handedOver]),
     hold: () => {},
     terminate() {
       waiting.abort()

@@ -3,7 +3,8 @@ import type { FromWorker, ToWorker } from './engine-messages.ts'
 
 /** A worker of an engine, on either platform. */
 export interface EngineWorker {
-  post(message: ToWorker): void
+  /** `handedOver` moves to the worker instead of being copied */
+  post(message: ToWorker, handedOver?: readonly ArrayBuffer[]): void
   /** keeps the process alive, or lets it end; nothing in a page */
   hold(alive: boolean): void
   terminate(): void
@@ -23,7 +24,7 @@ export function startEngineWorker(events: EngineWorkerEvents, _workerUrl?: strin
   worker.on('error', (cause) => events.lost(cause))
   worker.on('exit', (code) => events.lost(new Error(`it ended with code ${code}`)))
   return {
-    post: (message) => worker.postMessage(message),
+    post: (message, handedOver = []) => worker.postMessage(message, [...handedOver]),
     hold: (alive) => (alive ? worker.ref() : worker.unref()),
     terminate() {
       worker.removeAllListeners()
