@@ -123,7 +123,13 @@ async function opfsPart(
       guarded(record?.size == null ? null : record.size - bytes, async () => {
         const limit = Math.min(most, Math.max(least, (record?.size ?? 8 * 64 * least) / 64))
         writer ??= await openSegmentWriter(folder, segmentName(record?.set ?? 0, segments++))
-        await writer.write(data)
+        try {
+          await writer.write(data)
+        } catch (cause) {
+          // a stream that failed cannot be closed; its segment was never there
+          writer = null
+          throw cause
+        }
         bytes += data.byteLength
         if (writer.bytes >= limit) await closeSegment()
       }),

@@ -27,7 +27,9 @@ export function noRoom(
   cause?: unknown,
 ): FoveaError {
   const needs = wanted === null ? 'more bytes' : `${wanted} bytes`
-  const left = free === null ? 'has no room for them' : `has ${free} left`
+  // browsers do not tell all that is left, so that nobody is known by it
+  const told = free !== null && free < (wanted ?? 0)
+  const left = told ? `has ${free} left` : 'takes no more'
   return new FoveaError(
     'capacity',
     'modelStore',
