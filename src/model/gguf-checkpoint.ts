@@ -1,12 +1,14 @@
 import { FoveaError } from '../tile/index.ts'
 import type { SpecOptions } from './architectures/architecture.ts'
 import { checkExtent } from './architectures/check-extent.ts'
+import { checkGgufKeys } from './architectures/check-gguf-keys.ts'
 import { checkpointOver } from './architectures/checkpoint-over.ts'
 import { shown } from './architectures/config-fields.ts'
 import { findArchitecture } from './architectures/find-architecture.ts'
 import { fitWeights } from './architectures/fit-weights.ts'
-import { ggufConfig, type RopeFactors, withoutNormOffsets } from './architectures/gguf-config.ts'
+import { ggufConfig, withoutNormOffsets } from './architectures/gguf-config.ts'
 import { ggufNames } from './architectures/gguf-names.ts'
+import type { RopeFactors } from './architectures/gguf-rope.ts'
 import { mistral } from './architectures/mistral.ts'
 import { readVector } from './architectures/read-weight.ts'
 import type { Checkpoint } from './checkpoint.ts'
@@ -24,9 +26,10 @@ export async function openGgufCheckpoint(source: ByteSource, options: SpecOption
   const table = await openGguf(source)
   try {
     const architecture = ggufArchitecture(table)
-    const config = ggufConfig(table, architecture, await readFactors(table))
+    const { config, isRead } = ggufConfig(table, architecture, await readFactors(table))
     checkExtent(config, table)
     const stated = withoutNormOffsets(architecture.spec(config, options))
+    checkGgufKeys(table, architecture.ggufName, isRead, options.ignoreFields)
     const names = ggufNames(table, stated)
     const spec = await fitWeights(table, stated, names)
     const tokenizer = ggufTokenizer(table, spec)

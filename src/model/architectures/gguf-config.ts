@@ -1,14 +1,10 @@
+import { FoveaError } from '../../tile/index.ts'
 import type { DecoderSpec, LayerSpec, NormSpec } from '../decoder-spec.ts'
 import type { GgufTable } from '../files/gguf.ts'
+import { shown } from '../files/shown.ts'
 import type { Architecture } from './architecture.ts'
 import { type ConfigFields, configFields } from './config-fields.ts'
-
-/** Divisors of rotary frequencies that a file has as tensors (`rope_freqs`, `rope_factors_short`, `rope_factors_long`). */
-export interface RopeFactors {
-  readonly all?: readonly number[]
-  readonly short?: readonly number[]
-  readonly long?: readonly number[]
-}
+import { ggufRope, type RopeFactors } from './gguf-rope.ts'
 
 /** Fields of configurations by the names that llama.cpp gives them, after the name of the architecture. */
 const ggufFields: Readonly<Record<string, string>> = {
@@ -33,25 +29,34 @@ const ggufFields: Readonly<Record<string, string>> = {
   use_parallel_residual: 'use_parallel_residual',
 }
 
+/** A configuration, and which keys of its architecture (by the name after it) have been read so far. */
+export interface GgufConfig {
+  readonly config: ConfigFields
+  isRead(name: string): boolean
+}
+
 /**
  * The metadata of a GGUF file as a configuration of Hugging Face's names, so that an architecture is read in one place.
  * Errors name the keys of the file. What llama.cpp knows of an architecture without a key is filled in.
  */
-export function ggufConfig(table: GgufTable, architecture: Architecture, factors: RopeFactors): ConfigFields {
+export function ggufConfig(table: GgufTable, architecture: Architecture, factors: RopeFactors): GgufConfig {
   const { ggufName } = architecture
-  const key = (name: string) => table.metadata.get(`${ggufName}.${name}`)
+  const asked = new Set<string>()
+  const keyOf = (name: string) => table.metadata.get(`${ggufName}.${name}`)
+  const key = (name: string) => {
+    asked.add(name)
+    return keyOf(name)
+  }
   const values: Record<string, unknown> = {}
   for (const [field, name] of Object.entries(ggufFields)) {
-    const value = uniform(key(name))
+    const value = uniform(keyOf(name))
     // a window of 0 is none
     if (value !== undefined) values[field] = field === 'sliding_window' && value === 0 ? null : value
   }
   values.sliding_window ??= null
   values.vocab_size = table.has('token_embd.weight') ? table.get('token_embd.weight').shape[0] : undefined
-  values.bos_token_id = table.metadata.get('tokenizer.ggml.bos_token_id')
-  values.eos_token_id = ['eos', 'eot', 'eom']
-    .map((name) => table.metadata.get(`tokenizer.ggml.${name}_token_id`))
-    .filter((token) => token !== undefined)
+  values.bos_token_id = tokenId(table, 'bos')
+  values.eos_token_id = ['eos', 'eot', 'eom'].map((name) => tokenId(table, name)).filter((token) => token !== undefined)
   values.tie_word_embeddings = !table.has('output.weight')
   values.attention_bias = table.has('blk.0.attn_q.bias') || table.has('blk.0.attn_qkv.bias')
   values.mlp_bias = table.has('blk.0.ffn_up.bias')
@@ -63,12 +68,49 @@ export function ggufConfig(table: GgufTable, architecture: Architecture, factors
   values.query_pre_attn_scalar = widest ? Number(values.hidden_size) / heads : headDim
   if (architecture.name.startsWith('gemma')) values.head_dim ??= headDim
 
-  const rope = ropeParameters(key, factors)
+  if (architecture.name.startsWith('gemma'))
+    values.layer_types = patternOf(key('attention.sliding_window_pattern'), values)
+  const valueWidth = uniform(key('attention.value_length')) ?? headDim
+  if (valueWidth !== headDim)
+    throw new FoveaError(
+      'unsupported',
+      'openCheckpoint',
+      `${table.source}: ${ggufName}.attention.value_length is ${shown(valueWidth)}, that of keys ${headDim}`,
+    )
+
   const turned = Number(key('rope.dimension_count') ?? headDim)
-  rope.partial_rotary_factor = Number.isFinite(turned / headDim) ? turned / headDim : undefined
+  const rope = {
+    rope_theta: key('rope.freq_base') ?? 10_000,
+    partial_rotary_factor: Number.isFinite(turned / headDim) ? turned / headDim : undefined,
+  }
   const local = { rope_theta: key('rope.freq_base_swa') ?? 10_000 }
-  values.rope_parameters = architecture.name === 'gemma3' ? { full_attention: rope, sliding_attention: local } : rope
-  return configFields(table.source, values, (name) => labelOf(ggufName, name))
+  const twoBases = architecture.name === 'gemma3'
+  values.rope_parameters = twoBases ? { full_attention: rope, sliding_attention: local } : rope
+  const fields = configFields(table.source, values, (name) => labelOf(ggufName, name))
+  const config = { ...fields, rope: ggufRope(table.source, ggufName, key, factors, twoBases) }
+  const isRead = (name: string) => {
+    const left = new Set(config.unread().map((field) => field.name))
+    const spellings = Object.entries(ggufFields).flatMap(([field, known]) => (known === name ? [field] : []))
+    if (asked.has(name) || spellings.some((field) => !left.has(field) && field in values)) return true
+    // GPT-2 has as many keys as queries, of hidden size / heads each, and does not ask
+    if (name === 'attention.head_count_kv') return values.num_key_value_heads === heads
+    return name === 'attention.key_length' && headDim === Number(values.hidden_size) / heads
+  }
+  return { config, isRead }
+}
+
+/** A token of the tokenizer; the largest numbers of 32 bits are the -1 of programs that have none. */
+function tokenId(table: GgufTable, name: string): unknown {
+  const token = table.metadata.get(`tokenizer.ggml.${name}_token_id`)
+  return typeof token === 'number' && (token < 0 || token >= 2 ** 31) ? undefined : token
+}
+
+/** Which layers see a window: a flag each, or all but every n-th (of 0 all), as llama.cpp counts them. */
+function patternOf(pattern: unknown, { num_hidden_layers: layers }: Record<string, unknown>): unknown {
+  const type = (sliding: boolean) => (sliding ? 'sliding_attention' : 'full_attention')
+  if (Array.isArray(pattern)) return pattern.map((sliding) => type(sliding === true))
+  if (typeof pattern !== 'number' || typeof layers !== 'number' || layers > 65_536) return undefined
+  return Array.from({ length: layers }, (_, index) => type(pattern === 0 || index % pattern < pattern - 1))
 }
 
 /** Keys of rotary positions by the last part of their name in a configuration. */
@@ -91,30 +133,6 @@ function labelOf(ggufName: string, name: string): string {
 function uniform(value: unknown): unknown {
   if (!Array.isArray(value) || value.length === 0) return value
   return value.every((element) => element === value[0]) ? value[0] : value
-}
-
-function ropeParameters(key: (name: string) => unknown, factors: RopeFactors): Record<string, unknown> {
-  const factor = key('rope.scaling.factor') ?? key('rope.scale_linear')
-  const stated = key('rope.scaling.type') ?? (factor === undefined ? 'none' : 'linear')
-  const parameters: Record<string, unknown> = {
-    rope_theta: key('rope.freq_base') ?? 10_000,
-    rope_type: stated === 'none' ? 'default' : stated,
-    factor: factor ?? 1,
-    original_max_position_embeddings: key('rope.scaling.original_context_length'),
-    attention_factor: key('rope.scaling.attn_factor'),
-  }
-  if (factors.short && factors.long)
-    return { ...parameters, rope_type: 'longrope', short_factor: factors.short, long_factor: factors.long }
-  // Llama 3's scaling is stored as the divisors that it comes to
-  if (factors.all)
-    return {
-      ...parameters,
-      rope_type: 'longrope',
-      short_factor: factors.all,
-      long_factor: factors.all,
-      attention_factor: 1,
-    }
-  return parameters
 }
 
 /** Norm weights in GGUF files already have Gemma's 1 added. */

@@ -99,6 +99,11 @@ function ropeMetadata(spec: DecoderSpec, arch: string, metadata: Map<string, Ggu
   }
   if (spec.architecture === 'phi3')
     metadata.set(`${arch}.rope.scaling.original_context_length`, { type: 'u32', value: spec.maxPositions })
+  // with a factor the positions of the file are those that it reaches: the original ones say so
+  if (factor !== 1 && !twoBases) {
+    const original = Math.max(1, Math.floor(spec.maxPositions / factor))
+    metadata.set(`${arch}.rope.scaling.original_context_length`, { type: 'u32', value: original })
+  }
   if (!divisors) return []
   const bytes = new Uint8Array(Float32Array.from(divisors).buffer)
   const shape = [divisors.length]
