@@ -1,0 +1,35 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { openBrowserPage } from './browser-page.ts'
+
+const repository = join(import.meta.dirname, '..', '..')
+
+it('the lines of README.md for a page run as they stand', { timeout: 300_000 }, async () => {
+  const readme = await readFile(join(repository, 'README.md'), 'utf8')
+  const [, lines = ''] = /### In a page\n+```html\n(.*?)```/s.exec(readme) ?? []
+  expect(lines.trim().split('\n').length).toBeLessThanOrEqual(10)
+
+  const { page, close } = await openBrowserPage()
+  try {
+    // an import map stands for a bundler; everything else of the page is README's
+    const map = await page.evaluate('document.querySelector("script[type=importmap]").outerHTML')
+    const { origin } = new URL(page.url())
+    const isolated = { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' }
+    await page.route(`${origin}/readme.html`, (route) =>
+      route.fulfill({ contentType: 'text/html', headers: isolated, body: `<!doctype html>${map}${lines}` }),
+    )
+    const errors: string[] = []
+    page.on('pageerror', ({ message }) => errors.push(message))
+    await page.goto(`${origin}/readme.html`)
+    await page.waitForFunction('document.getElementById("answer").textContent.split(" ").length > 12', undefined, {
+      timeout: 240_000,
+    })
+    expect(errors).toEqual([])
+    expect(await page.getAttribute('#progress', 'value')).toBe('1')
+    // prose, as the model writes it: words of its vocabulary with spaces between
+    expect(await page.textContent('#answer')).toMatch(/^[\s\S]*[a-z]{2,} [a-z]{2,}/)
+  } finally {
+    await close()
+  }
+})
