@@ -26,9 +26,30 @@ export function hasLlamaCpp(): boolean {
   return existsSync(fileURLToPath(new URL('node_modules/node-llama-cpp/package.json', import.meta.url)))
 }
 
+/** Texts, and a GGUF file of which only the vocabulary is read. */
+export interface TextsJob {
+  readonly path: string
+  readonly texts: readonly string[]
+}
+
+/** The tokens of each text: with special tokens found in it, and with their spellings as plain text. */
+export interface TextsJudgement {
+  readonly ids: readonly (readonly number[])[]
+  readonly plain: readonly (readonly number[])[]
+}
+
+export function askLlamaCpp(jobs: readonly JudgeJob[]): Promise<readonly Judgement[]> {
+  return ask('llama-cpp-judge.mjs', jobs)
+}
+
+/** The same for texts. */
+export function askLlamaCppTexts(jobs: readonly TextsJob[]): Promise<readonly TextsJudgement[]> {
+  return ask('llama-cpp-texts.mjs', jobs)
+}
+
 /** Runs the jobs in a process of its own: native code that aborts takes only that one with it. */
-export async function askLlamaCpp(jobs: readonly JudgeJob[]): Promise<readonly Judgement[]> {
-  const script = fileURLToPath(new URL('llama-cpp-judge.mjs', import.meta.url))
+async function ask<T>(name: string, jobs: readonly { readonly path: string }[]): Promise<readonly T[]> {
+  const script = fileURLToPath(new URL(name, import.meta.url))
   const child = spawn(process.execPath, [script], { stdio: ['pipe', 'pipe', 'pipe'] })
   child.stdin.end(JSON.stringify(jobs))
   const exit = new Promise<number | null>((resolve) => {
@@ -36,7 +57,7 @@ export async function askLlamaCpp(jobs: readonly JudgeJob[]): Promise<readonly J
   })
   const [output, complaint, code] = await Promise.all([text(child.stdout), text(child.stderr), exit])
   if (code !== 0) throw new Error(`llama.cpp ended with ${code}: ${complaint}`)
-  const results = JSON.parse(output) as (Judgement & { error?: string })[]
+  const results = JSON.parse(output) as (T & { error?: string })[]
   for (const [i, { error }] of results.entries())
     if (error !== undefined) throw new Error(`llama.cpp, ${jobs[i]?.path}: ${error}\n${complaint}`)
   return results

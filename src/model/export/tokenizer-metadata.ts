@@ -3,6 +3,8 @@ import { isRecord } from '../architectures/config-fields.ts'
 import type { DecoderSpec } from '../decoder-spec.ts'
 import type { GgufTypedValue } from '../files/write-gguf.ts'
 import type { Tokenizer } from '../tokenizer.ts'
+import { ggufPreTokenizer } from '../tokenizers/gguf-pre-tokenizers.ts'
+import { mergePair } from '../tokenizers/merge-pair.ts'
 import { preTokenizerName } from './pre-tokenizer-name.ts'
 
 /** llama.cpp's llama_token_type */
@@ -28,17 +30,18 @@ export function tokenizerMetadata(tokenizer: Tokenizer, spec: DecoderSpec): Map<
   const model = isRecord(definition.model) ? definition.model : {}
   if (model.type !== 'BPE' || !isRecord(model.vocab))
     throw new FoveaError('unsupported', 'exportGguf', `GGUF files have no tokenizer of the type ${String(model.type)}`)
-  const merges = mergesOf(model.merges)
+  const merges = (Array.isArray(model.merges) ? model.merges : []).map(mergePair)
   const byteLevel = mentions(definition.pre_tokenizer, 'ByteLevel') || mentions(definition.decoder, 'ByteLevel')
   const { tokens, types } = vocabulary(definition, model.vocab, spec.vocabSize, byteLevel)
 
   set('ggml.model', { type: 'string', value: byteLevel ? 'gpt2' : 'llama' })
-  if (byteLevel) {
-    const pre = preTokenizerName(definition.pre_tokenizer, model.ignore_merges === true)
-    set('ggml.pre', { type: 'string', value: pre ?? 'default' })
-    if (pre === undefined || isRecord(definition.normalizer))
-      set('huggingface.json', { type: 'string', value: JSON.stringify(definition) })
-  }
+  const { ignore_merges } = model
+  const pre = byteLevel ? preTokenizerName(definition.pre_tokenizer, ignore_merges === true) : undefined
+  // where only that differs, llama.cpp still cuts as the name says
+  const near = byteLevel ? preTokenizerName(definition.pre_tokenizer, ignore_merges !== true) : undefined
+  if (byteLevel) set('ggml.pre', { type: 'string', value: pre ?? near ?? 'default' })
+  if (!(byteLevel ? isNamed(definition, pre) : isPlainPieces(definition)))
+    set('huggingface.json', { type: 'string', value: JSON.stringify(definition) })
   set('ggml.tokens', { type: { arrayOf: 'string' }, value: tokens })
   set('ggml.token_type', { type: { arrayOf: 'i32' }, value: types })
   if (byteLevel) set('ggml.merges', { type: { arrayOf: 'string' }, value: merges.map((pair) => pair.join(' ')) })
@@ -54,6 +57,43 @@ export function tokenizerMetadata(tokenizer: Tokenizer, spec: DecoderSpec): Map<
   set('ggml.add_eos_token', { type: 'bool', value: eosTokens.length > 0 && ids.at(-1) === eosTokens[0] })
   if (tokenizer.chatTemplate !== undefined) set('chat_template', { type: 'string', value: tokenizer.chatTemplate })
   return metadata
+}
+
+/** Does the name of a way of cutting tell all that the definition says besides vocabulary and merges? */
+function isNamed(definition: Readonly<Record<string, unknown>>, pre: string | undefined): boolean {
+  const known = pre === undefined ? undefined : ggufPreTokenizer(pre)
+  if (!known) return false
+  const normalizes = JSON.stringify(flattened(definition.normalizer)) === JSON.stringify(flattened(known.normalizer))
+  return normalizes && hasPlainTokens(definition)
+}
+
+/** Is it SentencePiece as "llama" tells of it: "▁" for spaces, one before the text or not, bytes for what is no token? */
+function isPlainPieces(definition: Readonly<Record<string, unknown>>): boolean {
+  const { normalizer, pre_tokenizer: cut, model } = definition
+  const steps = flattened(normalizer).map((step) =>
+    JSON.stringify([step.type, step.prepend ?? step.pattern, step.content]),
+  )
+  const plain = [JSON.stringify(['Replace', { String: ' ' }, '▁'])]
+  const prefixed = [JSON.stringify(['Prepend', '▁', undefined]), ...plain]
+  const normalizes = [plain, prefixed].some((known) => known.join() === steps.join())
+  // Gemma's cuts at spaces, of which the normaliser leaves none
+  const cuts = !isRecord(cut) || (cut.type === 'Split' && isRecord(cut.pattern) && cut.pattern.String === ' ')
+  return normalizes && cuts && isRecord(model) && model.byte_fallback === true && hasPlainTokens(definition)
+}
+
+/** Does no added token want more than to be found as it stands, before normalising? */
+function hasPlainTokens({ added_tokens, normalizer }: Readonly<Record<string, unknown>>): boolean {
+  const tokens = Array.isArray(added_tokens) ? added_tokens.filter(isRecord) : []
+  const normalizes = flattened(normalizer).length > 0
+  return tokens.every((token) => {
+    const late = normalizes && (token.normalized ?? token.special !== true) === true
+    return !late && token.lstrip !== true && token.rstrip !== true && token.single_word !== true
+  })
+}
+
+function flattened(normalizer: unknown): Record<string, unknown>[] {
+  if (!isRecord(normalizer)) return []
+  return Array.isArray(normalizer.normalizers) ? normalizer.normalizers.flatMap(flattened) : [normalizer]
 }
 
 function endTokens(tokenizer: Tokenizer, set: (key: string, value: GgufTypedValue) => void): void {
@@ -92,22 +132,11 @@ function vocabulary(
   return { tokens, types }
 }
 
-/** Pairs, which older files write as "left right". */
-function mergesOf(merges: unknown): [string, string][] {
-  const list: unknown[] = Array.isArray(merges) ? merges : []
-  return list.map((merge) => {
-    if (Array.isArray(merge)) return [String(merge[0]), String(merge[1])]
-    const text = String(merge)
-    const space = text.indexOf(' ', 1)
-    return [text.slice(0, space), text.slice(space + 1)]
-  })
-}
-
 /**
  * SentencePiece merges the pair whose token has the highest score first: minus the rank of the first merge into it, and
  * less than all for a token that no merge makes.
  */
-function scoresOf(tokens: readonly string[], merges: readonly [string, string][]): number[] {
+function scoresOf(tokens: readonly string[], merges: readonly (readonly [string, string])[]): number[] {
   const ranks = new Map<string, number>()
   for (const [rank, [left, right]] of merges.entries()) {
     const token = left + right

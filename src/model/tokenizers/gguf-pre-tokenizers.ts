@@ -6,6 +6,8 @@ export interface GgufPreTokenizer {
   readonly ignoreMerges: boolean
   /** does a text begin with the begin token, where the file does not say? */
   readonly addBos: boolean | null
+  /** the tokenizer.json's `normalizer`, which GGUF files do not tell of and llama.cpp does not apply */
+  readonly normalizer?: unknown
 }
 
 const contractions = "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
@@ -21,6 +23,12 @@ const byCase = (ending: string, digits: string) =>
   `[^\\r\\n\\p{L}\\p{N}]?${upper}*${lower}+${ending}|[^\\r\\n\\p{L}\\p{N}]?${upper}+${lower}*${ending}` +
   `|\\p{N}${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|${rest}`
 
+/** a sign with the letters after it, letters with what joins them, signs, white space: DeepSeek V3's */
+const deepseek =
+  '[!"#$%&\'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+' +
+  '| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+'
+const nfc = { type: 'NFC' }
+
 const byteLevel = (useRegex: boolean) => ({ type: 'ByteLevel', add_prefix_space: false, use_regex: useRegex })
 const split = (regex: string) => ({ type: 'Split', pattern: { Regex: regex }, behavior: 'Isolated', invert: false })
 const splits = (...regexes: string[]) => ({
@@ -34,19 +42,22 @@ const digitsApart = {
 
 const families: readonly (GgufPreTokenizer & { readonly names: readonly string[] })[] = [
   {
-    names: ['gpt-2', 'gpt2', 'phi-2', 'mpt', 'olmo', 'jais', 'trillion', 'exaone4'],
+    names: ['gpt-2', 'gpt2', 'phi-2', 'jais', 'trillion', 'exaone4', 'gigachat', 'a.x-4.0', 'mellum', 'modern-bert'],
     preTokenizer: byteLevel(true),
     ignoreMerges: false,
     addBos: null,
   },
+  // GPT-NeoX's tokenizer
+  { names: ['mpt', 'olmo'], preTokenizer: byteLevel(true), ignoreMerges: false, addBos: null, normalizer: nfc },
   {
-    names: ['smollm', 'starcoder', 'refact', 'command-r', 'codeshell', 'exaone', 'minerva-7b'],
+    names: ['smollm', 'starcoder', 'refact', 'codeshell', 'exaone', 'minerva-7b'],
     preTokenizer: digitsApart,
     ignoreMerges: false,
     addBos: null,
   },
+  { names: ['command-r'], preTokenizer: digitsApart, ignoreMerges: false, addBos: null, normalizer: nfc },
   {
-    names: ['llama3', 'llama-v3', 'llama-bpe', 'falcon3', 'pixtral'],
+    names: ['llama3', 'llama-v3', 'llama-bpe', 'falcon3', 'falcon-h1', 'pixtral', 'midm-2.0', 'lfm2'],
     preTokenizer: splits(gpt4('{1,3}')),
     ignoreMerges: true,
     addBos: true,
@@ -58,8 +69,21 @@ const families: readonly (GgufPreTokenizer & { readonly names: readonly string[]
     addBos: null,
   },
   {
-    names: ['qwen2', 'deepseek-r1-qwen', 'stablelm2', 'hunyuan'],
+    names: ['qwen2', 'megrez', 'kormo'],
     preTokenizer: splits(gpt4('')),
+    ignoreMerges: false,
+    addBos: null,
+    normalizer: nfc,
+  },
+  {
+    names: ['deepseek-r1-qwen', 'stablelm2', 'hunyuan'],
+    preTokenizer: splits(gpt4('')),
+    ignoreMerges: false,
+    addBos: null,
+  },
+  {
+    names: ['deepseek-v3'],
+    preTokenizer: splits('\\p{N}{1,3}', '[一-龥぀-ゟ゠-ヿ]+', deepseek),
     ignoreMerges: false,
     addBos: null,
   },

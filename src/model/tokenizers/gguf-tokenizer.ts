@@ -5,21 +5,34 @@ import type { DecoderSpec } from '../decoder-spec.ts'
 import type { GgufTable } from '../files/gguf.ts'
 import { parseJson } from '../files/parse-json.ts'
 import type { Tokenizer } from '../tokenizer.ts'
+import { ggufEndTokens } from './gguf-end-tokens.ts'
 import { ggufPreTokenizer, ggufPreTokenizerNames } from './gguf-pre-tokenizers.ts'
 import { jsonTokenizer, type TokenizerDefinition } from './json-tokenizer.ts'
 import { missingTokenizer } from './missing-tokenizer.ts'
 import { scoreMerges } from './score-merges.ts'
 
 /** kinds of tokens in `tokenizer.ggml.token_type` that stand for themselves wherever they occur */
+const unknown = 2
 const control = 3
 const userDefined = 4
+/** models of llama.cpp whose tokenizers are none of a decoder's here */
+const otherModels: Readonly<Record<string, string>> = {
+  t5: 'unigram',
+  bert: 'WordPiece',
+  rwkv: 'RWKV',
+  plamo2: 'PLaMo 2',
+}
 
 /**
  * The tokenizer of a GGUF file, made into the tokenizer.json that it came from: "gpt2" is byte-level BPE with merges and
  * a named way of cutting the text, "llama" SentencePiece BPE with scores and byte tokens. A file that carries its
  * tokenizer.json (`tokenizer.huggingface.json`) is taken at that. One that refuses to encode where there is none.
  *
- * Throws `format` naming file and key: an unknown model or way of cutting, lists of the wrong type or length.
+ * What is silent in a file is as llama.cpp takes it: begin token, end tokens known by their names, scores of 0; of two
+ * tokens with one text the first is meant. The normaliser that the models of a name have is applied (llama.cpp has none).
+ *
+ * Throws `format` naming file and key: an unknown model or way of cutting, lists of the wrong type or length; `unsupported`
+ * for the tokenizers of other models (unigram, WordPiece).
  */
 export function ggufTokenizer(table: GgufTable, spec: DecoderSpec): Tokenizer {
   const get = (key: string) => table.metadata.get(`tokenizer.${key}`)
@@ -29,18 +42,29 @@ export function ggufTokenizer(table: GgufTable, spec: DecoderSpec): Tokenizer {
     return missingTokenizer(table.source, spec)
   const made = model === 'gpt2' ? byteLevelDefinition(table) : model === 'llama' ? pieceDefinition(table) : undefined
   const definition = carried ?? made?.definition
-  if (!definition) throw fault(table, 'ggml.model', `is ${shown(model)}; gpt2 and llama are read`)
+  if (!definition) {
+    const other = typeof model === 'string' && Object.hasOwn(otherModels, model) ? otherModels[model] : undefined
+    if (other === undefined) throw fault(table, 'ggml.model', `is ${shown(model)}; gpt2 and llama are read`)
+    throw new FoveaError(
+      'unsupported',
+      'openCheckpoint',
+      `${table.source}: tokenizer.ggml.model is ${model} (${other}); of GGUF files gpt2 and llama are read`,
+    )
+  }
   const flag = (key: string) => (typeof get(key) === 'boolean' ? (get(key) as boolean) : null)
   const template = get('chat_template')
-  const id = (key: string) => (typeof get(key) === 'number' ? (get(key) as number) : null)
+  const { tokens, types } = Array.isArray(get('ggml.tokens')) ? vocabulary(table) : { tokens: [], types: [] }
+  const named = ggufEndTokens(tokens, (id) => types[id] === control)
   return jsonTokenizer(definition, {
     file: table.source,
-    bosToken: id('ggml.bos_token_id'),
-    eosTokens: spec.eosTokens,
+    bosToken: tokenId(table, 'bos') ?? (model === 'llama' && tokens.length > 1 ? 1 : null),
+    eosTokens: [...new Set([...spec.eosTokens, ...named])],
     addBos: flag('ggml.add_bos_token') ?? (carried ? null : (made?.addBos ?? null)),
     addEos: flag('ggml.add_eos_token'),
     chatTemplate:
       typeof template === 'string' ? chatTemplate(`${table.source}: tokenizer.chat_template`, template) : null,
+    // two tokens may have one text, which a tokenizer.json cannot say
+    ...(made && { texts: tokens }),
   })
 }
 
@@ -55,35 +79,29 @@ function byteLevelDefinition(table: GgufTable): Made {
   const pre = table.metadata.get('tokenizer.ggml.pre') ?? 'default'
   const cut = typeof pre === 'string' ? ggufPreTokenizer(pre) : undefined
   if (!cut) throw fault(table, 'ggml.pre', `is ${shown(pre)}; known are ${ggufPreTokenizerNames().join(', ')}`)
+  const vocab = idsOf(tokens)
   const definition = {
     version: '1.0',
     added_tokens: addedTokens(tokens, types),
-    normalizer: null,
+    normalizer: cut.normalizer ?? null,
     pre_tokenizer: cut.preTokenizer,
     post_processor: null,
     decoder: { type: 'ByteLevel' },
-    model: {
-      type: 'BPE',
-      unk_token: null,
-      ignore_merges: cut.ignoreMerges,
-      vocab: idsOf(tokens),
-      merges: pairs(merges),
-    },
+    model: { type: 'BPE', unk_token: null, ignore_merges: cut.ignoreMerges, vocab, merges: pairs(merges, vocab) },
   }
   return { definition, addBos: cut.addBos }
 }
 
 function pieceDefinition(table: GgufTable): Made {
   const { tokens, types } = vocabulary(table)
-  const scores = table.metadata.get('tokenizer.ggml.scores')
+  const scores = table.metadata.get('tokenizer.ggml.scores') ?? tokens.map(() => 0)
   if (!Array.isArray(scores) || scores.length !== tokens.length)
     throw fault(table, 'ggml.scores', `must have ${tokens.length} numbers`)
   const prefixed = table.metadata.get('tokenizer.ggml.add_space_prefix') !== false
   const replace = { type: 'Replace', pattern: { String: ' ' }, content: '▁' }
-  const unknown = tokens[types.indexOf(2)] ?? null
+  const unknownToken = tokens[tokenId(table, 'unknown') ?? types.indexOf(unknown)] ?? null
   // tokens that stand for themselves are no results of merging
-  const merged = tokens.filter((_, id) => types[id] !== control)
-  const mergedScores = scores.filter((_, id) => types[id] !== control) as number[]
+  const merges = (_: unknown, id: number) => types[id] !== control && types[id] !== unknown
   const decoders = [
     { type: 'Replace', pattern: { String: '▁' }, content: ' ' },
     { type: 'ByteFallback' },
@@ -99,14 +117,22 @@ function pieceDefinition(table: GgufTable): Made {
     decoder: { type: 'Sequence', decoders },
     model: {
       type: 'BPE',
-      unk_token: unknown,
+      unk_token: unknownToken,
       fuse_unk: true,
       byte_fallback: true,
       vocab: idsOf(tokens),
-      merges: scoreMerges(merged, mergedScores),
+      merges: scoreMerges(tokens.filter(merges), scores.filter(merges) as number[]),
     },
   }
   return { definition, addBos: true }
+}
+
+/** An id that the metadata names; one beyond the vocabulary counts as none, as in llama.cpp. */
+function tokenId(table: GgufTable, name: string): number | null {
+  const id = table.metadata.get(`tokenizer.ggml.${name}_token_id`)
+  const tokens = table.metadata.get('tokenizer.ggml.tokens')
+  const known = typeof id === 'number' && Number.isInteger(id) && id >= 0
+  return known && (!Array.isArray(tokens) || id < tokens.length) ? id : null
 }
 
 function vocabulary(table: GgufTable): { tokens: readonly string[]; types: readonly number[] } {
@@ -124,22 +150,27 @@ function strings(table: GgufTable, key: string): readonly string[] {
 }
 
 function addedTokens(tokens: readonly string[], types: readonly number[]) {
+  const seen = new Set<string>()
   return tokens.flatMap((content, id) => {
-    const special = types[id] === control
-    return special || types[id] === userDefined ? [{ id, content, special, normalized: false }] : []
+    const special = types[id] === control || types[id] === unknown
+    if (!(special || types[id] === userDefined) || seen.has(content)) return []
+    seen.add(content)
+    return [{ id, content, special, normalized: false }]
   })
 }
 
-/** `fromEntries` defines keys: a token may be called "__proto__". */
+/** Of tokens with one text the first, as in llama.cpp. `fromEntries` defines keys: a token may be called "__proto__". */
 function idsOf(tokens: readonly string[]): Record<string, number> {
-  return Object.fromEntries(tokens.map((token, id) => [token, id]))
+  return Object.fromEntries(tokens.map((token, id): [string, number] => [token, id]).reverse())
 }
 
-/** "left right"; the left part may be a space in no vocabulary that is byte-level. */
-function pairs(merges: readonly string[]): readonly (readonly string[])[] {
-  return merges.map((merge) => {
+/** "left right", where a side may begin with a space. What is not made of tokens is never asked for. */
+function pairs(merges: readonly string[], vocab: Readonly<Record<string, number>>): readonly (readonly string[])[] {
+  const known = (token: string) => Object.hasOwn(vocab, token)
+  return merges.flatMap((merge) => {
     const space = merge.indexOf(' ', 1)
-    return [merge.slice(0, space), merge.slice(space + 1)]
+    const [left, right] = [merge.slice(0, Math.max(0, space)), merge.slice(space + 1)]
+    return known(left) && known(right) && known(left + right) ? [[left, right]] : []
   })
 }
 

@@ -17,6 +17,8 @@ export interface TokenizerSettings {
   readonly addBos: boolean | null
   readonly addEos: boolean | null
   readonly chatTemplate: ChatTemplate | null
+  /** the texts of all ids, where two have one text; else as the definition says */
+  readonly texts?: readonly string[]
 }
 
 /** An object of tokenizer.json. */
@@ -46,6 +48,7 @@ export function jsonTokenizer(definition: TokenizerDefinition, settings: Tokeniz
   const texts: (string | undefined)[] = []
   for (const [token, id] of encoder.vocabulary) texts[id] = token
   for (const { content, id } of encoder.added) texts[id] = content
+  for (const [id, text] of (settings.texts ?? []).entries()) texts[id] = text
   const known: (Uint8Array | undefined)[] = []
 
   const bytes = (token: number, first: boolean): Uint8Array => {

@@ -7,6 +7,7 @@ import type { DecoderSpec } from '../decoder-spec.ts'
 import type { GgufTable } from '../files/gguf.ts'
 import type { GgufValue } from '../files/gguf-types.ts'
 import { openCheckpoint } from '../open-checkpoint.ts'
+import { bytesByLetter } from './byte-letters.ts'
 import { ggufPreTokenizer, ggufPreTokenizerNames } from './gguf-pre-tokenizers.ts'
 import { ggufTokenizer } from './gguf-tokenizer.ts'
 import { jsonTokenizer, type TokenizerDefinition } from './json-tokenizer.ts'
@@ -199,12 +200,15 @@ describe('SentencePiece of GGUF files', () => {
   })
 
   it('refuses metadata that is none, naming the key', () => {
-    const refused = (changed: Record<string, GgufValue>, message: RegExp) => {
+    const refused = (changed: Record<string, GgufValue>, message: RegExp, code = 'format') => {
       const open = () => ggufTokenizer(tableOf({ ...sentencePiece, ...changed }), spec)
-      expect(open).toThrow(expect.objectContaining({ code: 'format' }))
+      expect(open).toThrow(expect.objectContaining({ code }))
       expect(open).toThrow(message)
     }
-    refused({ 'tokenizer.ggml.model': 'bert' }, /test\.gguf: tokenizer\.ggml\.model is "bert"/)
+    refused({ 'tokenizer.ggml.model': 'runes' }, /test\.gguf: tokenizer\.ggml\.model is "runes"/)
+    // llama.cpp reads these; no decoder that is read here has them
+    refused({ 'tokenizer.ggml.model': 'bert' }, /model is bert \(WordPiece\)/, 'unsupported')
+    refused({ 'tokenizer.ggml.model': 't5' }, /model is t5 \(unigram\)/, 'unsupported')
     refused({ 'tokenizer.ggml.tokens': 'a' }, /ggml\.tokens must be a list of strings/)
     refused({ 'tokenizer.ggml.scores': [1] }, /ggml\.scores must have 282 numbers/)
     refused({ 'tokenizer.ggml.token_type': [1] }, /ggml\.token_type must have 282 numbers/)
@@ -213,6 +217,133 @@ describe('SentencePiece of GGUF files', () => {
     refused(unknown, /ggml\.pre is "runes"; known are .*llama-bpe/)
     refused({ 'tokenizer.huggingface.json': '{' }, /huggingface\.json is no JSON/)
     expect(() => ggufTokenizer(tableOf({}), spec).encode('a')).toThrow(expect.objectContaining({ code: 'unsupported' }))
+  })
+})
+
+describe('what a GGUF file does not say', () => {
+  const bytes = [...bytesByLetter().keys()]
+  const byteLevel = (extra: readonly [string, number][], metadata: Record<string, GgufValue> = {}) => {
+    const tokens = [...bytes, ...extra.map(([token]) => token)]
+    return ggufTokenizer(
+      tableOf({
+        'tokenizer.ggml.model': 'gpt2',
+        'tokenizer.ggml.pre': 'gpt-2',
+        'tokenizer.ggml.tokens': tokens,
+        'tokenizer.ggml.token_type': [...bytes.map(() => 1), ...extra.map(([, type]) => type)],
+        'tokenizer.ggml.merges': [],
+        ...metadata,
+      }),
+      { ...spec, bosToken: null, eosTokens: [256] } as unknown as DecoderSpec,
+    )
+  }
+
+  it.each([
+    '<|im_end|>',
+    '<|end|>',
+    '<|eot_id|>',
+    '<end_of_turn>',
+    '<|eom_id|>',
+    '<|endoftext|>',
+    '<｜end▁of▁sentence｜>',
+  ])('%s ends an answer where it is a control token, whatever eos_token_id says', (name) => {
+    expect(
+      byteLevel([
+        ['<eos-of-the-file>', 3],
+        [name, 3],
+      ]).eosTokens,
+    ).toEqual([256, 257])
+    // as text, or as a token that somebody added, it is what it says
+    for (const type of [1, 4, 5])
+      expect(
+        byteLevel([
+          ['<eos-of-the-file>', 3],
+          [name, type],
+        ]).eosTokens,
+      ).toEqual([256])
+  })
+
+  it('ends at <|end|> no answer of a model whose messages end with it and whose answers with <|return|>', () => {
+    const names = ['<|endoftext|>', '<|return|>', '<|call|>', '<|end|>']
+    expect(byteLevel(names.map((name) => [name, 3])).eosTokens).toEqual([256, 257, 258])
+    expect(byteLevel(['<|endoftext|>', '<|return|>', '<|end|>'].map((name) => [name, 3])).eosTokens).toEqual([
+      256, 257, 258,
+    ])
+  })
+
+  it.each([
+    ['qwen2', true],
+    ['megrez', true],
+    ['olmo', true],
+    ['command-r', true],
+    ['llama-bpe', false],
+    ['gpt-2', false],
+  ])('%s composes letters: %s', (pre, composes) => {
+    const tokenizer = byteLevel([], { 'tokenizer.ggml.pre': pre })
+    for (const text of ['cafe\u0301', 'e\u0302\u0301', 'A\u030A', '\u1100\u1161'])
+      expect(tokenizer.decode(tokenizer.encode(text, { special: false })), text).toBe(
+        composes ? text.normalize('NFC') : text,
+      )
+  })
+
+  it('begins a text as llama.cpp begins it: by the name of the cut, and by the tokenizer', () => {
+    const begin = { 'tokenizer.ggml.bos_token_id': 256 }
+    const a = bytes.indexOf('a')
+    for (const [pre, begins] of [
+      ['gpt-2', false],
+      ['qwen2', false],
+      ['llama-bpe', true],
+      ['tekken', true],
+    ] as const)
+      expect(byteLevel([['<s>', 3]], { ...begin, 'tokenizer.ggml.pre': pre }).encode('a'), pre).toEqual(
+        begins ? [256, a] : [a],
+      )
+    // what a text spells out is kept where none is added
+    const none = { ...begin, 'tokenizer.ggml.add_bos_token': false }
+    expect(byteLevel([['<s>', 3]], none).encode('<s>a')).toEqual([256, a])
+    expect(byteLevel([['<s>', 3]], begin).encode('<s>a')).toEqual([256, a])
+    // "llama" without ids has llama.cpp's: 1 begins a text
+    const { 'tokenizer.ggml.bos_token_id': _, ...silent } = sentencePiece
+    expect(ggufTokenizer(tableOf(silent), spec)).toMatchObject({ bosToken: 1 })
+    expect(ggufTokenizer(tableOf(silent), spec).encode('abc')[0]).toBe(1)
+  })
+
+  it('takes the first of tokens with one text, and shows each of them', () => {
+    const tokenizer = byteLevel(
+      [
+        ['Ġtwice', 1],
+        ['Ġtwice', 1],
+        ['<x>', 3],
+        ['<x>', 3],
+        ['', 1],
+        ['', 1],
+      ],
+      {
+        'tokenizer.ggml.merges': ['Ġ t', 'w i', 'no such'],
+      },
+    )
+    expect(tokenizer.vocabSize).toBe(262)
+    expect(tokenizer.encode('<x>', { special: false })).toEqual([258])
+    expect([256, 257].map((id) => tokenizer.piece(id).text)).toEqual([' twice', ' twice'])
+    expect(tokenizer.decode([258, 259], { skipSpecial: false })).toBe('<x><x>')
+    expect(tokenizer.decode([260, 261])).toBe('')
+  })
+
+  it('has merges of spaces, scores of none, and the unknown token that it names', () => {
+    const silent = { ...sentencePiece, 'tokenizer.ggml.unknown_token_id': 0 }
+    expect(ggufTokenizer(tableOf(silent), spec).encode('<unk>a', { special: false })[0]).toBe(0)
+    const { 'tokenizer.ggml.scores': _, ...unscored } = sentencePiece
+    const tokenizer = ggufTokenizer(tableOf(unscored), spec)
+    expect(tokenizer.decode(tokenizer.encode('abc ea'))).toBe('abc ea')
+    // no byte tokens: what is no token is the unknown one, named or of its type
+    const few = {
+      'tokenizer.ggml.model': 'llama',
+      'tokenizer.ggml.tokens': ['<s>', '</s>', '<none>', '▁', 'a'],
+      'tokenizer.ggml.token_type': [3, 3, 2, 1, 1],
+      'tokenizer.ggml.add_bos_token': false,
+    }
+    expect(ggufTokenizer(tableOf(few), spec).encode('azz')).toEqual([3, 4, 2])
+    const named = { ...few, 'tokenizer.ggml.token_type': [3, 3, 1, 1, 1], 'tokenizer.ggml.unknown_token_id': 2 }
+    expect(ggufTokenizer(tableOf(named), spec).encode('azz')).toEqual([3, 4, 2])
   })
 })
 
