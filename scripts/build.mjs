@@ -4,6 +4,7 @@
 import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { writeBrowserTree } from './browser-tree.mjs'
+import { declarePlatform } from './declare-platform.mjs'
 import { pageEntries } from './page-entries.mjs'
 import { runStep } from './run-step.mjs'
 import { sourceFiles } from './source-files.mjs'
@@ -21,6 +22,10 @@ async function finish() {
     const rewritten = path.endsWith('.d.ts') ? importsOfDeclarations(text) : workersOfModules(text)
     if (rewritten !== text) writeFileSync(path, rewritten)
   }
+  declarePlatform(
+    'dist',
+    files.filter((path) => path.endsWith('.d.ts')),
+  )
   // pages start the workers of a pool from a file, Node from the same text
   const { pageWorkerSource } = await import(pathToFileURL('dist/wasm/pool/worker-source.js').href)
   writeFileSync('dist/wasm/pool/pool-worker.js', pageWorkerSource)

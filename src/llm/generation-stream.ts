@@ -55,7 +55,7 @@ export class GenerationStream implements Generation {
   }
 
   /** Leaving an iterator early cancels the generation at once, also while a `next` of it waits: nobody reads on. */
-  [Symbol.asyncIterator](): AsyncIterableIterator<GenerationEvent, void, void> {
+  [Symbol.asyncIterator](): AsyncIterableIterator<GenerationEvent> {
     let left = false
     const mine = new Set<Reader>()
     const next = async (): Promise<Step> => {

@@ -8,23 +8,23 @@ export type Bundler = 'esbuild' | 'rollup' | 'webpack' | 'vite' | 'parcel'
 
 const command = (...parts: string[]) => join(tools, ...parts)
 
-/** Arguments of Node that build `app.js` of the folder they run in into `out`, as each tool does when nobody configured it. */
-const builds: Readonly<Record<Bundler, (out: string) => readonly string[]>> = {
-  esbuild: (out) => [
+/** Arguments of Node that build `app` of the folder they run in into `out`, as each tool does when nobody configured it. */
+const builds: Readonly<Record<Bundler, (out: string, app: string) => readonly string[]>> = {
+  esbuild: (out, app) => [
     command('esbuild', 'bin', 'esbuild'),
-    'app.js',
+    app,
     '--bundle',
     '--format=esm',
     '--minify',
     `--outdir=${out}`,
   ],
   // without its plugin it resolves no package at all
-  rollup: (out) => [
+  rollup: (out, app) => [
     command('rollup', 'dist', 'bin', 'rollup'),
-    ...['--input', 'app.js', '--dir', out],
+    ...['--input', app, '--dir', out],
     ...['--plugin', command('@rollup', 'plugin-node-resolve', 'dist', 'cjs', 'index.js')],
   ],
-  webpack: (out) => [join(import.meta.dirname, 'run-webpack.mjs'), './app.js', out],
+  webpack: (out, app) => [join(import.meta.dirname, 'run-webpack.mjs'), `./${app}`, out],
   vite: (out) => [command('vite', 'bin', 'vite.js'), 'build', '--outDir', out],
   parcel: (out) => [command('parcel', 'lib', 'bin.js'), 'build', 'index.html', '--dist-dir', out, '--no-cache'],
 }
@@ -32,10 +32,10 @@ const builds: Readonly<Record<Bundler, (out: string) => readonly string[]>> = {
 const run = promisify(execFile)
 
 /** Bundles the app in `folder` by a process of the tool's, and gives the folder to serve. Rejects with what the tool says. */
-export async function bundle(bundler: Bundler, folder: string): Promise<string> {
+export async function bundle(bundler: Bundler, folder: string, app = 'app.js'): Promise<string> {
   const out = join(folder, `out-${bundler}`)
   await mkdir(out)
-  await run(process.execPath, builds[bundler](out), { cwd: folder, maxBuffer: 2 ** 24 }).catch(
+  await run(process.execPath, builds[bundler](out, app), { cwd: folder, maxBuffer: 2 ** 24 }).catch(
     ({ stdout, stderr }: { stdout: string; stderr: string }) => {
       throw new Error(`${bundler} failed:\n${stdout}\n${stderr}`)
     },
