@@ -27,7 +27,7 @@ async function finish() {
     files.filter((path) => path.endsWith('.d.ts')),
   )
   // pages start the workers of a pool from a file, Node from the same text
-  const { pageWorkerSource } = await import(pathToFileURL('dist/wasm/pool/worker-source.js').href)
+  const { pageWorkerSource } = await import(pathToFileURL('dist/wasm/pool/page-worker-source.js').href)
   writeFileSync('dist/wasm/pool/pool-worker.js', pageWorkerSource)
   writeBrowserTree(pageEntries('dist', '.js'))
   // what is not a twin in the tree is in nobody's way

@@ -2,11 +2,12 @@ import type { WasmOptions, WebgpuOptions } from './device-options.ts'
 import type { WasmBackend } from './wasm-backend.ts'
 import type { WebgpuBackend } from './webgpu-backend.ts'
 
-/** Opens a GPU; its back end is loaded when it is asked for. */
+/** Opens a GPU. Its back end is loaded when there is one: a page that has none does not fetch it. */
 export async function openWebgpu(where: string, options: WebgpuOptions, realOnly: boolean): Promise<WebgpuBackend> {
   const { openGpu } = await import('./webgpu-adapter.ts')
+  const opened = await openGpu(where, options, realOnly)
   const { WebgpuBackend } = await import('./webgpu-backend.ts')
-  return new WebgpuBackend(await openGpu(where, options, realOnly))
+  return new WebgpuBackend(opened)
 }
 
 /** Opens WebAssembly workers, loaded when they are asked for. */

@@ -1,6 +1,6 @@
+import { pageWorkerSource } from './page-worker-source.ts'
 import type * as node from './start-workers.ts'
 import type { PoolWorker, WorkerEvents } from './start-workers.ts'
-import { pageWorkerSource } from './worker-source.ts'
 
 /**
  * Starts the workers of a pool as Web Workers: from the file beside this one, which bundlers know by this very expression

@@ -1,5 +1,10 @@
 import { Worker } from 'node:worker_threads'
-import { nodeWorkerSource } from './worker-source.ts'
+import { serveSource } from './worker-source.ts'
+
+const nodeWorkerSource = `${serveSource}
+const { parentPort, workerData } = require('node:worker_threads')
+serve(workerData.memory, workerData.index, (message) => parentPort.postMessage(message))
+`
 
 /** A running worker of either platform. */
 export interface PoolWorker {

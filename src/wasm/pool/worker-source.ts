@@ -34,7 +34,7 @@ const idleSpinMilliseconds = 0.02
  * sleeps. When the ring is empty the gate is idle; the pool changes its epoch to wake the workers. A worker compiles
  * a module from the shared memory when it first meets it; engines share the compiled code of equal bytes.
  */
-const serveSource = `
+export const serveSource = `
 'use strict'
 const serve = (memory, index, post) => {
   const words = new Int32Array(memory.buffer, ${controlAddress}, ${controlWords})
@@ -171,15 +171,4 @@ const serve = (memory, index, post) => {
     while (leave() && advance())
   }
 }
-`
-
-/** On Node's worker threads. */
-export const nodeWorkerSource = `${serveSource}
-const { parentPort, workerData } = require('node:worker_threads')
-serve(workerData.memory, workerData.index, (message) => parentPort.postMessage(message))
-`
-
-/** In a Web Worker, from a text or as the file that the build writes. */
-export const pageWorkerSource = `${serveSource}
-self.onmessage = ({ data }) => serve(data.memory, data.index, (message) => self.postMessage(message))
 `
