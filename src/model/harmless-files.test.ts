@@ -72,9 +72,12 @@ describe('what nobody reads does not keep a model from opening', () => {
     await expect(edited(() => {}, Uint8Array.of(0, 1)).then(opens)).rejects.toThrow('belong to no tensor')
   })
 
-  it.each([{ step: 3, done: null, nested: { a: [1] } }, null, [], 'pt', {}])('metadata %j', async (metadata) => {
-    await opens(await edited((header) => Object.assign(header, { __metadata__: metadata })))
-  })
+  it.each([[{ step: 3, done: null, nested: { a: [1] } }], [null], [[]], ['pt'], [{}]])(
+    'metadata %j',
+    async (metadata) => {
+      await opens(await edited((header) => Object.assign(header, { __metadata__: metadata })))
+    },
+  )
 
   it('shards without tensors, and tensors that the index does not name', async () => {
     const shards = {
