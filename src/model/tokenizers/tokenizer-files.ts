@@ -58,7 +58,8 @@ function tokenNamed(
   const content = isRecord(value) ? value.content : value
   if (content === undefined || content === null) return null
   const id = typeof content === 'string' ? ids(content) : undefined
-  if (id !== undefined) return id
+  // an added token that the model has no row for may have been left out before its id was looked at
+  if (id !== undefined && Number.isSafeInteger(id) && id >= 0) return id
   throw new FoveaError(
     'format',
     'openCheckpoint',
