@@ -22,6 +22,11 @@ import { splitItemFields } from './softmax/split-kv-program.ts'
  * with nothing to attend to gives output 0 and lse −∞. Blocks that the mask empties are skipped, full ones do not ask it.
  * No buffer grows with tokens²; a changed length compiles nothing. Few queries over many keys run as split-kv.
  *
+ * Values must be finite wherever a query of the call may see them: a weight of 0 times an infinite or NaN value is NaN, so that
+ * one behind a mask reaches those rows whose tile meets it for other rows (as a masked value does in PyTorch). Infinite or NaN
+ * keys behind a mask change nothing here, but gradients. Keys and values beyond a packed sequence are not read. Scores of a
+ * `scoreMod` may be any finite float; the backward finds weights again from `lse`, in f32, and is as exact as that.
+ *
  * Rejects with `shape`, `dtype`, `unsupported` (head widths above 256), `argument` (cuSeqlens that decrease or overrun, a
  * scale that is no number), `disposed`, `device` (a tensor of another device), `limit` (before anything is allocated), and
  * what `Device.run` throws.

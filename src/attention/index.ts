@@ -3,6 +3,12 @@ export { type AttentionBackwardRequest, type AttentionGradients, attentionBackwa
 export type { AttentionOptions, AttentionPlanRequest, AttentionRequest } from './attention-request.ts'
 export { type BlockMap, type BlockMapSpec, blockMap } from './block-map.ts'
 export type { BlockMask, CompressedRows } from './block-mask.ts'
+export {
+  checkNormalizer,
+  type NormalizerCheckOptions,
+  type NormalizerErrors,
+  type NormalizerReference,
+} from './check-normalizer.ts'
 export { drawBlockMap } from './draw-block-map.ts'
 export type { Dropout } from './dropout.ts'
 export type { Captured, MaskMod, Position, ScoreContext, ScoreMod } from './hooks.ts'

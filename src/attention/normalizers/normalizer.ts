@@ -7,6 +7,7 @@ export type RowState = Readonly<Record<string, Value>>
  * How scores become weights: output = scale · Σ p·v over key tiles, where what was summed before is multiplied by `alpha`
  * whenever the state's stabiliser moves. A hook: write another as an object of this shape and pass it as `normalizer`.
  * Masked scores arrive as −∞ and must get weight 0; a row of nothing but −∞ must give output 0, never NaN.
+ * `checkNormalizer` holds one to its definition.
  */
 export interface Normalizer {
   readonly name: string
