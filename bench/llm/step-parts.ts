@@ -46,12 +46,14 @@ export async function captureStepParts(device: Device, work: () => void | Promis
   })
 }
 
+const viewOf = (tensor: Tensor) => tensor.view({ shape: tensor.shape, strides: tensor.strides, offset: tensor.offset })
+
 /** What `device.run` is given meanwhile, its tensors held by views of their own. */
 async function captureKernels(device: Device, work: () => void | Promise<void>): Promise<Captured[]> {
   const captured: Captured[] = []
   const run = device.run
   const hooked = (kernel: Kernel, tensors: Readonly<Record<string, Tensor>>) => {
-    const held = Object.entries(tensors).map(([name, tensor]) => [name, tensor.view(tensor)] as const)
+    const held = Object.entries(tensors).map(([name, tensor]) => [name, viewOf(tensor)] as const)
     captured.push({ kernel, tensors: Object.fromEntries(held) })
     run.call(device, kernel, tensors)
   }

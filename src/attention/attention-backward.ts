@@ -1,4 +1,5 @@
 import type { Device, Tensor } from '../device/device.ts'
+import { checkFields, type FieldsOf } from '../tile/index.ts'
 import type { AttentionOptions } from './attention-request.ts'
 import { prepareTraining } from './trainable-attention.ts'
 
@@ -35,6 +36,7 @@ export async function attentionBackward(
   device: Device,
   request: AttentionBackwardRequest,
 ): Promise<AttentionGradients> {
+  checkFields('attentionBackward', 'request', request, fields)
   const { query, key, value, sinks, output, lse, dOutput, dLse } = request
   const prepared = await prepareTraining('attentionBackward', device, request, { forward: false })
   const made: Tensor[] = []
@@ -63,4 +65,24 @@ export async function attentionBackward(
   } finally {
     prepared.dispose()
   }
+}
+
+const fields: FieldsOf<AttentionBackwardRequest> = {
+  query: true,
+  key: true,
+  value: true,
+  sinks: true,
+  output: true,
+  lse: true,
+  dOutput: true,
+  dLse: true,
+  maskMod: true,
+  scoreMod: true,
+  normalizer: true,
+  scale: true,
+  dropout: true,
+  cuSeqlensQ: true,
+  cuSeqlensK: true,
+  blockMask: true,
+  tiling: true,
 }

@@ -1,6 +1,6 @@
 import type { Device, Tensor } from '../device/device.ts'
 import type { Tiling } from '../device/tuning.ts'
-import { FoveaError, type TensorSpec } from '../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError, type TensorSpec } from '../tile/index.ts'
 import type { BlockMask } from './block-mask.ts'
 import { checkDropout, type Dropout } from './dropout.ts'
 import type { MaskMod, ScoreMod } from './hooks.ts'
@@ -80,11 +80,15 @@ function isSpec(spec: unknown): boolean {
 /** Tiles larger than any device computes would only be found out by running out of memory. */
 const largestTile = 1024
 
-function checkTiling(where: string, { tileQ, tileK, padTo }: Tiling): void {
+function checkTiling(where: string, tiling: Tiling): void {
+  checkFields(where, 'tiling', tiling, tilingFields)
+  const { tileQ, tileK, padTo } = tiling
   for (const [name, size] of Object.entries({ tileQ, tileK, padTo }))
     if (!Number.isInteger(size) || size < 1 || size > largestTile)
       throw new FoveaError('argument', where, `tiling.${name} must be an integer from 1 to ${largestTile}, got ${size}`)
 }
+
+const tilingFields: FieldsOf<Tiling> = { tileQ: true, tileK: true, padTo: true }
 
 /** Checks that device and tensors are alive and belong together; throws `disposed` and `device` in the name of `where`. */
 export function checkTensors(

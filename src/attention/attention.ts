@@ -1,5 +1,5 @@
 import type { Device, Tensor } from '../device/device.ts'
-import { FoveaError, storageBytes } from '../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError, storageBytes } from '../tile/index.ts'
 import { type AttentionRequest, checkTensors } from './attention-request.ts'
 import { type CallCache, callCache, keepProgram, type PlacedWork } from './call-cache.ts'
 import { type Pass, runPass } from './pass.ts'
@@ -33,6 +33,7 @@ import { splitItemFields } from './softmax/split-kv-program.ts'
  */
 export async function attention(device: Device, request: AttentionRequest): Promise<{ output: Tensor; lse: Tensor }> {
   const where = 'attention'
+  checkFields(where, 'request', request, fields)
   const { query, key, value, sinks, output: givenOutput, lse: givenLse } = request
   checkTensors(where, device, { query, key, value, sinks, output: givenOutput, lse: givenLse })
   const cache = callCache(device)
@@ -171,4 +172,22 @@ function checkLimits(
         where,
         `${name} [${batch}, ${queries}, ${numHeads}, ${valueDim}] takes ${bytes} bytes, the ${device.kind} device allows ${most}`,
       )
+}
+
+const fields: FieldsOf<AttentionRequest> = {
+  query: true,
+  key: true,
+  value: true,
+  sinks: true,
+  output: true,
+  lse: true,
+  maskMod: true,
+  scoreMod: true,
+  normalizer: true,
+  scale: true,
+  dropout: true,
+  cuSeqlensQ: true,
+  cuSeqlensK: true,
+  blockMask: true,
+  tiling: true,
 }

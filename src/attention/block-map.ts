@@ -1,4 +1,4 @@
-import type { IntervalReading } from '../tile/index.ts'
+import { checkFields, type FieldsOf, type IntervalReading } from '../tile/index.ts'
 import type { BlockPattern } from './block-mask.ts'
 
 export interface BlockMapSpec {
@@ -38,6 +38,7 @@ export interface BlockMap {
  * proportion to the boundary of the mask.
  */
 export function blockMap(spec: BlockMapSpec): BlockMap {
+  checkFields('blockMap', 'spec', spec, fields)
   const { qLength, kLength, tileQ, tileK, mask, pattern } = spec
   const [qFirst, qEnd] = spec.qRange ?? [0, qLength]
   const qTiles = Math.ceil((qEnd - qFirst) / tileQ)
@@ -116,4 +117,16 @@ function collect({ tileQ, tileK }: BlockMapSpec, rows: number[][], qTiles: numbe
   })
   const all = Math.max(qTiles * kTiles, 1)
   return { tileQ, tileK, qTiles, kTiles, rowStart, runs, density: streamed / all, fullDensity: full / all }
+}
+
+const fields: FieldsOf<BlockMapSpec> = {
+  qLength: true,
+  kLength: true,
+  qRange: true,
+  tileQ: true,
+  tileK: true,
+  mask: true,
+  heads: true,
+  batch: true,
+  pattern: true,
 }

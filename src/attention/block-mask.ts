@@ -1,4 +1,4 @@
-import { FoveaError } from '../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../tile/index.ts'
 
 /**
  * A sparsity pattern made by the caller: for each block of blockSize[0] queries × blockSize[1] keys 0 (or false) skips it, 1
@@ -43,6 +43,7 @@ export function readBlockMask(
   mask: BlockMask,
   shape: { readonly batch: number; readonly heads: number; readonly qLength: number; readonly kLength: number },
 ): BlockPattern {
+  checkFields(where, 'blockMask', mask, fields)
   const { blocks } = mask as Partial<BlockMask>
   if (!Array.isArray(mask.blockSize) || typeof blocks !== 'object' || blocks === null)
     throw new FoveaError('argument', where, 'blockMask must have blockSize, two integers, and blocks')
@@ -103,6 +104,11 @@ export function readBlockMask(
   }
 }
 
+const fields: FieldsOf<BlockMask> = { blockSize: true, blocks: true, heads: true, batch: true }
+const rowsFields: FieldsOf<CompressedRows> = { rowStart: true, columns: true }
+
+const isCompressed = (blocks: BlockMask['blocks']): blocks is CompressedRows => !Array.isArray(blocks)
+
 function readCells(where: string, blocks: BlockMask['blocks'], rows: number, columns: number): Uint8Array {
   const wrong = (got: string) =>
     new FoveaError('shape', where, `blockMask.blocks must be ${rows} rows of ${columns} blocks, got ${got}`)
@@ -114,7 +120,9 @@ function readCells(where: string, blocks: BlockMask['blocks'], rows: number, col
     return blocks.slice()
   }
   const cells = new Uint8Array(rows * columns)
-  if ('rowStart' in blocks) {
+  if (isCompressed(blocks)) {
+    checkFields(where, 'blockMask.blocks', blocks, rowsFields)
+    if (!blocks.rowStart || !blocks.columns) throw wrong('neither rows nor rowStart and columns')
     if (blocks.rowStart.length !== rows + 1) throw wrong(`rowStart of length ${blocks.rowStart.length}`)
     for (let row = 0; row < rows; row++) {
       const [start, end] = [blocks.rowStart[row] as number, blocks.rowStart[row + 1] as number]

@@ -1,4 +1,4 @@
-import { FoveaError, mixBits, select, type Value } from '../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError, mixBits, select, type Value } from '../tile/index.ts'
 import type { Captured, Position } from './hooks.ts'
 
 /** Drops attention weights (Srivastava et al., "Dropout", JMLR 15, 2014), the same ones whenever `seed` holds the same. */
@@ -29,7 +29,9 @@ export function dropoutFactor(
 }
 
 /** Throws `argument` for a rate outside [0, 1), `shape` and `dtype` for a seed that is not i32 [2]. */
-export function checkDropout(where: string, { rate, seed }: Dropout): void {
+export function checkDropout(where: string, dropout: Dropout): void {
+  checkFields(where, 'dropout', dropout, fields)
+  const { rate, seed } = dropout
   if (!(rate >= 0 && rate < 1))
     throw new FoveaError('argument', where, `dropout.rate must be at least 0 and below 1, got ${rate}`)
   if (!Array.isArray(seed?.shape) || typeof seed.at !== 'function')
@@ -38,6 +40,8 @@ export function checkDropout(where: string, { rate, seed }: Dropout): void {
   if (seed.shape.length !== 1 || seed.shape[0] !== 2)
     throw new FoveaError('shape', where, `dropout.seed must be [2], got [${seed.shape.join(', ')}]`)
 }
+
+const fields: FieldsOf<Dropout> = { rate: true, seed: true }
 
 /** What tells programs with different dropout apart. */
 export function dropoutKey(dropout: Dropout | null, numberOf: (object: object) => number): string {

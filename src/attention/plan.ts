@@ -1,5 +1,5 @@
 import type { Device } from '../device/device.ts'
-import { storageBytes, type TensorSpec } from '../tile/index.ts'
+import { checkFields, type FieldsOf, storageBytes, type TensorSpec } from '../tile/index.ts'
 import type { AttentionPlanRequest } from './attention-request.ts'
 import { callCache } from './call-cache.ts'
 import { prepareCall } from './prepare-call.ts'
@@ -32,6 +32,7 @@ export interface AttentionPlan {
  * of a mask are read. Rejects with what `attention` rejects with.
  */
 export async function plan(device: Device, request: AttentionPlanRequest): Promise<AttentionPlan> {
+  checkFields('plan', 'request', request, fields)
   const call = await prepareCall('plan', device, request, callCache(device))
   const { shape, algorithm, splits, tiling } = call
   const { query, key, value, sinks, output, lse } = request
@@ -67,4 +68,22 @@ export async function plan(device: Device, request: AttentionPlanRequest): Promi
 
 function bytesOf(spec: TensorSpec): number {
   return spec.shape.reduce((product, size) => product * size, storageBytes[spec.dtype])
+}
+
+const fields: FieldsOf<AttentionPlanRequest> = {
+  query: true,
+  key: true,
+  value: true,
+  sinks: true,
+  output: true,
+  lse: true,
+  maskMod: true,
+  scoreMod: true,
+  normalizer: true,
+  scale: true,
+  dropout: true,
+  cuSeqlensQ: true,
+  cuSeqlensK: true,
+  blockMask: true,
+  tiling: true,
 }

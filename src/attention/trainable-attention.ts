@@ -1,5 +1,5 @@
 import type { Device, Tensor } from '../device/device.ts'
-import { contiguousStrides, FoveaError, type TensorSpec } from '../tile/index.ts'
+import { checkFields, contiguousStrides, type FieldsOf, FoveaError, type TensorSpec } from '../tile/index.ts'
 import { type AttentionOptions, checkTensors } from './attention-request.ts'
 import { callCache } from './call-cache.ts'
 import { runPass } from './pass.ts'
@@ -50,6 +50,7 @@ export async function prepareTrainableAttention(
   device: Device,
   request: TrainableAttentionRequest,
 ): Promise<TrainableAttention> {
+  checkFields('prepareTrainableAttention', 'request', request, fields)
   return prepareTraining('prepareTrainableAttention', device, request, { forward: true })
 }
 
@@ -189,4 +190,21 @@ function checkGradients(where: string, device: Device, tensors: BackwardTensors)
         `${name} must be [${of.shape.join(', ')}], got [${gradient.shape.join(', ')}]`,
       )
   }
+}
+
+const fields: FieldsOf<TrainableAttentionRequest> = {
+  query: true,
+  key: true,
+  value: true,
+  sinks: true,
+  changing: true,
+  maskMod: true,
+  scoreMod: true,
+  normalizer: true,
+  scale: true,
+  dropout: true,
+  cuSeqlensQ: true,
+  cuSeqlensK: true,
+  blockMask: true,
+  tiling: true,
 }

@@ -1,5 +1,5 @@
 // long: one class, whose invariants (what is held, what is shared, what may be written) all its methods keep together
-import { FoveaError } from '../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../tile/index.ts'
 import type { PageBook } from './page-book.ts'
 import { treeRoot } from './prefix-tree.ts'
 import { RowPages } from './row-pages.ts'
@@ -244,6 +244,7 @@ export class CachedSequence {
    * evicted, unless `keep` is false: then those that nobody else uses are free.
    */
   close(options: { readonly keep?: boolean } = {}): void {
+    checkFields('sequence.close', 'options', options, closeFields)
     if (this.closed) return
     this.#closed = true
     const { allocator, tree } = this.#book
@@ -320,3 +321,5 @@ export class CachedSequence {
 function firstOf(tokens: ArrayLike<number>, count: number): Int32Array {
   return Int32Array.from({ length: count }, (_, i) => tokens[i] as number)
 }
+
+const closeFields: FieldsOf<NonNullable<Parameters<CachedSequence['close']>[0]>> = { keep: true }

@@ -1,8 +1,10 @@
 import type { PagePool } from '../attention/paged/page-pool.ts'
 import type { Device, Tensor } from '../device/device.ts'
 import {
+  checkFields,
   colRange,
   defineProgram,
+  type FieldsOf,
   FoveaError,
   type Kernel,
   load,
@@ -28,7 +30,9 @@ const tile = { rows: 16, cols: 64 }
  * written to. Throws `argument` for pages that the pool does not have and lists that do not match, and what `Device.run`
  * throws.
  */
-export function copyPages(device: Device, { pages, source, target }: CopyPagesOptions): void {
+export function copyPages(device: Device, options: CopyPagesOptions): void {
+  checkFields('copyPages', 'options', options, fields)
+  const { pages, source, target } = options
   const bad = [...source, ...target].find((page) => !Number.isInteger(page) || page < 0 || page >= pages.pages)
   if (bad !== undefined || source.length !== target.length || source.some((page) => target.includes(page)))
     throw new FoveaError(
@@ -118,3 +122,5 @@ function copyWithinProgram(dtype: StorageDType): Program {
     )
   })
 }
+
+const fields: FieldsOf<CopyPagesOptions> = { pages: true, source: true, target: true }

@@ -1,4 +1,4 @@
-export type { PageFormat, PagePool } from '../attention/paged/page-pool.ts'
+export { type PageFormat, type PagePool, pageFormats } from '../attention/paged/page-pool.ts'
 export type { CachedSequence } from './cached-sequence.ts'
 export { type CopyPagesOptions, copyPages } from './copy-pages.ts'
 export { bindingLimit, createKvPages, type KvPages, type KvPagesSpec, kvPageBytes } from './kv-pages.ts'

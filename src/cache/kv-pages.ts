@@ -1,6 +1,13 @@
-import { isQuantised, type PageFormat, type PagePool, pageDType, pageWidth } from '../attention/paged/page-pool.ts'
+import {
+  isQuantised,
+  type PageFormat,
+  type PagePool,
+  pageDType,
+  pageFormats,
+  pageWidth,
+} from '../attention/paged/page-pool.ts'
 import type { Device, Tensor } from '../device/index.ts'
-import { FoveaError, type StorageDType, storageBytes } from '../tile/index.ts'
+import { checkChoice, checkFields, type FieldsOf, FoveaError, type StorageDType, storageBytes } from '../tile/index.ts'
 
 /** What the pools of one layer are made of. */
 export interface KvPagesSpec {
@@ -38,6 +45,8 @@ const bindingFloor = 128 * 1024 * 1024
  * segments are more than a kernel may bind, and what `Device.zeros` throws; then nothing stays allocated.
  */
 export function createKvPages(device: Device, spec: KvPagesSpec, options: { maxBindingBytes?: number } = {}): KvPages {
+  checkFields('createKvPages', 'spec', spec, kvPagesSpecFields)
+  checkFields('createKvPages', 'options', options, createKvPagesFields)
   const { maxBindingBytes = bindingLimit(device) } = options
   const plan = planPools(spec, maxBindingBytes)
   const { pages, pageSize, numKvHeads, headDim, format, recentDType = 'f32' } = spec
@@ -86,6 +95,7 @@ export function createKvPages(device: Device, spec: KvPagesSpec, options: { maxB
 
 /** Bytes that `createKvPages` allocates; a device may round each tensor up to 64. Throws `argument`. */
 export function kvPageBytes(spec: KvPagesSpec): number {
+  checkFields('kvPageBytes', 'spec', spec, kvPagesSpecFields)
   return planPools(spec, Number.POSITIVE_INFINITY).bytes
 }
 
@@ -99,6 +109,8 @@ export function bindingLimit(device: Device): number {
 
 function planPools(spec: KvPagesSpec, maxBindingBytes: number) {
   const { format, pages, pageSize, numKvHeads, headDim, recentDType = 'f32' } = spec
+  checkChoice('createKvPages', 'format', format, pageFormats)
+  checkChoice('createKvPages', 'recentDType', recentDType, ['f32', 'f16', 'bf16'])
   const quantised = isQuantised(format)
   const rows = quantised ? (spec.rows ?? 0) : 0
   const recentTokens = rows > 0 ? (spec.recentTokens ?? 64) : 0
@@ -130,3 +142,16 @@ function planPools(spec: KvPagesSpec, maxBindingBytes: number) {
     bytes: 2 * pages * pageBytes + scaleBytes + recentBytes,
   }
 }
+
+const kvPagesSpecFields: FieldsOf<KvPagesSpec> = {
+  format: true,
+  pages: true,
+  pageSize: true,
+  numKvHeads: true,
+  headDim: true,
+  rows: true,
+  recentTokens: true,
+  recentDType: true,
+}
+
+const createKvPagesFields: FieldsOf<NonNullable<Parameters<typeof createKvPages>[2]>> = { maxBindingBytes: true }

@@ -1,6 +1,6 @@
-import type { PageFormat } from '../attention/paged/page-pool.ts'
+import { type PageFormat, pageFormats } from '../attention/paged/page-pool.ts'
 import type { Device, Tensor } from '../device/index.ts'
-import { FoveaError } from '../tile/index.ts'
+import { checkChoice, checkFields, type FieldsOf, FoveaError } from '../tile/index.ts'
 import { CachedSequence } from './cached-sequence.ts'
 import { copyPages } from './copy-pages.ts'
 import { createKvPages, type KvPages, type KvPagesSpec, kvPageBytes } from './kv-pages.ts'
@@ -215,16 +215,14 @@ function poolSpecs(spec: PageCacheSpec): KvPagesSpec[] {
   }))
 }
 
-function checkSpec({
-  pages,
-  pageSize = 16,
-  rows,
-  maxPages = pages,
-  policy = null,
-  share = true,
-  layers,
-}: PageCacheSpec) {
+function checkSpec(spec: PageCacheSpec) {
   const where = 'PageCache'
+  checkFields(where, 'spec', spec, fields)
+  const { pages, pageSize = 16, rows, maxPages = pages, policy = null, share = true, layers } = spec
+  checkChoice(where, 'format', spec.format, pageFormats)
+  if (spec.recentDType !== undefined) checkChoice(where, 'recentDType', spec.recentDType, ['f32', 'f16', 'bf16'])
+  if (policy) checkFields(where, 'policy', policy, policyFields)
+  for (const layer of layers) checkFields(where, 'a layer', layer, layerFields)
   const counts = { pages, pageSize, rows, maxPages, layers: layers.length, window: policy?.window ?? 1 }
   for (const [name, count] of Object.entries(counts))
     if (!Number.isSafeInteger(count) || count < 1)
@@ -234,4 +232,19 @@ function checkSpec({
     throw new FoveaError('argument', where, `sinks must be a whole number ≥ 0, got ${sinks}`)
   if (pageSize > 256) throw new FoveaError('argument', where, `pages have at most 256 tokens, got ${pageSize}`)
   return { pages, pageSize, rows, maxPages, policy, share }
+}
+
+const policyFields: FieldsOf<WindowPolicy> = { window: true, sinks: true }
+const layerFields: FieldsOf<PageCacheSpec['layers'][number]> = { numKvHeads: true, headDim: true }
+const fields: FieldsOf<PageCacheSpec> = {
+  layers: true,
+  format: true,
+  pages: true,
+  rows: true,
+  pageSize: true,
+  maxPages: true,
+  recentTokens: true,
+  recentDType: true,
+  policy: true,
+  share: true,
 }

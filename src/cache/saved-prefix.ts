@@ -1,4 +1,4 @@
-import { FoveaError } from '../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../tile/index.ts'
 import { checksum, checksumBytes } from './checksum.ts'
 import type { PageCache } from './page-cache.ts'
 import { readPlane, writePlane } from './page-planes.ts'
@@ -33,9 +33,11 @@ export async function savePrefix(
   cache: PageCache,
   tokens: ArrayLike<number>,
   sink: PrefixSink,
-  { model }: SavedPrefixOptions,
+  options: SavedPrefixOptions,
 ): Promise<{ tokens: number; bytes: number }> {
   const where = 'savePrefix'
+  checkFields(where, 'options', options, fields)
+  const { model } = options
   const pinned = cache.pin(tokens)
   try {
     const count = pinned.length
@@ -75,9 +77,11 @@ export async function savePrefix(
 export async function restorePrefix(
   cache: PageCache,
   source: PrefixSource,
-  { model }: SavedPrefixOptions,
+  options: SavedPrefixOptions,
 ): Promise<Int32Array> {
   const where = 'restorePrefix'
+  checkFields(where, 'options', options, fields)
+  const { model } = options
   const { name, size } = source
   const assertSize = (wanted: number, exact: boolean) => {
     if (exact ? size !== wanted : size < wanted)
@@ -110,3 +114,5 @@ export async function restorePrefix(
   })
   return tokens
 }
+
+const fields: FieldsOf<SavedPrefixOptions> = { model: true }

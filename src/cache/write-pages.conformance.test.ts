@@ -44,7 +44,7 @@ describe.each(Object.entries(devices))('%s', (_, open) => {
     expect(pages.segments).toBe(segments)
     const f32 = (data: Float64Array, shape: number[]) => device.tensor(Float32Array.from(data), shape)
     const i32 = (data: readonly number[]) => device.tensor(Int32Array.from(data), [N])
-    const tables = rope && rotaryDim ? ropeTables({ ...rope, rotaryDim }, 4096) : null
+    const tables = rope && rotaryDim ? ropeTables({ inverseFrequencies, attentionFactor: 1.25, rotaryDim }, 4096) : null
     const query = f32(new Float64Array(N * H * D).fill(Number.NaN), [N, H, D])
     writePages(binding(device, of.buffers), {
       qkv: f32(qkv, [N, (H + 2 * G) * D]),

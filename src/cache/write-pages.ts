@@ -3,7 +3,7 @@ import { isQuantised, layoutKey, type PagePool, poolTensors } from '../attention
 import { commonAlignment } from '../attention/softmax/flash.ts'
 import type { Device, Tensor } from '../device/index.ts'
 import type { RopeLayout } from '../nn/rope-tables.ts'
-import { alignmentOf, FoveaError, type Kernel } from '../tile/index.ts'
+import { alignmentOf, checkFields, type FieldsOf, FoveaError, type Kernel } from '../tile/index.ts'
 import { type WriteNorm, type WriteProgramSpec, type WriteSide, writePagesProgram } from './write-pages-program.ts'
 
 export interface WritePagesOptions {
@@ -31,6 +31,7 @@ export interface WritePagesOptions {
  * Throws `shape`, `dtype`, `limit` (more segments than any kernel can bind) and what `Device.run` throws.
  */
 export function writePages(device: Device, options: WritePagesOptions): void {
+  checkFields('writePages', 'options', options, fields)
   const { qkv, positions, slots, rope, queryNorm = null, keyNorm = null, pages, query } = options
   checkShapes(options)
   const [N = 0, H = 0] = query.shape
@@ -134,4 +135,16 @@ function checkShapes(options: WritePagesOptions): void {
   }
   if (queryNorm && keyNorm && queryNorm.weight.dtype !== keyNorm.weight.dtype)
     fail('dtype', 'the weights of both norms must have one dtype')
+}
+
+const fields: FieldsOf<WritePagesOptions> = {
+  qkv: true,
+  positions: true,
+  slots: true,
+  recentSlots: true,
+  rope: true,
+  queryNorm: true,
+  keyNorm: true,
+  pages: true,
+  query: true,
 }

@@ -1,3 +1,4 @@
+import { checkFields, type FieldsOf } from '../ir/check-fields.ts'
 import { type StorageDType, storageBytes } from '../ir/dtype.ts'
 import { FoveaError } from '../ir/error.ts'
 import { contiguousStrides, type TensorSpec } from '../ir/tensor-spec.ts'
@@ -73,6 +74,7 @@ export class BackedDevice<Block extends MemoryBlock> implements Device {
     const where = 'device.fromBuffer'
     this.#assertAlive(where)
     if (!this.#backend.adopt) throw new FoveaError('unsupported', where, `a ${this.kind} device has no GPU buffers`)
+    checkFields(where, 'spec', spec, bufferFields)
     elementCount(where, spec.shape)
     const dtype = spec.dtype ?? 'f32'
     checkDType(where, dtype)
@@ -177,3 +179,5 @@ export class BackedDevice<Block extends MemoryBlock> implements Device {
       throw new FoveaError('argument', where, 'called inside the work of device.record, which holds kernels only')
   }
 }
+
+const bufferFields: FieldsOf<BufferSpec> = { shape: true, dtype: true, strides: true, offset: true }

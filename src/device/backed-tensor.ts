@@ -1,3 +1,4 @@
+import { checkFields, type FieldsOf } from '../ir/check-fields.ts'
 import { type StorageDType, storageBytes } from '../ir/dtype.ts'
 import { FoveaError } from '../ir/error.ts'
 import type { TensorParam } from '../ir/node.ts'
@@ -38,6 +39,8 @@ export function releaseMemory<Block>(memory: SharedBlock<Block>): void {
 export function markWritten<Block>(memory: SharedBlock<Block>): void {
   if (memory.version !== null) memory.version++
 }
+
+const viewFields: FieldsOf<Parameters<Tensor['view']>[0]> = { shape: true, strides: true, offset: true }
 
 /** The tensors of a `BackedDevice`. */
 export class BackedTensor<Block extends MemoryBlock> implements Tensor {
@@ -123,6 +126,7 @@ export class BackedTensor<Block extends MemoryBlock> implements Tensor {
     readonly strides?: readonly number[]
     readonly offset?: number
   }): Tensor {
+    checkFields('tensor.view', 'spec', spec, viewFields)
     elementCount('tensor.view', spec.shape)
     return this.#derive('tensor.view', {
       shape: spec.shape,

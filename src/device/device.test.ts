@@ -437,7 +437,7 @@ describe.each(devices)('%s device', (_name, kind, options) => {
 describe('openDevice', () => {
   it('refuses a choice that does not exist', async () => {
     await expect(openDevice('cuda' as never)).rejects.toThrow(
-      /^openDevice: the choices are webgpu, wasm and interpret, got cuda/,
+      /^openDevice: the device must be one of webgpu, wasm, interpret, got "cuda"/,
     )
   })
 })

@@ -1,3 +1,5 @@
+import { checkChoice } from '../ir/check-choice.ts'
+import { checkFields, type FieldsOf } from '../ir/check-fields.ts'
 import type { StorageDType } from '../ir/dtype.ts'
 import type { DeviceInfo, DeviceKind } from './device-info.ts'
 
@@ -31,14 +33,26 @@ export interface Tiling {
 /** What is known of a device; limits that are not given are taken for large. */
 type DeviceClass = Pick<DeviceInfo, 'tier'> & Partial<Pick<DeviceInfo, 'limits'>>
 
-/** Tile sizes for a class of devices, from measurements (docs/LOG.md); any others are as correct. */
+/** Tile sizes for a class of devices, from measurements (docs/LOG.md); any others are as correct. Throws `argument`. */
 export function tiling(
   { kind, info }: { readonly kind: DeviceKind; readonly info: DeviceClass },
   algorithm: TunedAlgorithm,
   request: TilingRequest,
 ): Tiling {
+  checkChoice('tiling', 'the algorithm', algorithm, algorithms)
+  checkFields('tiling', 'request', request, fields)
   return byDevice[kind](algorithm, request, info)
 }
+
+const fields: FieldsOf<TilingRequest> = { headDim: true, valueDim: true, dtype: true, tokens: true, rows: true }
+const algorithms: readonly TunedAlgorithm[] = [
+  'flash',
+  'split-kv',
+  'query-gradient',
+  'key-gradient',
+  'matmul',
+  'gated-linear-attention',
+]
 
 /** two programs for each of some 130 processors, in tiles of 128 rows */
 const fewRows = 2 * 130 * 128

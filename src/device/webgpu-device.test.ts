@@ -73,7 +73,7 @@ describe('openDevice for WebGPU', () => {
       fault('unsupported', /^openDevice: .* offers tier 0, not 3/),
     )
     await expect(openDevice('webgpu', { webgpu: { tier: 7 as never } })).rejects.toThrow(
-      fault('argument', /^openDevice: the tiers are 0 to 3, got 7/),
+      fault('argument', /^openDevice: webgpu.tier must be one of 0, 1, 2, 3, got 7/),
     )
     gpu.destroy()
   })

@@ -1,4 +1,5 @@
 import * as ir from './build.ts'
+import { checkFields, type FieldsOf } from './check-fields.ts'
 import { FoveaError } from './error.ts'
 import type { Axis, Node, Typed } from './node.ts'
 
@@ -11,8 +12,10 @@ import type { Axis, Node, Typed } from './node.ts'
 export function instantiate(
   roots: readonly Node[],
   bindings: ReadonlyMap<Node, Node>,
-  { transposed = false }: { readonly transposed?: boolean } = {},
+  options: { readonly transposed?: boolean } = {},
 ): Node[] {
+  checkFields('instantiate', 'options', options, fields)
+  const { transposed = false } = options
   const done = new Map<Node, Node>(bindings)
   const axisOf = (axis: Axis): Axis => (transposed ? (axis === 'rows' ? 'cols' : 'rows') : axis)
   const shapeOf = ({ rows, cols }: Typed) => (transposed ? { rows: cols, cols: rows } : { rows, cols })
@@ -71,3 +74,5 @@ export function instantiate(
   }
   return roots.map(visit)
 }
+
+const fields: FieldsOf<NonNullable<Parameters<typeof instantiate>[2]>> = { transposed: true }

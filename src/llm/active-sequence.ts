@@ -1,5 +1,6 @@
 import type { CachedSequence } from '../cache/cached-sequence.ts'
 import type { Tokenizer } from '../model/tokenizer.ts'
+import { settingsRow } from '../nn/sampling/sampling-settings.ts'
 import type { CheckedRequest } from './check-request.ts'
 import type { FinishReason, GenerationEvent } from './generation.ts'
 import type { GenerationStream } from './generation-stream.ts'
@@ -10,6 +11,8 @@ import { TextStream } from './text-stream.ts'
 export class ActiveSequence {
   readonly request: CheckedRequest
   readonly stream: GenerationStream
+  /** of its request, as the sampler takes them */
+  readonly settings: readonly number[]
   /** prompt, then answer */
   readonly tokens: number[]
   /** pages of the tokens computed so far; null while it waits */
@@ -27,6 +30,8 @@ export class ActiveSequence {
   constructor(request: CheckedRequest, stream: GenerationStream, tokenizer: Tokenizer) {
     this.request = request
     this.stream = stream
+    const { seed: _, ...settings } = request.sampling
+    this.settings = settingsRow(settings)
     this.tokens = [...request.prompt]
     this.#text = new TextStream(tokenizer, request.prompt)
     this.#stops = new StopTexts(request.stop)

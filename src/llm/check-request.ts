@@ -1,5 +1,5 @@
 import type { Tokenizer } from '../model/tokenizer.ts'
-import { FoveaError } from '../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../tile/index.ts'
 import { checkSampling } from './check-sampling.ts'
 import type { GenerateRequest, SamplingOptions } from './generation.ts'
 
@@ -30,6 +30,7 @@ const defaultMaxTokens = 256
 
 /** Throws `argument` (a field of the wrong kind or out of range) and `capacity` (a prompt beyond the context) in the name of `where`. */
 export function checkRequest(where: string, request: GenerateRequest, limits: RequestLimits): CheckedRequest {
+  checkFields(where, 'request', request, fields)
   const { tokenizer, vocabSize, contextLength } = limits
   const { maxTokens = defaultMaxTokens, stop = [], logprobs = null, signal = null } = request
   const fail = (message: string): never => {
@@ -41,6 +42,8 @@ export function checkRequest(where: string, request: GenerateRequest, limits: Re
     fail(`stop must be at most ${mostStops} texts, none empty, got ${JSON.stringify(stop)?.slice(0, 80)}`)
   if (logprobs !== null && !(Number.isInteger(logprobs) && logprobs >= 0 && logprobs <= mostLogprobs))
     fail(`logprobs must be a whole number from 0 to ${mostLogprobs}, got ${logprobs}`)
+  if (signal !== null && typeof signal.addEventListener !== 'function')
+    fail(`signal must be an AbortSignal, got ${typeof signal}`)
   const sampling = checkSampling(where, request.sampling ?? {})
 
   const given: unknown = request.prompt
@@ -84,4 +87,15 @@ function foreignToken(token: number, at: number, { tokenizer, vocabSize }: Reque
 function truncated(prompt: readonly number[], length: number, bosToken: number | null): readonly number[] {
   if (bosToken === null || prompt[0] !== bosToken || length < 2) return prompt.slice(-length)
   return [bosToken, ...prompt.slice(-(length - 1))]
+}
+
+const fields: FieldsOf<GenerateRequest> = {
+  prompt: true,
+  maxTokens: true,
+  stop: true,
+  ignoreEos: true,
+  sampling: true,
+  logprobs: true,
+  truncatePrompt: true,
+  signal: true,
 }

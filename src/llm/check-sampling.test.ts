@@ -37,7 +37,7 @@ describe('checkSampling', () => {
     [{ frequencyPenalty: '1' }, /frequencyPenalty .*got "1"/],
     [{ seed: 2 ** 32 }, /seed .*got 4294967296/],
     [{ seed: null }, /seed .*got null/],
-    [{ topk: 3 }, /sampling has no topk \(temperature, /],
+    [{ topk: 3 }, /sampling has no field topk; did you mean topK\?/],
     [null, /sampling must be an object, got null/],
   ])('refuses %j', (options, message) => {
     expect(() => checkSampling('generate', options as SamplingOptions)).toThrow(message)

@@ -1,4 +1,4 @@
-import { FoveaError } from '../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../tile/index.ts'
 import type { SamplingOptions } from './generation.ts'
 
 /** What each number may be, both ends included. */
@@ -21,6 +21,17 @@ const ranges: Readonly<Record<Field, Range>> = {
   seed: { low: 0, high: 2 ** 32 - 1, whole: true },
 }
 
+const fields: FieldsOf<SamplingOptions> = {
+  temperature: true,
+  topK: true,
+  topP: true,
+  minP: true,
+  repetitionPenalty: true,
+  presencePenalty: true,
+  frequencyPenalty: true,
+  seed: true,
+}
+
 const defaults: Readonly<Record<Exclude<Field, 'seed'>, number>> = {
   temperature: 1,
   topK: 0,
@@ -38,17 +49,9 @@ const defaults: Readonly<Record<Exclude<Field, 'seed'>, number>> = {
  * whole number up to 2³² − 1.
  */
 export function checkSampling(where: string, options: SamplingOptions): Required<SamplingOptions> {
-  if (options === null || typeof options !== 'object' || Array.isArray(options))
-    throw new FoveaError(
-      'argument',
-      where,
-      `sampling must be an object, got ${options === null ? 'null' : typeof options}`,
-    )
-  for (const [field, value] of Object.entries(options) as [Field, unknown][]) {
-    if (!Object.hasOwn(ranges, field))
-      throw new FoveaError('argument', where, `sampling has no ${field} (${Object.keys(ranges).join(', ')})`)
+  checkFields(where, 'sampling', options, fields)
+  for (const [field, value] of Object.entries(options) as [Field, unknown][])
     if (value !== undefined) check(where, field, value)
-  }
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
   return { ...defaults, seed: given.seed ?? randomSeed(), ...given }
 }

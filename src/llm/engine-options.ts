@@ -1,8 +1,8 @@
-import type { PageFormat } from '../attention/paged/page-pool.ts'
+import { type PageFormat, pageFormats } from '../cache/index.ts'
 import type { Device, DeviceKind, DeviceOptions } from '../device/index.ts'
 import type { ModelSource } from '../model/source/resolve-model-source.ts'
-import type { SourceOptions } from '../model/source/source-options.ts'
-import { FoveaError } from '../tile/index.ts'
+import { type SourceOptions, sourceOptionFields } from '../model/source/source-options.ts'
+import { checkChoice, checkFields, type FieldsOf, FoveaError } from '../tile/index.ts'
 
 /** How an engine is set up, and its model fetched; defaults in parentheses. Everything that decides memory is here. */
 export interface EngineOptions extends SourceOptions {
@@ -50,6 +50,7 @@ export function checkEngineOptions(
   maxPositions: number,
   chunkSize: number,
 ): CheckedEngineOptions {
+  checkFields(where, 'options', options, engineOptionFields)
   const whole = (name: string, value: number, least: number, most: number): number => {
     if (!Number.isSafeInteger(value) || value < least || value > most)
       throw new FoveaError('argument', where, `${name} must be a whole number from ${least} to ${most}, got ${value}`)
@@ -66,10 +67,14 @@ export function checkEngineOptions(
   const pageSize = whole('pageSize', options.pageSize ?? 64, 16, 256)
   const lookup = options.promptLookup ?? null
   const draft = options.draftModel ?? null
+  if (lookup) checkFields(where, 'promptLookup', lookup, lookupFields)
+  if (draft) checkFields(where, 'draftModel', draft, draftFields)
+  if (options.cacheFormat !== undefined) checkChoice(where, 'cacheFormat', options.cacheFormat, pageFormats)
   if (lookup && draft)
     throw new FoveaError('argument', where, 'promptLookup and draftModel propose the same tokens: choose one')
   const policy = options.cachePolicy ?? null
   if (policy) {
+    checkFields(where, 'cachePolicy', policy, policyFields)
     whole('cachePolicy.window', policy.window, 1, 2 ** 31 - 1)
     whole('cachePolicy.sinks', policy.sinks, 0, 2 ** 31 - 1)
   }
@@ -90,3 +95,25 @@ export function checkEngineOptions(
     ...(options.cacheFormat && { cacheFormat: options.cacheFormat }),
   }
 }
+
+export const engineOptionFields: FieldsOf<EngineOptions> = {
+  ...sourceOptionFields,
+  ignoreFields: true,
+  device: true,
+  deviceOptions: true,
+  name: true,
+  contextLength: true,
+  maxSequences: true,
+  maxQueue: true,
+  cacheTokens: true,
+  cacheFormat: true,
+  pageSize: true,
+  cachePolicy: true,
+  sharePrefixes: true,
+  chunkSize: true,
+  promptLookup: true,
+  draftModel: true,
+}
+const lookupFields: FieldsOf<NonNullable<EngineOptions['promptLookup']>> = { tokens: true, match: true }
+const draftFields: FieldsOf<NonNullable<EngineOptions['draftModel']>> = { model: true, tokens: true }
+const policyFields: FieldsOf<NonNullable<EngineOptions['cachePolicy']>> = { window: true, sinks: true }

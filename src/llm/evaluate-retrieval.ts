@@ -1,4 +1,4 @@
-import { FoveaError } from '../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../tile/index.ts'
 import type { Engine } from './engine.ts'
 import { retrievalDocument } from './retrieval-document.ts'
 
@@ -33,6 +33,7 @@ export async function evaluateRetrieval(
   engine: Engine,
   options: EvaluateRetrievalOptions,
 ): Promise<readonly RetrievalAccuracy[]> {
+  checkFields('evaluateRetrieval', 'options', options, fields)
   const { lengths, cases = 20, codes = 4, seed = 0, signal } = options
   if (!Number.isSafeInteger(cases) || cases < 1)
     throw new FoveaError('argument', 'evaluateRetrieval', `cases must be a whole number of at least 1, got ${cases}`)
@@ -62,4 +63,13 @@ export async function evaluateRetrieval(
     results.push({ tokens, cases, correct, accuracy: correct / cases })
   }
   return results
+}
+
+const fields: FieldsOf<EvaluateRetrievalOptions> = {
+  lengths: true,
+  cases: true,
+  codes: true,
+  seed: true,
+  onProgress: true,
+  signal: true,
 }

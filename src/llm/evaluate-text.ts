@@ -2,8 +2,8 @@ import type { Tensor } from '../device/device.ts'
 import type { Checkpoint } from '../model/checkpoint.ts'
 import type { ModelSource } from '../model/source/resolve-model-source.ts'
 import { tokenLogLikelihood } from '../nn/token-log-likelihood.ts'
-import { FoveaError } from '../tile/index.ts'
-import type { EngineOptions } from './engine-options.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../tile/index.ts'
+import { type EngineOptions, engineOptionFields } from './engine-options.ts'
 import { type ModelParts, openParts } from './open-parts.ts'
 import { packStep } from './pack-step.ts'
 
@@ -46,8 +46,9 @@ export async function evaluateText(
   text: string | readonly number[],
   options: EvaluateTextOptions = {},
 ): Promise<TextEvaluation> {
+  checkFields('evaluateText', 'options', options, fields)
   // its progress is that of the evaluation
-  const { onProgress: _, ...given } = options
+  const { onProgress: _, maxTokens: __, ...given } = options
   const parts = await openParts(model, { ...given, maxSequences: 1, sharePrefixes: false }, 'score')
   const { device } = parts
   const rows = parts.runner.limits.rows
@@ -165,3 +166,5 @@ async function scoreWindow(
     sequence.close({ keep: false })
   }
 }
+
+const fields: FieldsOf<EvaluateTextOptions> = { ...engineOptionFields, maxTokens: true, onProgress: true, signal: true }

@@ -2,7 +2,7 @@ import type { PageCache } from '../cache/page-cache.ts'
 import type { Device } from '../device/index.ts'
 import type { Checkpoint } from '../model/checkpoint.ts'
 import type { Tokenizer } from '../model/tokenizer.ts'
-import { FoveaError } from '../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../tile/index.ts'
 import { ActiveSequence } from './active-sequence.ts'
 import { checkRequest } from './check-request.ts'
 import type { Drafter } from './drafts/drafter.ts'
@@ -103,7 +103,8 @@ export class LocalEngine implements Engine {
     }
   }
 
-  close(options: { readonly drain?: boolean } = {}): Promise<void> {
+  async close(options: { readonly drain?: boolean } = {}): Promise<void> {
+    checkFields('engine.close', 'options', options, closeFields)
     this.#closing ??= this.#close()
     // also what an earlier call still waits for
     if (!options.drain) this.#loop.cancelAll()
@@ -117,3 +118,5 @@ export class LocalEngine implements Engine {
     await this.#parts.release()
   }
 }
+
+const closeFields: FieldsOf<NonNullable<Parameters<Engine['close']>[0]>> = { drain: true }

@@ -1,10 +1,11 @@
 import type { Checkpoint } from '../model/checkpoint.ts'
 import { shortName } from '../model/source/model-name.ts'
 import type { ModelSource } from '../model/source/resolve-model-source.ts'
+import { checkFields } from '../tile/index.ts'
 import type { Drafter } from './drafts/drafter.ts'
 import { openModelDrafter } from './drafts/model-drafter.ts'
 import { promptLookupDrafter } from './drafts/prompt-lookup.ts'
-import type { EngineOptions } from './engine-options.ts'
+import { type EngineOptions, engineOptionFields } from './engine-options.ts'
 import { LocalEngine } from './local-engine.ts'
 import { type ModelParts, openParts } from './open-parts.ts'
 import { TokenSampler } from './token-sampler.ts'
@@ -19,6 +20,8 @@ import { TokenSampler } from './token-sampler.ts'
  * not fit), `capacity` (no room to store it), `cancelled`; then nothing stays allocated.
  */
 export async function openEngine(model: ModelSource | Checkpoint, options: EngineOptions = {}): Promise<LocalEngine> {
+  // before anything is downloaded for them
+  checkFields('openEngine', 'options', options, engineOptionFields)
   const parts = await openParts(model, options, 'generate')
   try {
     const sampler = new TokenSampler(parts.device, parts.runner, parts.plan.options.maxSequences)

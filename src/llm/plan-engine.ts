@@ -6,6 +6,7 @@ import { decoderBytes } from '../model/decoder-bytes.ts'
 import type { DecoderSpec } from '../model/decoder-spec.ts'
 import { defaultStepDTypes, planRunner, type RunnerLimits } from '../model/plan-runner.ts'
 import { type StepDTypes, stepBufferBytes } from '../model/step-buffers.ts'
+import { checkChoice } from '../tile/index.ts'
 import { type CheckedEngineOptions, checkEngineOptions, type EngineOptions } from './engine-options.ts'
 import { tokenSamplerBytes } from './token-sampler.ts'
 
@@ -51,6 +52,7 @@ export function planEngine(
   given: EngineOptions = {},
   purpose: Purpose = 'generate',
 ): EnginePlan {
+  checkChoice('planEngine', 'the purpose', purpose, ['generate', 'score'])
   const { spec } = checkpoint
   const context = { ...given, contextLength: given.contextLength ?? believedPositions(checkpoint) }
   const options = checkEngineOptions('openEngine', context, spec.maxPositions, device.info.tier === 3 ? 2048 : 512)

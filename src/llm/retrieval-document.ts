@@ -1,5 +1,5 @@
 import type { Tokenizer } from '../model/tokenizer.ts'
-import { FoveaError } from '../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../tile/index.ts'
 import { drawFacts, factQuestion, factSentence, fillerSentence, type RetrievalFact } from './retrieval-prose.ts'
 import { uniformNumbers } from './uniform-numbers.ts'
 
@@ -26,6 +26,7 @@ export interface RetrievalDocument {
  * `argument` when there is no room for the facts.
  */
 export function retrievalDocument(tokenizer: Tokenizer, spec: RetrievalSpec): RetrievalDocument {
+  checkFields('retrievalDocument', 'spec', spec, fields)
   const { tokens, codes = 4, seed = 0 } = spec
   const random = uniformNumbers(seed)
   const facts = drawFacts(random, codes)
@@ -52,3 +53,5 @@ export function retrievalDocument(tokenizer: Tokenizer, spec: RetrievalSpec): Re
   for (const sentence of sentences) filler.splice(Math.floor(random() * (filler.length + 1)), 0, sentence)
   return { text: [...filler, question].join(' '), answer: asked.code, facts }
 }
+
+const fields: FieldsOf<RetrievalSpec> = { tokens: true, codes: true, seed: true }

@@ -1,13 +1,7 @@
 import type { Device, Tensor } from '../device/device.ts'
 import type { DecoderRunner, StepTail } from '../model/decoder-runner.ts'
 import { sample, sampleChunks } from '../nn/sample.ts'
-import {
-  type SamplingSettings,
-  seenGenerated,
-  seenInPrompt,
-  settingsRow,
-  settingsWidth,
-} from '../nn/sampling/sampling-settings.ts'
+import { type SamplingSettings, seenGenerated, seenInPrompt, settingsWidth } from '../nn/sampling/sampling-settings.ts'
 import type { ActiveSequence } from './active-sequence.ts'
 import type { GenerationEvent, TokenLogprob } from './generation.ts'
 
@@ -81,10 +75,7 @@ export class TokenSampler implements StepTail {
     this.#penalised = rows.some(({ sequence }) => isPenalised(sequence.request.sampling))
     if (rows.length === 0) return
     const part = (tensor: Tensor) => tensor.slice(0, 0, rows.length)
-    writeInto(
-      part(this.#settings),
-      Float32Array.from(rows.flatMap(({ sequence }) => settingsRow(sequence.request.sampling))),
-    )
+    writeInto(part(this.#settings), Float32Array.from(rows.flatMap(({ sequence }) => sequence.settings)))
     writeInto(
       part(this.#seeds),
       Uint32Array.from(rows.flatMap(({ sequence, position }) => [sequence.request.sampling.seed, position])),

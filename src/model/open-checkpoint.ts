@@ -27,8 +27,8 @@ const fields: FieldsOf<CheckpointOptions> = { ...sourceOptionFields, contextLeng
  */
 export async function openCheckpoint(source: ModelSource, options: CheckpointOptions = {}): Promise<Checkpoint> {
   checkOptions(options)
-  const found = await resolveModelSource(source, options)
-  const { contextLength, ignoreFields } = options
+  const { contextLength, ignoreFields, ...ofSource } = options
+  const found = await resolveModelSource(source, ofSource)
   const spec = { ...(contextLength !== undefined && { contextLength }), ...(ignoreFields && { ignoreFields }) }
   if (found.kind === 'gguf') return openGgufCheckpoint(found.source, spec)
   try {

@@ -11,9 +11,10 @@ export interface PlacedRope {
 
 /** The tables of positions below `maxPositions`. Throws what `ropeTables` and `device.tensor` throw. */
 export function placeRope(device: Device, spec: RopeSpec, maxPositions: number): PlacedRope {
-  const { data, ...layout } = ropeTables(spec, maxPositions)
+  const { interleaved, ...frequencies } = spec
+  const { data, ...layout } = ropeTables(frequencies, maxPositions)
   const table = device.tensor(data, [layout.rows, 2 * layout.pairs])
-  return { tables: { ...layout, table }, interleaved: spec.interleaved, dispose: () => table.dispose() }
+  return { tables: { ...layout, table }, interleaved, dispose: () => table.dispose() }
 }
 
 /** Bytes of all tables that the layers of a model need, each kind once. */

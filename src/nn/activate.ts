@@ -1,4 +1,5 @@
 import type { Device, Tensor } from '../device/device.ts'
+import { checkFields, type FieldsOf } from '../tile/index.ts'
 import { activationGradient } from './activation-gradient.ts'
 import type { Activation } from './activations.ts'
 import { runElementwise } from './elementwise.ts'
@@ -38,7 +39,9 @@ export interface GatedActivationBackwardOptions {
 // f32. They throw `shape`, `dtype`, and what `Device.run` throws.
 
 /** output = activation(x), element by element: see activations.ts, or any function over values. */
-export function activate(device: Device, { x, activation, output }: ActivateOptions): void {
+export function activate(device: Device, options: ActivateOptions): void {
+  checkFields('activate', 'options', options, activateFields)
+  const { x, activation, output } = options
   runElementwise(device, {
     where: 'activate',
     inputs: { x },
@@ -48,7 +51,9 @@ export function activate(device: Device, { x, activation, output }: ActivateOpti
 }
 
 /** dX = dOutput · activation′(x), the slope derived from the activation's expression. */
-export function activateBackward(device: Device, { x, activation, dOutput, dX }: ActivateBackwardOptions): void {
+export function activateBackward(device: Device, options: ActivateBackwardOptions): void {
+  checkFields('activateBackward', 'options', options, activateBackwardFields)
+  const { x, activation, dOutput, dX } = options
   runElementwise(device, {
     where: 'activateBackward',
     inputs: { x, dOutput },
@@ -58,7 +63,9 @@ export function activateBackward(device: Device, { x, activation, dOutput, dX }:
 }
 
 /** output = activation(gate) · up (Shazeer 2020, arXiv 2002.05202). */
-export function gatedActivation(device: Device, { gate, up, activation, output }: GatedActivationOptions): void {
+export function gatedActivation(device: Device, options: GatedActivationOptions): void {
+  checkFields('gatedActivation', 'options', options, gatedActivationFields)
+  const { gate, up, activation, output } = options
   runElementwise(device, {
     where: 'gatedActivation',
     inputs: { gate, up },
@@ -69,6 +76,7 @@ export function gatedActivation(device: Device, { gate, up, activation, output }
 
 /** dGate = dOutput · up · activation′(gate), dUp = dOutput · activation(gate): one kernel, everything read once. */
 export function gatedActivationBackward(device: Device, options: GatedActivationBackwardOptions): void {
+  checkFields('gatedActivationBackward', 'options', options, gatedActivationBackwardFields)
   const { gate, up, activation, dOutput, dGate, dUp } = options
   runElementwise(device, {
     where: 'gatedActivationBackward',
@@ -79,4 +87,29 @@ export function gatedActivationBackward(device: Device, options: GatedActivation
       return { dGate: dX, dUp: dOutput.mul(y) }
     },
   })
+}
+
+const activateFields: FieldsOf<ActivateOptions> = { x: true, activation: true, output: true }
+
+const activateBackwardFields: FieldsOf<ActivateBackwardOptions> = {
+  x: true,
+  activation: true,
+  dOutput: true,
+  dX: true,
+}
+
+const gatedActivationFields: FieldsOf<GatedActivationOptions> = {
+  gate: true,
+  up: true,
+  activation: true,
+  output: true,
+}
+
+const gatedActivationBackwardFields: FieldsOf<GatedActivationBackwardOptions> = {
+  gate: true,
+  up: true,
+  activation: true,
+  dOutput: true,
+  dGate: true,
+  dUp: true,
 }

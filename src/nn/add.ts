@@ -1,4 +1,5 @@
 import type { Device, Tensor } from '../device/device.ts'
+import { checkFields, type FieldsOf } from '../tile/index.ts'
 import { runElementwise } from './elementwise.ts'
 
 export interface AddOptions {
@@ -8,7 +9,9 @@ export interface AddOptions {
 }
 
 /** output = a + b, in f32 before it is rounded; `accumulate` adds in place. Throws `shape`, `dtype`, and what `Device.run` throws. */
-export function add(device: Device, { a, b, output }: AddOptions): void {
+export function add(device: Device, options: AddOptions): void {
+  checkFields('add', 'options', options, fields)
+  const { a, b, output } = options
   runElementwise(device, {
     where: 'add',
     inputs: { a, b },
@@ -16,3 +19,5 @@ export function add(device: Device, { a, b, output }: AddOptions): void {
     compute: ({ a, b }) => ({ output: a.add(b) }),
   })
 }
+
+const fields: FieldsOf<AddOptions> = { a: true, b: true, output: true }

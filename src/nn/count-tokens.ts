@@ -1,7 +1,10 @@
 import type { Device, Tensor } from '../device/device.ts'
 import {
+  checkChoice,
+  checkFields,
   colRange,
   defineProgram,
+  type FieldsOf,
   FoveaError,
   type Kernel,
   load,
@@ -38,6 +41,7 @@ const tile = 256
  * Throws `shape`, `dtype`, `argument` (more than 256 generated tokens in a row), and what `Device.run` throws.
  */
 export function countTokens(device: Device, options: CountTokensOptions): void {
+  checkFields('countTokens', 'options', options, countTokensFields)
   const { counts, slots, tokens } = options
   device.run(countTokensKernel(options), { counts, slots, tokens })
 }
@@ -49,6 +53,8 @@ export function countTokensKernel(spec: {
   readonly tokens: TensorSpec
   readonly as: CountedAs
 }): Kernel {
+  checkFields('countTokensKernel', 'spec', spec, countTokensKernelFields)
+  checkChoice('countTokens', 'as', spec.as, ['prompt', 'generated'])
   const { counts, slots, tokens } = spec
   const fail = (code: 'shape' | 'dtype' | 'argument', what: string) => {
     const got = Object.entries({ counts, slots, tokens }).map(
@@ -100,4 +106,13 @@ function countTokensProgram(as: CountedAs, columns: number): Program {
       p.emit,
     )
   })
+}
+
+const countTokensFields: FieldsOf<CountTokensOptions> = { counts: true, slots: true, tokens: true, as: true }
+
+const countTokensKernelFields: FieldsOf<Parameters<typeof countTokensKernel>[0]> = {
+  counts: true,
+  slots: true,
+  tokens: true,
+  as: true,
 }

@@ -1,5 +1,5 @@
 import type { Device, Tensor } from '../device/device.ts'
-import { FoveaError, type StorageDType, storageBytes } from '../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError, type StorageDType, storageBytes } from '../tile/index.ts'
 import { logitsGradientKernel } from './logits-gradient.ts'
 import { matmul } from './matmul.ts'
 import { matmulInParts, matmulParts } from './matmul-in-parts.ts'
@@ -59,6 +59,7 @@ const mostTokens = 32_768
 export function crossEntropyScratch(
   sizes: CrossEntropySizes,
 ): CrossEntropyScratch<{ readonly shape: readonly number[]; readonly dtype: StorageDType }> {
+  checkFields('crossEntropyScratch', 'sizes', sizes, crossEntropySizesFields)
   const { tokens, vocabulary, width: C, kind, dtype, gradients = true, maxBytes = 64e6 } = sizes
   const width = Math.ceil(vocabulary / 8) * 8
   const narrow = gradients && dtype !== 'f32'
@@ -97,6 +98,7 @@ export function crossEntropyScratch(
  * Throws `shape`, `dtype`, `argument` (a soft cap that is not above 0, gradients without a factor), and what `Device.run` throws.
  */
 export function crossEntropy(device: Device, options: CrossEntropyOptions): void {
+  checkFields('crossEntropy', 'options', options, crossEntropyFields)
   check(options)
   const [tokens, chunk] = [options.hidden.shape[0] as number, options.scratch.logits.shape[0] as number]
   for (let from = 0; from < tokens; from += chunk) enqueueChunk(device, options, from, Math.min(tokens, from + chunk))
@@ -200,4 +202,30 @@ function check(options: CrossEntropyOptions): void {
 
 function describe({ dtype, shape }: Tensor): string {
   return `${dtype} [${shape.join(', ')}]`
+}
+
+const crossEntropyFields: FieldsOf<CrossEntropyOptions> = {
+  hidden: true,
+  weight: true,
+  bias: true,
+  targets: true,
+  softCap: true,
+  losses: true,
+  lse: true,
+  correct: true,
+  factor: true,
+  dHidden: true,
+  dWeight: true,
+  dBias: true,
+  scratch: true,
+}
+
+const crossEntropySizesFields: FieldsOf<CrossEntropySizes> = {
+  tokens: true,
+  vocabulary: true,
+  width: true,
+  kind: true,
+  dtype: true,
+  gradients: true,
+  maxBytes: true,
 }

@@ -55,7 +55,10 @@ export function runElementwise<Input extends string, Output extends string>(
         flat ? view(tensor, { shape: [tensor.size / flatWidth, flatWidth], offset: tensor.offset }) : tensor,
       ]),
     )
-    if (halves) bound[halves.param] = view(halves.left, halves.spec)
+    if (halves) {
+      const { shape, strides, offset } = halves.spec
+      bound[halves.param] = view(halves.left, { shape, strides, offset })
+    }
     device.run(elementwiseKernel(call, bound, halves, device.kind), bound)
   } finally {
     for (const made of views) made.dispose()

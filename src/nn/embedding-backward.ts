@@ -1,8 +1,10 @@
 import type { Device, Tensor } from '../device/device.ts'
 import {
   alignmentOf,
+  checkFields,
   colRange,
   defineProgram,
+  type FieldsOf,
   FoveaError,
   type Kernel,
   load,
@@ -34,6 +36,7 @@ export interface EmbedBackwardOptions {
  * Throws `shape`, `dtype`, and what `Device.run` throws.
  */
 export function embedBackward(device: Device, options: EmbedBackwardOptions): void {
+  checkFields('embedBackward', 'options', options, fields)
   const { order, starts, dOutput, dTable } = options
   const tiles = device.kind === 'webgpu' ? { tileN: 8, tileC: 128 } : { tileN: 1, tileC: 256 }
   const kernel = embedBackwardKernel({ order, starts, dOutput, dTable, scale: options.scale ?? 1, ...tiles })
@@ -88,3 +91,5 @@ export function embedBackwardKernel(spec: EmbedBackwardSpec): Kernel {
   })
   return { program, grid: [Math.ceil(C / tileC), ...longAxis(V)], scalars: { scale } }
 }
+
+const fields: FieldsOf<EmbedBackwardOptions> = { order: true, starts: true, dOutput: true, dTable: true, scale: true }

@@ -1,5 +1,5 @@
 import type { Device, Tensor } from '../device/device.ts'
-import { FoveaError, type StorageDType } from '../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError, type StorageDType } from '../tile/index.ts'
 import type { LinearWeight, WeightBlock } from './place-linear.ts'
 import type { WeightDType } from './weight-data.ts'
 import { embeddingKernel } from './weights/embedding-program.ts'
@@ -26,6 +26,7 @@ const floats: readonly StorageDType[] = ['f32', 'f16', 'bf16']
  * `Device.run` throws.
  */
 export function embed(device: Device, options: EmbedOptions): void {
+  checkFields('embed', 'options', options, fields)
   const { ids, output, positionTable = null, positions = null } = options
   const source = 'blocks' in options.table ? weightSource(device, options.table) : tensorSource(options.table)
   const { dtype, layout, width, blocks } = source
@@ -108,4 +109,13 @@ function check({ ids, output, positionTable, positions }: EmbedOptions, width: n
     throw fail('dtype', 'ids and positions must be i32')
   for (const tensor of [output, ...(positionTable ? [positionTable] : [])])
     if (!floats.includes(tensor.dtype)) throw fail('dtype', 'output and positionTable must be f32, f16 or bf16')
+}
+
+const fields: FieldsOf<EmbedOptions> = {
+  table: true,
+  ids: true,
+  scale: true,
+  positionTable: true,
+  positions: true,
+  output: true,
 }

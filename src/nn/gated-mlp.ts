@@ -1,4 +1,5 @@
 import type { Device, Tensor } from '../device/device.ts'
+import { checkFields, type FieldsOf } from '../tile/index.ts'
 import type { Activation } from './activations.ts'
 import type { LinearWeight } from './place-linear.ts'
 import type { FusedNorm } from './weights/fused-norm.ts'
@@ -23,6 +24,9 @@ export interface GatedLinearOptions {
  * buffers, a norm where `fusesNorm` says no), and what `Device.run` throws.
  */
 export function gatedLinear(device: Device, options: GatedLinearOptions): void {
+  checkFields('gatedLinear', 'options', options, fields)
   const { x, weight, activation, output, norm = null } = options
   runLinear(device, { where: 'gatedLinear', x, weight, output, activation, accumulate: false, gated: true, norm })
 }
+
+const fields: FieldsOf<GatedLinearOptions> = { x: true, weight: true, activation: true, output: true, norm: true }

@@ -1,8 +1,10 @@
 import type { Device, Tensor } from '../device/device.ts'
 import {
   alignmentOf,
+  checkFields,
   colRange,
   defineProgram,
+  type FieldsOf,
   FoveaError,
   type Kernel,
   load,
@@ -28,7 +30,9 @@ const tile = { rows: 4, cols: 128 }
  *
  * Throws `shape`, `dtype`, and what `Device.run` throws.
  */
-export function gatherRows(device: Device, { x, rows, output }: GatherRowsOptions): void {
+export function gatherRows(device: Device, options: GatherRowsOptions): void {
+  checkFields('gatherRows', 'options', options, fields)
+  const { x, rows, output } = options
   device.run(gatherRowsKernel(x, rows, output), { x, rows, output })
 }
 
@@ -61,3 +65,5 @@ export function gatherRowsKernel(x: TensorSpec, rows: TensorSpec, output: Tensor
   })
   return { program, grid: [Math.ceil((count as number) / tile.rows), width === 0 ? 0 : 1, 1], scalars: {} }
 }
+
+const fields: FieldsOf<GatherRowsOptions> = { x: true, rows: true, output: true }

@@ -1,4 +1,5 @@
 import type { Device, Tensor } from '../device/device.ts'
+import { checkFields, type FieldsOf } from '../tile/index.ts'
 import { type NormBackwardOptions, normBackwardScratch, runNormBackward } from './norm-backward.ts'
 import type { NormGradient } from './norm-backward-program.ts'
 
@@ -19,6 +20,7 @@ export function layerNormBackwardScratch(shape: readonly number[]): readonly [nu
  * Shapes, order and errors as in `rmsNormBackward`.
  */
 export function layerNormBackward(device: Device, options: LayerNormBackwardOptions): void {
+  checkFields('layerNormBackward', 'options', options, fields)
   const call = { where: 'layerNormBackward', name: 'layer-norm-backward', gradient }
   runNormBackward(device, { ...options, eps: options.eps ?? 1e-5 }, call)
 }
@@ -35,4 +37,17 @@ const gradient: NormGradient = ({ x, g, inside, mean, eps }) => {
       .sub(normalized.mul(mean(g.mul(normalized))))
       .mul(r),
   }
+}
+
+const fields: FieldsOf<LayerNormBackwardOptions> = {
+  dBias: true,
+  x: true,
+  weight: true,
+  eps: true,
+  offset: true,
+  dOutput: true,
+  dX: true,
+  accumulateX: true,
+  dWeight: true,
+  scratch: true,
 }

@@ -1,8 +1,10 @@
 import type { Device, Tensor } from '../device/device.ts'
 import {
   alignmentOf,
+  checkFields,
   colRange,
   defineProgram,
+  type FieldsOf,
   type Kernel,
   load,
   loop,
@@ -51,6 +53,7 @@ export interface LayerNormOptions {
  * `Device.run` throws (an output that shares memory with `x` among it).
  */
 export function layerNorm(device: Device, options: LayerNormOptions): Tensor {
+  checkFields('layerNorm', 'options', options, layerNormFields)
   const { x, weight, bias } = options
   const vectors = { ...(weight && { weight }), ...(bias && { bias }) }
   return runRows(device, 'layerNorm', options, vectors, (rows, output) =>
@@ -68,6 +71,7 @@ export function layerNorm(device: Device, options: LayerNormOptions): Tensor {
 
 /** The kernel of `layerNorm`, x being [batch, N, D]. Throws `shape` and `dtype`. */
 export function layerNormKernel(spec: LayerNormSpec): Kernel {
+  checkFields('layerNormKernel', 'spec', spec, layerNormSpecFields)
   checkRows('layerNorm', spec.x, spec.output, { weight: spec.weight, bias: spec.bias })
   return {
     program: layerNormProgram(spec),
@@ -131,4 +135,26 @@ function layerNormProgram(spec: LayerNormSpec): Program {
       p.emit,
     )
   })
+}
+
+const layerNormFields: FieldsOf<LayerNormOptions> = {
+  x: true,
+  weight: true,
+  bias: true,
+  eps: true,
+  offset: true,
+  outputDType: true,
+  output: true,
+}
+
+const layerNormSpecFields: FieldsOf<LayerNormSpec> = {
+  x: true,
+  weight: true,
+  bias: true,
+  output: true,
+  eps: true,
+  offset: true,
+  tileN: true,
+  tileD: true,
+  whole: true,
 }

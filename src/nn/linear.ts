@@ -1,4 +1,5 @@
 import type { Device, Tensor } from '../device/device.ts'
+import { checkFields, type FieldsOf } from '../tile/index.ts'
 import type { Activation } from './activations.ts'
 import type { LinearWeight } from './place-linear.ts'
 import type { FusedNorm } from './weights/fused-norm.ts'
@@ -24,6 +25,16 @@ export interface LinearOptions {
  * Throws `shape`, `dtype`, `disposed`, `device`, `unsupported` (a norm where `fusesNorm` says no), and what `Device.run` throws.
  */
 export function linear(device: Device, options: LinearOptions): void {
+  checkFields('linear', 'options', options, fields)
   const { x, weight, output, activation = null, accumulate = false, norm = null } = options
   runLinear(device, { where: 'linear', x, weight, output, activation, accumulate, gated: false, norm })
+}
+
+const fields: FieldsOf<LinearOptions> = {
+  x: true,
+  weight: true,
+  output: true,
+  activation: true,
+  accumulate: true,
+  norm: true,
 }

@@ -1,5 +1,5 @@
 import type { Device, Tensor } from '../device/device.ts'
-import { FoveaError } from '../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../tile/index.ts'
 import { type MatmulOptions, matmul } from './matmul.ts'
 import { wideTile } from './matmul-tiles.ts'
 import { sumRows } from './sum-rows.ts'
@@ -24,7 +24,9 @@ export interface ProductSize {
  * A good number of parts: 1 where the output has tiles enough for all cores, else as many as leave each a part worth
  * starting for; a power of two, which mostly divides the tokens of a batch, so that no short part is left over.
  */
-export function matmulParts({ kind, M, N, K }: ProductSize): number {
+export function matmulParts(size: ProductSize): number {
+  checkFields('matmulParts', 'size', size, productSizeFields)
+  const { kind, M, N, K } = size
   const gpu = kind === 'webgpu'
   const tiles = gpu ? Math.ceil(M / 128) * Math.ceil(N / wideTile(N)) : Math.ceil(M / 96) * Math.ceil(N / 64)
   // H200, 1,024 × 384 from 16,384: 4 parts 105 TFLOP/s, 8 parts (128 programs) 201, 16 parts 187, 32 parts 161
@@ -41,6 +43,7 @@ export function matmulParts({ kind, M, N, K }: ProductSize): number {
  * Throws `shape`, `dtype`, and what `matmul` throws.
  */
 export function matmulInParts(device: Device, options: MatmulInPartsOptions): void {
+  checkFields('matmulInParts', 'options', options, matmulInPartsFields)
   const { output, partials, accumulate = false, ...product } = options
   const [parts = 0, ...shape] = partials.shape
   if (partials.dtype !== 'f32' || parts === 0 || shape.length !== 2 || shape.join() !== output.shape.join())
@@ -88,3 +91,17 @@ export function matmulInParts(device: Device, options: MatmulInPartsOptions): vo
     for (const made of views) made.dispose()
   }
 }
+
+const matmulInPartsFields: FieldsOf<MatmulInPartsOptions> = {
+  output: true,
+  partials: true,
+  a: true,
+  b: true,
+  transposeA: true,
+  transposeB: true,
+  alpha: true,
+  accumulate: true,
+  tiles: true,
+}
+
+const productSizeFields: FieldsOf<ProductSize> = { kind: true, M: true, N: true, K: true }

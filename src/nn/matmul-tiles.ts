@@ -1,5 +1,5 @@
 import type { DeviceKind, WebgpuTier } from '../device/device-info.ts'
-import type { StorageDType } from '../tile/index.ts'
+import { checkFields, type FieldsOf, type StorageDType } from '../tile/index.ts'
 
 /** What one program of a matrix product owns (tileM × tileN of the output) and streams (tileK of the inner size at a time). */
 export interface MatmulTiles {
@@ -21,7 +21,9 @@ export interface MatmulTilesRequest {
  * Default tiles of a device class: one set for products of many rows and one for few (decoding), so that a changed size
  * compiles nothing within either.
  */
-export function matmulTiles({ kind, tier, dtypes, rows }: MatmulTilesRequest): MatmulTiles {
+export function matmulTiles(request: MatmulTilesRequest): MatmulTiles {
+  checkFields('matmulTiles', 'request', request, matmulTilesFields)
+  const { kind, tier, dtypes, rows } = request
   const few = rows <= 16
   // subgroup matrices take f16
   if (tier === 3 && dtypes.every((dtype) => dtype === 'f16'))
@@ -53,7 +55,9 @@ export function wideTile(cols: number): 192 | 256 {
 }
 
 /** Default tiles of `matmul`, whose sizes change rarely: those of the device class, made to fit them. */
-export function productTiles({ kind, tier, dtypes, batch, M, N, K, transposeA }: ProductTilesRequest): MatmulTiles {
+export function productTiles(request: ProductTilesRequest): MatmulTiles {
+  checkFields('productTiles', 'request', request, productTilesFields)
+  const { kind, tier, dtypes, batch, M, N, K, transposeA } = request
   const tiles = matmulTiles({ kind, tier, dtypes, rows: M })
   if (kind === 'wasm') {
     const fits = (size: number, tile: number) => Math.ceil(size / tile) * tile <= 1.05 * size
@@ -71,4 +75,17 @@ export function productTiles({ kind, tier, dtypes, batch, M, N, K, transposeA }:
   const enough = ([m, n]: (typeof sizes)[number]) => batch * Math.ceil(M / m) * Math.ceil(N / n) >= fewPrograms
   const [tileM, tileN] = sizes.find(enough) ?? [64, 64]
   return { ...tiles, tileM, tileN }
+}
+
+const matmulTilesFields: FieldsOf<MatmulTilesRequest> = { kind: true, tier: true, dtypes: true, rows: true }
+
+const productTilesFields: FieldsOf<ProductTilesRequest> = {
+  batch: true,
+  M: true,
+  N: true,
+  K: true,
+  transposeA: true,
+  kind: true,
+  tier: true,
+  dtypes: true,
 }

@@ -1,5 +1,13 @@
 import type { Device, Tensor } from '../device/device.ts'
-import { contiguousStrides, FoveaError, type Kernel, type StorageDType, type TensorSpec } from '../tile/index.ts'
+import {
+  checkFields,
+  contiguousStrides,
+  type FieldsOf,
+  FoveaError,
+  type Kernel,
+  type StorageDType,
+  type TensorSpec,
+} from '../tile/index.ts'
 import type { Activation } from './activations.ts'
 import { type MatmulSpec, matmulProgram } from './matmul-program.ts'
 import { type MatmulTiles, productTiles } from './matmul-tiles.ts'
@@ -35,6 +43,7 @@ const floats: readonly StorageDType[] = ['f32', 'f16', 'bf16']
  * Throws `shape` (sizes or ranks that do not fit, a last dimension that is not contiguous), `dtype`, and what `Device.run` throws.
  */
 export function matmul(device: Device, options: MatmulOptions): Tensor {
+  checkFields('matmul', 'options', options, matmulFields)
   const { bias, accumulate = false } = options
   if (accumulate && options.output?.dtype !== 'f32')
     throw new FoveaError('dtype', 'matmul', `accumulates in a given f32 output, got ${options.output?.dtype ?? 'none'}`)
@@ -64,6 +73,7 @@ export function matmul(device: Device, options: MatmulOptions): Tensor {
 
 /** The kernel of `matmul`. Throws `shape` and `dtype`. */
 export function matmulKernel(spec: MatmulSpec): Kernel {
+  checkFields('matmulKernel', 'spec', spec, matmulSpecFields)
   const { a, b, bias, output, tiles } = spec
   const shape = outputShape(a, b, spec.transposeA, spec.transposeB)
   const show = () => describe({ a, b, ...(bias && { bias }), output })
@@ -129,4 +139,31 @@ function describe(tensors: Readonly<Record<string, TensorSpec>>): string {
       ([name, { dtype, shape, strides }]) => `${name} ${dtype} [${shape.join(', ')}] strides [${strides.join(', ')}]`,
     )
     .join(', ')
+}
+
+const matmulFields: FieldsOf<MatmulOptions> = {
+  a: true,
+  b: true,
+  bias: true,
+  transposeA: true,
+  transposeB: true,
+  alpha: true,
+  epilogue: true,
+  outputDType: true,
+  output: true,
+  accumulate: true,
+  tiles: true,
+}
+
+const matmulSpecFields: FieldsOf<MatmulSpec> = {
+  a: true,
+  b: true,
+  bias: true,
+  output: true,
+  transposeA: true,
+  transposeB: true,
+  alpha: true,
+  epilogue: true,
+  accumulate: true,
+  tiles: true,
 }

@@ -1,8 +1,9 @@
 import type { Device, Tensor } from '../device/device.ts'
-import { FoveaError } from '../tile/index.ts'
+import { FoveaError, type TensorSpec } from '../tile/index.ts'
 import { type NormGradient, normBackwardKernel, rowGroups } from './norm-backward-program.ts'
 import { rowMatrices } from './row-matrices.ts'
 import { sumRows } from './sum-rows.ts'
+import { viewAs } from './view-as.ts'
 
 /** What the backward of a normalisation reads and writes. */
 export interface NormBackwardOptions {
@@ -39,8 +40,8 @@ export function runNormBackward(
   const { x, weight = null, dOutput, dX, dWeight, dBias, scratch } = options
   check(where, options)
   const views: Tensor[] = []
-  const view = (tensor: Tensor, spec: Parameters<Tensor['view']>[0]) => {
-    const made = tensor.view(spec)
+  const view = (tensor: Tensor, spec: Omit<TensorSpec, 'dtype'>) => {
+    const made = viewAs(tensor, spec)
     views.push(made)
     return made
   }

@@ -1,6 +1,6 @@
 import type { Device, Tensor } from '../device/device.ts'
-import { FoveaError, type Program } from '../tile/index.ts'
-import { type MatrixData, rowBytes, type WeightDType } from './weight-data.ts'
+import { checkChoice, checkFields, type FieldsOf, FoveaError, type Program } from '../tile/index.ts'
+import { type MatrixData, rowBytes, type WeightDType, weightBlock } from './weight-data.ts'
 import { layoutOf, type PlaneName, panelWidth, placedFormats, type WeightLayout } from './weights/placed-format.ts'
 import { planBlocks } from './weights/plan-blocks.ts'
 import { ProgramStore } from './weights/program-store.ts'
@@ -58,8 +58,10 @@ export interface LinearWeight {
  * of the wrong length), and what `device.empty` throws.
  */
 export function placeLinear(device: Device, options: PlaceLinearOptions): LinearWeight {
+  checkFields('placeLinear', 'options', options, placeLinearFields)
   const { parts, bias = null, name } = options
   checkParts(options)
+  if (options.layout !== undefined) checkChoice('placeLinear', 'layout', options.layout, ['panels', 'rows'])
   const [{ dtype, cols }] = parts as readonly [MatrixData]
   const layout = options.layout ?? layoutOf(device.kind)
   const partRows = parts.map(({ rows }) => rows)
@@ -138,6 +140,8 @@ export function linearBytes(
   kind: Device['kind'],
   options: { readonly bias?: boolean; readonly maxBindingBytes?: number } = {},
 ): number {
+  checkFields('linearBytes', 'options', options, linearBytesFields)
+  checkChoice('linearBytes', 'dtype', dtype, Object.keys(weightBlock))
   rowBytes('linearBytes', dtype, inFeatures)
   const partRows = typeof outFeatures === 'number' ? [outFeatures] : outFeatures
   return planBlocks(layoutOf(kind), dtype, partRows, inFeatures, options.maxBindingBytes).bytes(
@@ -155,6 +159,7 @@ function checkParts({ parts, bias, name }: PlaceLinearOptions): void {
     throw new FoveaError('dtype', where, `${name}: parts must be of one dtype, got ${show()}`)
   if (parts.some(({ cols, rows }) => cols !== first.cols || cols === 0 || rows === 0))
     throw new FoveaError('shape', where, `${name}: parts must be of one width and not empty, got ${show()}`)
+  checkChoice(where, `the dtype of ${name}`, first.dtype, Object.keys(weightBlock))
   const width = rowBytes(where, first.dtype, first.cols)
   for (const { rows, bytes } of parts)
     if (bytes.byteLength !== rows * width)
@@ -183,4 +188,17 @@ function placedRows(
 
 function panelViews(planes: WeightBlock['planes'], from: number, to: number): WeightBlock['planes'] {
   return Object.fromEntries(Object.entries(planes).map(([name, tensor]) => [name, tensor.slice(0, from, to)]))
+}
+
+const linearBytesFields: FieldsOf<NonNullable<Parameters<typeof linearBytes>[4]>> = {
+  bias: true,
+  maxBindingBytes: true,
+}
+
+const placeLinearFields: FieldsOf<PlaceLinearOptions> = {
+  parts: true,
+  bias: true,
+  name: true,
+  layout: true,
+  maxBindingBytes: true,
 }

@@ -1,4 +1,5 @@
 import type { Device } from '../device/device.ts'
+import { checkFields, type FieldsOf } from '../tile/index.ts'
 import { type NormBackwardOptions, normBackwardScratch, runNormBackward } from './norm-backward.ts'
 import type { NormGradient } from './norm-backward-program.ts'
 
@@ -19,6 +20,7 @@ export function rmsNormBackwardScratch(shape: readonly number[]): readonly [numb
  * what `Device.run` throws.
  */
 export function rmsNormBackward(device: Device, options: NormBackwardOptions): void {
+  checkFields('rmsNormBackward', 'options', options, fields)
   const call = { where: 'rmsNormBackward', name: 'rms-norm-backward', gradient }
   runNormBackward(device, { ...options, eps: options.eps ?? 1e-6 }, call)
 }
@@ -27,4 +29,16 @@ const gradient: NormGradient = ({ x, g, mean, eps }) => {
   const r = mean(x.mul(x)).add(eps).rsqrt() //                    [tileN, 1]
   const normalized = x.mul(r) //                                  [tileN, tileD]
   return { normalized, dX: g.sub(normalized.mul(mean(g.mul(normalized)))).mul(r) }
+}
+
+const fields: FieldsOf<NormBackwardOptions> = {
+  x: true,
+  weight: true,
+  eps: true,
+  offset: true,
+  dOutput: true,
+  dX: true,
+  accumulateX: true,
+  dWeight: true,
+  scratch: true,
 }

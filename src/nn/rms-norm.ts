@@ -1,8 +1,10 @@
 import type { Device, Tensor } from '../device/device.ts'
 import {
   alignmentOf,
+  checkFields,
   colRange,
   defineProgram,
+  type FieldsOf,
   type Kernel,
   load,
   loop,
@@ -48,6 +50,7 @@ export interface RmsNormOptions {
  * `Device.run` throws (an output that shares memory with `x` among it).
  */
 export function rmsNorm(device: Device, options: RmsNormOptions): Tensor {
+  checkFields('rmsNorm', 'options', options, rmsNormFields)
   const { x, weight } = options
   return runRows(device, 'rmsNorm', options, weight ? { weight } : {}, (rows, output) =>
     rmsNormKernel({
@@ -63,6 +66,7 @@ export function rmsNorm(device: Device, options: RmsNormOptions): Tensor {
 
 /** The kernel of `rmsNorm`, x being [batch, N, D]. Throws `shape` and `dtype`. */
 export function rmsNormKernel(spec: RmsNormSpec): Kernel {
+  checkFields('rmsNormKernel', 'spec', spec, rmsNormSpecFields)
   checkRows('rmsNorm', spec.x, spec.output, { weight: spec.weight })
   return {
     program: rmsNormProgram(spec),
@@ -114,4 +118,24 @@ function rmsNormProgram(spec: RmsNormSpec): Program {
       p.emit,
     )
   })
+}
+
+const rmsNormFields: FieldsOf<RmsNormOptions> = {
+  x: true,
+  weight: true,
+  eps: true,
+  offset: true,
+  outputDType: true,
+  output: true,
+}
+
+const rmsNormSpecFields: FieldsOf<RmsNormSpec> = {
+  x: true,
+  weight: true,
+  output: true,
+  eps: true,
+  offset: true,
+  tileN: true,
+  tileD: true,
+  whole: true,
 }

@@ -1,4 +1,4 @@
-import { FoveaError } from '../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../tile/index.ts'
 
 /** How the rotary tables of `ropeTables` lie, known from the number of positions alone: it specialises programs. */
 export interface RopeLayout {
@@ -34,6 +34,7 @@ export interface RopeFrequencies {
  * not finite, and positions that are no count from 1 to 2³¹ − 1.
  */
 export function ropeTables(spec: RopeFrequencies, maxPositions: number): RopeTables {
+  checkFields('ropeTables', 'spec', spec, fields)
   const { rotaryDim, inverseFrequencies, attentionFactor } = spec
   const layout = ropeLayout(rotaryDim, maxPositions)
   const { pairs, step, rows } = layout
@@ -75,3 +76,5 @@ export function ropeTableBytes(rotaryDim: number, maxPositions: number): number 
   const { pairs, rows } = ropeLayout(rotaryDim, maxPositions)
   return rows * 2 * pairs * 4
 }
+
+const fields: FieldsOf<RopeFrequencies> = { rotaryDim: true, inverseFrequencies: true, attentionFactor: true }

@@ -1,4 +1,4 @@
-import { load, type Operand, type TensorParam, type Value } from '../tile/index.ts'
+import { checkFields, type FieldsOf, load, type Operand, type TensorParam, type Value } from '../tile/index.ts'
 import type { RopeLayout } from './rope-tables.ts'
 
 /** Two halves of the pairs that turn: elements i and i + pairs of a head, or 2i and 2i + 1 when interleaved. */
@@ -33,7 +33,11 @@ export function loadRope(table: TensorParam, layout: RopeLayout, positions: Valu
 }
 
 /** The pairs turned: (first · cos − second · sin, second · cos + first · sin), in f32. */
-export function rope({ first, second }: RopePairs, { cos, sin }: RopeTurn): RopePairs {
+export function rope(pairs: RopePairs, turn: RopeTurn): RopePairs {
+  checkFields('rope', 'pairs', pairs, ropePairsFields)
+  const { first, second } = pairs
+  checkFields('rope', 'turn', turn, ropeTurnFields)
+  const { cos, sin } = turn
   return {
     first: first.mul(cos).sub(second.mul(sin)),
     second: second.mul(cos).add(first.mul(sin)),
@@ -50,3 +54,7 @@ export function ropeColumns(
   const first = pairs.mul(2)
   return { first, second: first.add(1) }
 }
+
+const ropePairsFields: FieldsOf<RopePairs> = { first: true, second: true }
+
+const ropeTurnFields: FieldsOf<RopeTurn> = { cos: true, sin: true }

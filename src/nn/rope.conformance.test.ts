@@ -26,7 +26,14 @@ describe.each(Object.entries(devices))('%s', (_, open) => {
       const round = (v: number) => roundTo(dtype, v)
       const inputs = ropeInputs(of, randomNumbers(seed))
       const x = inputs.x.map(round)
-      const { data, ...layout } = ropeTables({ ...of, ...inputs }, of.maxPositions)
+      const { data, ...layout } = ropeTables(
+        {
+          rotaryDim: of.rotaryDim,
+          inverseFrequencies: inputs.inverseFrequencies,
+          attentionFactor: of.attentionFactor,
+        },
+        of.maxPositions,
+      )
       const output = guardedOutput(device, [N, H, D], dtype)
       applyRope(device, {
         x: device.tensor(Float32Array.from(x), [N, H, D], dtype),

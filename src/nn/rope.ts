@@ -1,8 +1,10 @@
 import type { Device, Tensor } from '../device/device.ts'
 import {
   alignmentOf,
+  checkFields,
   colRange,
   defineProgram,
+  type FieldsOf,
   FoveaError,
   type Kernel,
   load,
@@ -51,6 +53,7 @@ export interface RopeOptions {
  * Throws `shape`, `dtype`, and what `Device.run` throws (an output that shares memory with `x` among it).
  */
 export function applyRope(device: Device, options: RopeOptions): Tensor {
+  checkFields('applyRope', 'options', options, ropeFields)
   const { x, positions, tables, output } = options
   const { table, ...layout } = tables
   const tileN = device.kind === 'webgpu' ? 16 : 8
@@ -62,6 +65,7 @@ export function applyRope(device: Device, options: RopeOptions): Tensor {
 
 /** The kernel of `applyRope`. Throws `shape` and `dtype`. */
 export function ropeKernel(spec: RopeKernelSpec): Kernel {
+  checkFields('ropeKernel', 'spec', spec, ropeKernelSpecFields)
   const { x, positions, table, output, layout, tileN } = spec
   const show = () =>
     Object.entries({ x, positions, table, output })
@@ -115,4 +119,24 @@ function ropeProgram(spec: RopeKernelSpec): Program {
       p.emit,
     )
   })
+}
+
+const ropeFields: FieldsOf<RopeOptions> = {
+  x: true,
+  positions: true,
+  tables: true,
+  interleaved: true,
+  inverse: true,
+  output: true,
+}
+
+const ropeKernelSpecFields: FieldsOf<RopeKernelSpec> = {
+  x: true,
+  positions: true,
+  table: true,
+  output: true,
+  layout: true,
+  interleaved: true,
+  inverse: true,
+  tileN: true,
 }

@@ -1,5 +1,6 @@
 import type { Device, Tensor } from '../device/device.ts'
 import { contiguousStrides, FoveaError, type Kernel, type StorageDType, type TensorSpec } from '../tile/index.ts'
+import { viewAs } from './view-as.ts'
 
 /** What a row-wise operation reads and writes: x [..., D]; `output` of the same shape, or a new tensor of `outputDType`. */
 export interface RowOperands {
@@ -27,7 +28,7 @@ export function runRows(
   const [rows, outputRows] = rowMatrices(where, [x, planned]) as [TensorSpec, TensorSpec]
   if (!given) make(rows, outputRows)
   const output = given ?? device.empty(x.shape, dtype)
-  const [from, to] = [x.view(rows), output.view(outputRows)]
+  const [from, to] = [viewAs(x, rows), viewAs(output, outputRows)]
   try {
     device.run(make(from, to), { x: from, output: to, ...vectors })
   } finally {

@@ -1,5 +1,5 @@
 import type { Device, Tensor } from '../device/device.ts'
-import { FoveaError, type Kernel, type TensorSpec } from '../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError, type Kernel, type TensorSpec } from '../tile/index.ts'
 import { mostTokens, rowStatisticsProgram, statisticsHeight } from './sampling/row-statistics.ts'
 import { type SampleTiles, sampleProgram } from './sampling/sample-program.ts'
 import { settingsWidth } from './sampling/sampling-settings.ts'
@@ -41,7 +41,10 @@ export interface SampleOptions {
  * Throws `shape`, `dtype`, `argument` (a soft cap that is not above 0), and what `Device.run` throws.
  */
 export function sample(device: Device, options: SampleOptions): void {
+  checkFields('sample', 'options', options, sampleFields)
   const { logits, settings, seeds, seen, statistics, output } = options
+  checkFields('sample', 'output', output, outputFields)
+  if (seen) checkFields('sample', 'seen', seen, seenFields)
   const row = {
     logits,
     settings,
@@ -79,6 +82,7 @@ export function sampleKernels(
   kind: Device['kind'],
   spec: SampleSpec,
 ): { readonly statistics: Kernel | null; readonly choice: Kernel } {
+  checkFields('sampleKernels', 'spec', spec, sampleSpecFields)
   const { logits, settings, seeds, seen, statistics, output } = spec
   const [S = 0, V = 0] = logits.shape
   const all = {
@@ -135,3 +139,28 @@ function sampleTiles(kind: Device['kind'], V: number): SampleTiles {
   const chunkV = whole || V > mostTokens ? null : 1024 * Math.ceil(V / (1024 * 256))
   return { tileV: Math.min(4096, row), drawV: whole ? row : 2048, chunkV, whole, probes: whole ? 3 : 7 }
 }
+
+const sampleFields: FieldsOf<SampleOptions> = {
+  logits: true,
+  settings: true,
+  seeds: true,
+  seen: true,
+  softCap: true,
+  output: true,
+  statistics: true,
+  tiles: true,
+}
+
+const sampleSpecFields: FieldsOf<SampleSpec> = {
+  logits: true,
+  settings: true,
+  seeds: true,
+  seen: true,
+  softCap: true,
+  output: true,
+  statistics: true,
+  tiles: true,
+}
+
+const outputFields: FieldsOf<SampleOptions['output']> = { ids: true, logprobs: true }
+const seenFields: FieldsOf<NonNullable<SampleOptions['seen']>> = { counts: true, slots: true }

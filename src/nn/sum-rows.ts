@@ -1,8 +1,10 @@
 import type { Device, Tensor } from '../device/device.ts'
 import {
   alignmentOf,
+  checkFields,
   colRange,
   defineProgram,
+  type FieldsOf,
   FoveaError,
   type Kernel,
   load,
@@ -39,6 +41,7 @@ export interface SumRowsSpec {
  * Throws `shape`, `dtype`, and what `Device.run` throws.
  */
 export function sumRows(device: Device, options: SumRowsOptions): void {
+  checkFields('sumRows', 'options', options, sumRowsFields)
   const { x, partials, accumulate = false } = options
   if (partials) {
     sumRows(device, { x, output: partials })
@@ -62,6 +65,7 @@ export function sumRowsPartials([rows = 0, width = 0]: readonly number[]): reado
 
 /** The kernel of `sumRows` in one stage. Throws `shape` and `dtype`. */
 export function sumRowsKernel(spec: SumRowsSpec): Kernel {
+  checkFields('sumRowsKernel', 'spec', spec, sumRowsSpecFields)
   const { x, output, tileN, tileD } = spec
   const show = () => [x, output].map(({ dtype, shape }) => `${dtype} [${shape.join(', ')}]`).join(', ')
   const [rows = 0, width = 0] = x.shape
@@ -108,3 +112,7 @@ function sumRowsTiles(kind: Device['kind'], rows: number, width: number): { tile
 function rest({ output, accumulate }: SumRowsOptions): Pick<SumRowsOptions, 'output' | 'accumulate'> {
   return accumulate === undefined ? { output } : { output, accumulate }
 }
+
+const sumRowsFields: FieldsOf<SumRowsOptions> = { x: true, output: true, accumulate: true, partials: true }
+
+const sumRowsSpecFields: FieldsOf<SumRowsSpec> = { x: true, output: true, accumulate: true, tileN: true, tileD: true }

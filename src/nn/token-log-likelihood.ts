@@ -1,8 +1,10 @@
 import type { Device, Tensor } from '../device/device.ts'
 import {
   alignmentOf,
+  checkFields,
   colRange,
   defineProgram,
+  type FieldsOf,
   FoveaError,
   type Kernel,
   load,
@@ -42,6 +44,7 @@ export interface TokenLogLikelihoodOptions {
  * Throws `shape`, `dtype`, `argument` (a soft cap that is not above 0), and what `Device.run` throws.
  */
 export function tokenLogLikelihood(device: Device, options: TokenLogLikelihoodOptions): Tensor {
+  checkFields('tokenLogLikelihood', 'options', options, tokenLogLikelihoodFields)
   const { logits, targets, output } = options
   const kernel = tokenLogLikelihoodKernel({
     logits,
@@ -56,6 +59,7 @@ export function tokenLogLikelihood(device: Device, options: TokenLogLikelihoodOp
 
 /** The kernel of `tokenLogLikelihood`. Throws `shape`, `dtype` and `argument`. */
 export function tokenLogLikelihoodKernel(spec: TokenLogLikelihoodSpec): Kernel {
+  checkFields('tokenLogLikelihoodKernel', 'spec', spec, tokenLogLikelihoodSpecFields)
   const { logits, targets, output } = spec
   const fail = (code: 'shape' | 'dtype', what: string) => {
     const got = Object.entries({ logits, targets, output }).map(
@@ -94,4 +98,19 @@ function tokenLogLikelihoodProgram(spec: TokenLogLikelihoodSpec): Program {
     const likelihood = score.sub(m).sub(l.rowSum().log())
     p.emit(store(output, [row], target.ge(0).and(target.lt(width)).select(likelihood, 0)))
   })
+}
+
+const tokenLogLikelihoodFields: FieldsOf<TokenLogLikelihoodOptions> = {
+  logits: true,
+  targets: true,
+  softCap: true,
+  output: true,
+}
+
+const tokenLogLikelihoodSpecFields: FieldsOf<TokenLogLikelihoodSpec> = {
+  logits: true,
+  targets: true,
+  output: true,
+  softCap: true,
+  tileV: true,
 }

@@ -1,3 +1,4 @@
+export { checkChoice } from '../ir/check-choice.ts'
 export { checkFields, type FieldsOf } from '../ir/check-fields.ts'
 export { closestName, meant } from '../ir/closest-name.ts'
 export { differentiate, type Seeded } from '../ir/differentiate.ts'

@@ -1,4 +1,5 @@
 import * as ir from '../ir/build.ts'
+import { checkFields, type FieldsOf } from '../ir/check-fields.ts'
 import type { DType } from '../ir/dtype.ts'
 import type { EffectNode, Node, TensorParam } from '../ir/node.ts'
 import { type Operand, toNode, Value } from './value.ts'
@@ -7,6 +8,8 @@ import { type Operand, toNode, Value } from './value.ts'
 export interface Effect {
   readonly effect: EffectNode
 }
+
+const accessFields: FieldsOf<NonNullable<Parameters<typeof load>[2]>> = { where: true }
 
 const index = (operand: Operand) => toNode(operand, 'i32')
 
@@ -38,6 +41,7 @@ export function sizeOf(tensor: TensorParam, dim: number): Value {
  * is a tile [64, 64]. Outside the tensor, and where `where` is false, it reads 0.
  */
 export function load(tensor: TensorParam, indices: readonly Operand[], options: { where?: Value } = {}): Value {
+  checkFields('load', 'options', options, accessFields)
   return new Value(ir.load(tensor, indices.map(index), options.where?.node ?? null))
 }
 /** tensor[indices] = value, rounded to the tensor's dtype; dropped outside the tensor and where `where` is false. */
@@ -47,6 +51,7 @@ export function store(
   value: Operand,
   options: { where?: Value } = {},
 ): Effect {
+  checkFields('store', 'options', options, accessFields)
   return { effect: ir.store(tensor, indices.map(index), toNode(value), options.where?.node ?? null) }
 }
 /** Matrix product a · b in f32 accumulation: [m, k] · [k, n] → f32 [m, n]. Transposed operands (`x.T`) cost nothing. */
@@ -75,6 +80,8 @@ export interface LoopRange {
   readonly step?: number
 }
 
+const rangeFields: FieldsOf<LoopRange> = { from: true, to: true, step: true }
+
 /**
  * for (i = from; i < to; i += step) carried = body(i, carried): returns the carried values after the last round. The body
  * gives every carried value again with the same shape and dtype; stores inside it go to `emit`. When the body emits, the
@@ -86,6 +93,7 @@ export function loop<Carried extends Readonly<Record<string, Value>>>(
   body: (i: Value, carried: Carried, emit: (effect: Effect) => void) => { readonly [K in keyof Carried]: Value },
   outer?: (effect: Effect) => void,
 ): { readonly [K in keyof Carried]: Value } {
+  checkFields('loop', 'range', range, rangeFields)
   const names = Object.keys(init) as (keyof Carried & string)[]
   const step = range.step ?? 1
   const from = index(range.from ?? 0)

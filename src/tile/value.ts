@@ -1,4 +1,5 @@
 import * as ir from '../ir/build.ts'
+import { checkFields, type FieldsOf } from '../ir/check-fields.ts'
 import type { DType } from '../ir/dtype.ts'
 import { isFloat, isInteger } from '../ir/dtype.ts'
 import { FoveaError } from '../ir/error.ts'
@@ -200,13 +201,17 @@ export class Value {
   }
   /** running sum down the rows, inclusive */
   cumsumRows(options: { reverse?: boolean } = {}): Value {
+    checkFields('cumsumRows', 'options', options, scanFields)
     return new Value(ir.scan('rows', this.node, options.reverse ?? false))
   }
   /** running sum along the columns, inclusive */
   cumsumCols(options: { reverse?: boolean } = {}): Value {
+    checkFields('cumsumCols', 'options', options, scanFields)
     return new Value(ir.scan('cols', this.node, options.reverse ?? false))
   }
 }
+
+const scanFields: FieldsOf<NonNullable<Parameters<Value['cumsumRows']>[0]>> = { reverse: true }
 
 /**
  * The node of an operand; a number becomes a constant of its partner's dtype where that is exact, else f32; `wraps` also takes

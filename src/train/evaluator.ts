@@ -1,5 +1,5 @@
 import type { Device, Recording, Tensor } from '../device/device.ts'
-import { FoveaError } from '../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../tile/index.ts'
 import type { BatchSource } from './data/batch.ts'
 import { StepBatch } from './step-batch.ts'
 import { addTotals } from './step-totals.ts'
@@ -37,7 +37,9 @@ export class Evaluator {
   readonly #recording: Recording
 
   /** Rejects with what the model's `prepare` and `Device.run` reject with. */
-  static async create({ device, model, shape, documents = false }: EvaluatorOptions): Promise<Evaluator> {
+  static async create(options: EvaluatorOptions): Promise<Evaluator> {
+    checkFields('Evaluator.create', 'options', options, fields)
+    const { device, model, shape, documents = false } = options
     const batch = new StepBatch(device, { shape, model, documents })
     try {
       const prepared = await model.prepare(shape, batch.inputs)
@@ -95,3 +97,5 @@ export class Evaluator {
     this.#batch.dispose()
   }
 }
+
+const fields: FieldsOf<EvaluatorOptions> = { device: true, model: true, shape: true, documents: true }

@@ -1,7 +1,7 @@
 import type { Device, Tensor } from '../device/device.ts'
-import { FoveaError, type Value } from '../tile/index.ts'
+import { checkChoice, checkFields, type FieldsOf, FoveaError, type Value } from '../tile/index.ts'
 import type { Parameter, ParameterGroup } from './parameters.ts'
-import type { ComputeDType } from './precision.ts'
+import { type ComputeDType, computeDTypes } from './precision.ts'
 import type { TapeWeight } from './tape/tape-weight.ts'
 import { updateFlat } from './update-flat.ts'
 
@@ -55,6 +55,8 @@ export class ParameterStore {
 
   /** Weights are undefined until `write`. Throws `argument` for a name twice, and blocks that are updated in two ways; what `device.empty` throws. */
   constructor(device: Device, options: ParameterStoreOptions) {
+    checkFields('ParameterStore', 'options', options, fields)
+    if (options.compute !== undefined) checkChoice('ParameterStore', 'compute', options.compute, computeDTypes)
     this.#device = device
     try {
       this.groups = this.#place(options)
@@ -215,3 +217,5 @@ interface Draft {
 }
 
 const product = (shape: readonly number[]) => shape.reduce((size, extent) => size * extent, 1)
+
+const fields: FieldsOf<ParameterStoreOptions> = { blocks: true, compute: true, rule: true }

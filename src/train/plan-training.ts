@@ -1,5 +1,5 @@
 import type { Device } from '../device/device.ts'
-import { FoveaError } from '../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../tile/index.ts'
 import { countingDevice } from './counting-device.ts'
 import type { Checkpointing, PlannableModel, StepShape } from './trainable-model.ts'
 import { TrainingStep, type TrainingStepOptions } from './training-step.ts'
@@ -30,6 +30,8 @@ export async function planTraining(
   request: TrainingPlanRequest,
   changes: { readonly checkpointing?: Checkpointing } = {},
 ): Promise<TrainingPlan> {
+  checkFields('planTraining', 'request', request, trainingPlanFields)
+  checkFields('planTraining', 'changes', changes, planTrainingFields)
   const { model, device, ...options } = request
   const counting = countingDevice(device)
   const planned = model.planned(counting, changes)
@@ -80,3 +82,16 @@ async function fitting(request: TrainingPlanRequest, most: number): Promise<stri
 
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`
+
+const trainingPlanFields: FieldsOf<TrainingPlanRequest> = {
+  device: true,
+  model: true,
+  shape: true,
+  documents: true,
+  optimizerOf: true,
+  maxNorm: true,
+  averaging: true,
+  states: true,
+}
+
+const planTrainingFields: FieldsOf<NonNullable<Parameters<typeof planTraining>[1]>> = { checkpointing: true }

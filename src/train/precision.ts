@@ -1,5 +1,7 @@
 /** What activations and the copies of matrices that products read are stored as. Sums, norms, softmax and losses are f32 always. */
-export type ComputeDType = 'f32' | 'f16' | 'bf16'
+export type ComputeDType = (typeof computeDTypes)[number]
+
+export const computeDTypes = ['f32', 'f16', 'bf16'] as const
 
 /** The scale of the loss, and with it of all gradients on their way back. */
 export interface LossScale {

@@ -1,4 +1,4 @@
-import { FoveaError } from '../tile/index.ts'
+import { FoveaError, meant } from '../tile/index.ts'
 
 /** What a field of a configuration may hold: says so in words, and tells. */
 export interface FieldKind {
@@ -40,12 +40,13 @@ export function readFields(
   if (config === null || typeof config !== 'object' || Array.isArray(config))
     throw new FoveaError('argument', where, `takes an object, got ${JSON.stringify(config)}`)
   const fields = config as Readonly<Record<string, unknown>>
+  const known = Object.keys(kinds)
   const unknown = Object.keys(fields).filter((name) => !Object.hasOwn(kinds, name))
-  if (unknown.length)
+  if (unknown.length > 0)
     throw new FoveaError(
       'argument',
       where,
-      `has no ${unknown.join(', ')}; its fields are ${Object.keys(kinds).join(', ')}`,
+      `has no field ${unknown.map((name) => `${name}${meant(name, known)}`).join(', no field ')}`,
     )
   for (const [name, value] of Object.entries(fields)) {
     const kind = kinds[name] as FieldKind

@@ -46,7 +46,9 @@ export interface TrainableModel {
 }
 
 /** Which activations a step keeps: all; the input of every layer; the input of every √n-th of n layers. */
-export type Checkpointing = 'none' | 'layer' | 'sqrt'
+export type Checkpointing = (typeof checkpointings)[number]
+
+export const checkpointings = ['none', 'layer', 'sqrt'] as const
 
 /** A model that can say what it takes before it takes it. */
 export interface PlannableModel extends TrainableModel {

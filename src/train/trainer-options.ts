@@ -1,5 +1,5 @@
 import type { Device } from '../device/device.ts'
-import { FoveaError } from '../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../tile/index.ts'
 import type { MovingAverage } from './averaging/moving-average.ts'
 import type { BatchSource } from './data/batch.ts'
 import type { Optimizer } from './optimizers/optimizer.ts'
@@ -42,6 +42,7 @@ export interface CheckedTrainerOptions {
 
 /** Throws `argument` naming the field. */
 export function checkTrainerOptions(options: TrainerOptions): CheckedTrainerOptions {
+  checkFields('createTrainer', 'options', options, fields)
   const fault = (message: string) => new FoveaError('argument', 'createTrainer', message)
   const { maxNorm = 1, optimizer, model } = options
   const stages = checkStages(options.source, options.accumulate)
@@ -77,4 +78,18 @@ function optimizersByGroup(
 
 function isOptimizer(given: TrainerOptions['optimizer']): given is Optimizer {
   return typeof (given as Optimizer).enqueue === 'function'
+}
+
+const fields: FieldsOf<TrainerOptions> = {
+  device: true,
+  model: true,
+  optimizer: true,
+  learningRate: true,
+  schedule: true,
+  source: true,
+  accumulate: true,
+  maxNorm: true,
+  averaging: true,
+  memoryLimit: true,
+  signal: true,
 }

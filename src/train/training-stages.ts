@@ -1,4 +1,4 @@
-import { FoveaError } from '../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../tile/index.ts'
 import type { BatchSource, JsonValue } from './data/batch.ts'
 
 /** A part of a run whose batches have one shape: rows may grow longer as a run goes on. */
@@ -23,6 +23,7 @@ export function checkStages(
   let from = 0
   return given.map((stage, i) => {
     const name = isList(source) ? `source[${i}].` : ''
+    checkFields('createTrainer', `source[${i}]`, stage, fields)
     const { accumulate: count = accumulate ?? 1, until = Number.POSITIVE_INFINITY } = stage
     if (!Number.isInteger(count) || count < 1)
       throw fault(`${name}accumulate must be a whole number of batches, got ${count}`)
@@ -39,6 +40,8 @@ export function checkStages(
     return { source: stage.source, accumulate: count, until }
   })
 }
+
+const fields: FieldsOf<TrainingStage> = { source: true, accumulate: true, until: true }
 
 /** The stage that a step, counted from 1, belongs to. */
 export function stageAt(stages: readonly CheckedStage[], step: number): CheckedStage {

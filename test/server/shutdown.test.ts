@@ -105,7 +105,7 @@ describe('startServer', () => {
     [{ apiKey: 'a b' }, 'startServer: apiKey must be one word of printable ASCII characters'],
     [{ limits: { choices: 0 } }, 'startServer: limits.choices must be a whole number above 0, got 0'],
     [{ limits: { bodyMs: Number.NaN } }, 'startServer: limits.bodyMs must be a whole number above 0, got NaN'],
-    [{ limits: { byteBodies: 1 } as object }, "startServer: there is no limit 'byteBodies'"],
+    [{ limits: { bodyByte: 1 } as object }, 'startServer: limits has no field bodyByte; did you mean bodyBytes?'],
   ])('%j is refused', async (options, message) => {
     await expect(startServer(engine, options)).rejects.toMatchObject({ code: 'argument', message })
   })

@@ -1,5 +1,12 @@
 import type { Device, Tensor } from '../../device/device.ts'
-import { FoveaError, type Kernel, type StorageDType, type TensorSpec } from '../../tile/index.ts'
+import {
+  checkFields,
+  type FieldsOf,
+  FoveaError,
+  type Kernel,
+  type StorageDType,
+  type TensorSpec,
+} from '../../tile/index.ts'
 import { gatedLinearGradientChunks, gatedLinearGradients } from './gated-linear-gradient-chunks.ts'
 import type { GatedLinearGradientSpec } from './gated-linear-gradient-spec.ts'
 import { gatedLinearStateGradients, gatedLinearStates } from './gated-linear-gradient-states.ts'
@@ -50,6 +57,7 @@ function defaultChunk(headDim: number): GatedLinearChunk {
  * Sync and allocates nothing. Two runs agree in every bit. Throws `shape`, `dtype` and `argument`, and what `Device.run` throws.
  */
 export function gatedLinearAttentionBackward(device: Device, options: GatedLinearAttentionBackwardOptions): void {
+  checkFields('gatedLinearAttentionBackward', 'options', options, gatedLinearAttentionBackwardFields)
   const { initialState, dFinalState, dInitialState, dLogDecay, cuSeqlens, scratch, scale, chunk, ...required } = options
   const optional = { initialState, dFinalState, dInitialState, dLogDecay, cuSeqlens }
   const present = Object.fromEntries(Object.entries(optional).filter(([, tensor]) => tensor)) as Record<string, Tensor>
@@ -76,19 +84,15 @@ export function gatedLinearAttentionBackward(device: Device, options: GatedLinea
 }
 
 /** Sizes of the scratch, f32: two states per chunk. `sequences` counts packed ones, or is the batch size. */
-export function gatedLinearAttentionBackwardScratch({
-  query,
-  value,
-  sequences,
-  packed = false,
-  chunk = defaultChunk(query.shape[3] ?? 1),
-}: {
+export function gatedLinearAttentionBackwardScratch(spec: {
   readonly query: Pick<TensorSpec, 'shape'>
   readonly value: Pick<TensorSpec, 'shape'>
   readonly sequences: number
   readonly packed?: boolean
   readonly chunk?: GatedLinearChunk
 }): Readonly<Record<'states' | 'stateGradients', readonly number[]>> {
+  checkFields('gatedLinearAttentionBackwardScratch', 'spec', spec, gatedLinearAttentionBackwardScratchFields)
+  const { query, value, sequences, packed = false, chunk = defaultChunk(query.shape[3] ?? 1) } = spec
   const [, T = 0, H = 0, D = 0] = query.shape
   const slots = packed ? Math.floor(T / chunk) + sequences : sequences * Math.ceil(T / chunk)
   const shape = [slots, H, D, value.shape[3] ?? 0]
@@ -173,4 +177,31 @@ function checkSpec(spec: GatedLinearGradientSpec): number {
 
 function named(names: readonly string[], shape: readonly number[], dtype: StorageDType) {
   return Object.fromEntries(names.map((name) => [name, { shape, dtype }]))
+}
+
+const gatedLinearAttentionBackwardFields: FieldsOf<GatedLinearAttentionBackwardOptions> = {
+  query: true,
+  key: true,
+  value: true,
+  logDecay: true,
+  initialState: true,
+  dOutput: true,
+  dFinalState: true,
+  dQuery: true,
+  dKey: true,
+  dValue: true,
+  dLogDecay: true,
+  dInitialState: true,
+  scratch: true,
+  scale: true,
+  cuSeqlens: true,
+  chunk: true,
+}
+
+const gatedLinearAttentionBackwardScratchFields: FieldsOf<Parameters<typeof gatedLinearAttentionBackwardScratch>[0]> = {
+  query: true,
+  value: true,
+  sequences: true,
+  packed: true,
+  chunk: true,
 }

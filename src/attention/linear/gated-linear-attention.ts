@@ -1,5 +1,14 @@
 import type { Device, Tensor } from '../../device/device.ts'
-import { contiguousStrides, FoveaError, type Kernel, type StorageDType, type TensorSpec } from '../../tile/index.ts'
+import {
+  checkChoice,
+  checkFields,
+  contiguousStrides,
+  type FieldsOf,
+  FoveaError,
+  type Kernel,
+  type StorageDType,
+  type TensorSpec,
+} from '../../tile/index.ts'
 import { gatedLinearChunks } from './gated-linear-chunks.ts'
 import type { GatedLinearAttentionSpec, GatedLinearForm } from './gated-linear-spec.ts'
 import { gatedLinearTokens } from './gated-linear-tokens.ts'
@@ -43,6 +52,7 @@ export function gatedLinearAttention(
   device: Device,
   options: GatedLinearAttentionOptions,
 ): { output: Tensor; finalState: Tensor } {
+  checkFields('gatedLinearAttention', 'options', options, gatedLinearAttentionFields)
   const { query, key, value, logDecay, initialState, cuSeqlens } = options
   const [B = 0, T = 0, H = 0, D = 0] = query.shape
   const Dv = value.shape[3] ?? 0
@@ -103,6 +113,8 @@ export function gatedLinearTiles(
 
 /** The kernel of `gatedLinearAttention`. Throws `shape`, `dtype` and `argument`. */
 export function gatedLinearAttentionKernel(spec: GatedLinearAttentionSpec): Kernel {
+  checkFields('gatedLinearAttentionKernel', 'spec', spec, gatedLinearAttentionSpecFields)
+  checkChoice('gatedLinearAttention', 'form', spec.form, ['chunked', 'recurrent'])
   const { query, key, value, logDecay, initialState, cuSeqlens, output, finalState, chunk, tileV } = spec
   const received = { query, key, value, logDecay, initialState, cuSeqlens, output, finalState }
   const fail = (code: 'shape' | 'dtype' | 'argument', what: string) =>
@@ -158,4 +170,30 @@ function describe(tensors: Readonly<Record<string, TensorSpec | null>>): string 
   return Object.entries(tensors)
     .flatMap(([name, t]) => (t ? [`${name} ${t.dtype} [${t.shape.join(', ')}] strides [${t.strides.join(', ')}]`] : []))
     .join(', ')
+}
+
+const gatedLinearAttentionFields: FieldsOf<GatedLinearAttentionOptions> = {
+  query: true,
+  key: true,
+  value: true,
+  logDecay: true,
+  initialState: true,
+  scale: true,
+  cuSeqlens: true,
+  form: true,
+}
+
+const gatedLinearAttentionSpecFields: FieldsOf<GatedLinearAttentionSpec> = {
+  query: true,
+  key: true,
+  value: true,
+  logDecay: true,
+  initialState: true,
+  cuSeqlens: true,
+  output: true,
+  finalState: true,
+  scale: true,
+  form: true,
+  chunk: true,
+  tileV: true,
 }

@@ -1,5 +1,5 @@
 import type { Device, Tensor } from '../../device/device.ts'
-import { FoveaError } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 import { type GatedLinearAttentionOptions, gatedLinearAttention } from './gated-linear-attention.ts'
 
 // Sun et al.: Retentive Network: A Successor to Transformer for Large Language Models, 2023, arXiv 2307.08621, equations 5
@@ -19,6 +19,7 @@ export interface RetentionOptions extends Omit<GatedLinearAttentionOptions, 'log
  * No decay per token is stored: the vector is read with a stride of 0 along batch and tokens.
  */
 export function retention(device: Device, options: RetentionOptions): { output: Tensor; finalState: Tensor } {
+  checkFields('retention', 'options', options, fields)
   const { query, logDecay } = options
   const [B = 0, T = 0, H = 0] = query.shape
   if (logDecay.shape.length !== 1 || logDecay.shape[0] !== H)
@@ -34,4 +35,15 @@ export function retention(device: Device, options: RetentionOptions): { output: 
 /** log γ_h = log(1 − 2^(−5−h)), the paper's decays (equation 8). */
 export function retentionDecays(numHeads: number): Float32Array {
   return Float32Array.from({ length: numHeads }, (_, h) => Math.log1p(-(2 ** (-5 - h))))
+}
+
+const fields: FieldsOf<RetentionOptions> = {
+  logDecay: true,
+  query: true,
+  key: true,
+  value: true,
+  initialState: true,
+  scale: true,
+  cuSeqlens: true,
+  form: true,
 }

@@ -5,7 +5,9 @@ import type { StorageDType } from '../../tile/index.ts'
  * How keys and values are stored in pages: as floats, or as whole numbers of 8 or 4 bits with a scale for each token and
  * head (two of 4 bits share a byte: element i the low half, i + D / 2 the high one).
  */
-export type PageFormat = 'f32' | 'f16' | 'bf16' | 'q8' | 'q4'
+export type PageFormat = (typeof pageFormats)[number]
+
+export const pageFormats = ['f32', 'f16', 'bf16', 'q8', 'q4'] as const
 
 /** All of a pool that specialises a program. */
 export interface PageLayout {

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { relativeRms } from '../../../test/numerics/expect-close.ts'
 import { fillPages, type PagedTrial, runPaged } from '../../../test/paged/paged-trial.ts'
 import { openNullDevice, shaderErrors } from '../../../test/wgsl/null-device.ts'
-import { createKvPages } from '../../cache/kv-pages.ts'
+import { createKvPages, type KvPages } from '../../cache/kv-pages.ts'
 import { type Device, openDevice } from '../../device/index.ts'
 import { FoveaError } from '../../tile/index.ts'
 import type { WgslCapabilities } from '../../wgsl/capabilities.ts'
@@ -67,7 +67,7 @@ describe('laws of paged attention', () => {
     const { pages, pageTable } = step
     const got = await runPaged(device, trial, step)
     const table = (await pageTable.read()) as Int32Array
-    const moved = createKvPages(device, { ...pages, format: 'f32' })
+    const moved = createKvPages(device, { ...shapeOf(pages), format: 'f32' })
     const to = (page: number) => (page * 7 + 3) % pages.pages
     expect(new Set(Array.from({ length: pages.pages }, (_, page) => to(page))).size).toBe(pages.pages)
     for (const side of ['keys', 'values'] as const) {
@@ -90,6 +90,10 @@ describe('laws of paged attention', () => {
     }
   })
 })
+
+function shapeOf({ pages, pageSize, numKvHeads, headDim }: KvPages) {
+  return { pages, pageSize, numKvHeads, headDim }
+}
 
 function offset(s: number): number {
   return trial.sequences.slice(0, s).reduce((sum, { qLength }) => sum + qLength, 0)

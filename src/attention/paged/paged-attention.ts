@@ -1,5 +1,5 @@
 import type { Device, Tensor } from '../../device/device.ts'
-import { FoveaError, type Kernel } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError, type Kernel } from '../../tile/index.ts'
 import { describeSpec, maxHeadDim } from '../softmax/attention-shape.ts'
 import { commonAlignment } from '../softmax/flash.ts'
 import { mergeSplits } from '../softmax/merge-splits.ts'
@@ -44,6 +44,7 @@ export function pagedStateShapes(spec: {
   readonly numHeads: number
   readonly headDim: number
 }): { readonly [K in keyof PagedStates]: readonly number[] } {
+  checkFields('pagedStateShapes', 'spec', spec, pagedStateShapesFields)
   const { splits, tokens, numHeads, headDim } = spec
   return {
     states: [splits, tokens, numHeads, headDim],
@@ -67,6 +68,7 @@ export function pagedStateShapes(spec: {
  * than the device binds), and what `Device.run` throws.
  */
 export function pagedAttention(device: Device, options: PagedAttentionOptions): void {
+  checkFields('pagedAttention', 'options', options, pagedAttentionFields)
   const { query, pages, pageTable, work, tiling, splits, output, states } = options
   const { softCap = null, window = null } = options
   const [tokens, numHeads, headDim] = checkShapes(options)
@@ -180,4 +182,26 @@ function checkShapes(options: PagedAttentionOptions): [number, number, number] {
     for (const [name, shape] of Object.entries(pagedStateShapes({ splits, tokens, numHeads, headDim })))
       if (!same(states[name as keyof PagedStates], ...shape)) fail('shape', `${name} must be [${shape.join(', ')}]`)
   return [tokens, numHeads, headDim]
+}
+
+const pagedAttentionFields: FieldsOf<PagedAttentionOptions> = {
+  query: true,
+  pages: true,
+  pageTable: true,
+  work: true,
+  tiling: true,
+  splits: true,
+  states: true,
+  scale: true,
+  softCap: true,
+  window: true,
+  sinks: true,
+  output: true,
+}
+
+const pagedStateShapesFields: FieldsOf<Parameters<typeof pagedStateShapes>[0]> = {
+  splits: true,
+  tokens: true,
+  numHeads: true,
+  headDim: true,
 }

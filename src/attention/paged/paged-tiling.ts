@@ -1,4 +1,5 @@
 import type { Device } from '../../device/device.ts'
+import { checkChoice, checkFields, type FieldsOf } from '../../tile/index.ts'
 import type { PageLayout } from './page-pool.ts'
 
 /** Tile sizes of `pagedAttention`, and whether the query heads of a key/value head are rows of one tile. */
@@ -22,6 +23,8 @@ export function pagedTiling(
     readonly context?: number
   },
 ): PagedTiling {
+  checkChoice('pagedTiling', 'the phase', phase, ['prefill', 'decode'])
+  checkFields('pagedTiling', 'spec', spec, pagedTilingFields)
   const { layout, groupSize, queryDType, queries = 1, context = 0 } = spec
   const { headDim, pageSize } = layout
   const request = { headDim, valueDim: headDim, dtype: queryDType }
@@ -58,6 +61,7 @@ export function pagedSplits(
     readonly rowTiles?: number
   },
 ): number {
+  checkFields('pagedSplits', 'spec', spec, pagedSplitsFields)
   const { contexts, numKvHeads, tileK, rowTiles = 1 } = spec
   const longest = contexts.reduce((most, length) => Math.max(most, length), 1)
   const bucket = 2 ** Math.ceil(Math.log2(longest))
@@ -65,4 +69,19 @@ export function pagedSplits(
   const busy = device.info.tier === 3 ? 8192 / tileK : device.kind === 'webgpu' ? 1024 : 2 * (device.info.threads ?? 1)
   const wanted = 2 ** Math.ceil(Math.log2(Math.max(1, busy / programs)))
   return Math.max(1, Math.min(wanted, 2 ** Math.floor(Math.log2(Math.max(1, bucket / tileK / 2))), 256))
+}
+
+const pagedSplitsFields: FieldsOf<Parameters<typeof pagedSplits>[1]> = {
+  contexts: true,
+  numKvHeads: true,
+  tileK: true,
+  rowTiles: true,
+}
+
+const pagedTilingFields: FieldsOf<Parameters<typeof pagedTiling>[2]> = {
+  layout: true,
+  groupSize: true,
+  queryDType: true,
+  queries: true,
+  context: true,
 }

@@ -68,7 +68,8 @@ describe('planPagedWork', () => {
     fc.assert(
       fc.property(steps, ({ lengths, ...spec }) => {
         const tokens = lengths.reduce((sum, { qLength }) => sum + qLength, 0)
-        const capacity = pagedWorkCapacity({ ...spec, tokens, sequences: lengths.length })
+        const { tileQ, rowsPerQuery, splits } = spec
+        const capacity = pagedWorkCapacity({ tileQ, rowsPerQuery, splits, tokens, sequences: lengths.length })
         let qBase = 0
         const sequences = lengths.map(({ qLength, kLength }, row) => {
           qBase += qLength

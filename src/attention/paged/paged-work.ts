@@ -1,4 +1,4 @@
-import { FoveaError } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 
 /** columns of `work` before its runs: one row per program; `rowStart` counts rows of the tile, `runs` the runs that follow */
 export const pagedFields = ['row', 'rowStart', 'qBase', 'qLength', 'kLength', 'recentFrom', 'split', 'runs'] as const
@@ -42,6 +42,7 @@ export interface PagedWorkSpec {
  * queries than keys.
  */
 export function planPagedWork(spec: PagedWorkSpec): { work: Int32Array; items: number } {
+  checkFields('planPagedWork', 'spec', spec, pagedWorkSpecFields)
   const { sequences, tileQ, tileK, rowsPerQuery, splits, capacity } = spec
   const [window, sinks] = [spec.window ?? null, spec.sinks ?? 0]
   const items: { readonly fields: readonly number[]; readonly runs: readonly number[]; readonly tiles: number }[] = []
@@ -80,6 +81,7 @@ export function pagedWorkCapacity(spec: {
   readonly rowsPerQuery: number
   readonly splits: number
 }): number {
+  checkFields('pagedWorkCapacity', 'spec', spec, pagedWorkCapacityFields)
   const { tokens, tileQ, rowsPerQuery, splits } = spec
   const sequences = Math.min(spec.sequences, tokens)
   // each sequence has a first tile; what goes beyond first tiles fills whole ones
@@ -133,4 +135,23 @@ function cutTiles(runs: readonly number[], from: number, to: number): number[] {
     done += end - start
   }
   return cut
+}
+
+const pagedWorkCapacityFields: FieldsOf<Parameters<typeof pagedWorkCapacity>[0]> = {
+  tokens: true,
+  sequences: true,
+  tileQ: true,
+  rowsPerQuery: true,
+  splits: true,
+}
+
+const pagedWorkSpecFields: FieldsOf<PagedWorkSpec> = {
+  sequences: true,
+  window: true,
+  sinks: true,
+  tileQ: true,
+  tileK: true,
+  rowsPerQuery: true,
+  splits: true,
+  capacity: true,
 }

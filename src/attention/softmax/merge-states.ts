@@ -1,8 +1,10 @@
 import type { Device, Tensor } from '../../device/device.ts'
 import {
+  checkFields,
   colRange,
   defineProgram,
   exp,
+  type FieldsOf,
   FoveaError,
   type Kernel,
   load,
@@ -35,6 +37,8 @@ export interface AttentionState<T = Tensor> {
  * and disposed ones, and what `Device.run` throws.
  */
 export function mergeStates(device: Device, a: AttentionState, b: AttentionState): { output: Tensor; lse: Tensor } {
+  checkFields('mergeStates', 'a', a, fields)
+  checkFields('mergeStates', 'b', b, fields)
   const kernel = mergeStatesKernel(a, b)
   for (const tensor of [a.output, a.lse, b.output, b.lse]) {
     if (tensor.device !== device)
@@ -46,6 +50,8 @@ export function mergeStates(device: Device, a: AttentionState, b: AttentionState
   device.run(kernel, { outputA: a.output, lseA: a.lse, outputB: b.output, lseB: b.lse, output, lse })
   return { output, lse }
 }
+
+const fields: FieldsOf<AttentionState> = { output: true, lse: true }
 
 /** The kernel of `mergeStates`: binds outputA, lseA, outputB, lseB, output and lse. */
 export function mergeStatesKernel(a: AttentionState<TensorSpec>, b: AttentionState<TensorSpec>): Kernel {

@@ -1,4 +1,4 @@
-import { FoveaError } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 
 /** What one client, or all together, may ask for. Durations in milliseconds. */
 export interface ServerLimits {
@@ -49,6 +49,7 @@ export interface ServerOptions {
 
 /** Limits with their defaults. Throws `argument` for what is no whole number above 0. */
 export function serverLimits(where: string, given: Partial<ServerLimits>, contextLength: number): ServerLimits {
+  checkFields(where, 'limits', given, limitFields)
   const promptCharacters = given.promptCharacters ?? 16 * contextLength
   const defaults: ServerLimits = {
     bodyBytes: Math.max(1024 * 1024, 4 * promptCharacters),
@@ -63,9 +64,20 @@ export function serverLimits(where: string, given: Partial<ServerLimits>, contex
   }
   const limits = { ...defaults, ...given }
   for (const [name, value] of Object.entries(limits)) {
-    if (!Object.hasOwn(defaults, name)) throw new FoveaError('argument', where, `there is no limit '${name}'`)
     if (!Number.isSafeInteger(value) || value < 1)
       throw new FoveaError('argument', where, `limits.${name} must be a whole number above 0, got ${value}`)
   }
   return limits
+}
+
+const limitFields: FieldsOf<ServerLimits> = {
+  bodyBytes: true,
+  promptCharacters: true,
+  choices: true,
+  requests: true,
+  connections: true,
+  headersMs: true,
+  bodyMs: true,
+  answerMs: true,
+  stallMs: true,
 }

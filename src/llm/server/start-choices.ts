@@ -74,6 +74,8 @@ export function startChoices(
     cancel()
     throw error
   }
+  // a signal that has aborted says so no more
+  if (signal.aborted) cancel()
   return started
 }
 

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { getRequestListener, RequestError } from '@hono/node-server'
-import { FoveaError } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 import type { Engine } from '../engine.ts'
 import { ActiveRequests } from './active-requests.ts'
 import { ApiError, shuttingDown, toApiError } from './api-error.ts'
@@ -35,6 +35,7 @@ export interface Server {
  * /v1/models, /health and /metrics. Throws `argument` for options out of range, `io` when the address cannot be bound.
  */
 export async function startServer(engine: Engine, options: ServerOptions = {}): Promise<Server> {
+  checkFields('startServer', 'options', options, fields)
   const { host = '127.0.0.1', port = 8080, apiKey } = options
   if (!Number.isInteger(port) || port < 0 || port > 65_535)
     throw new FoveaError('argument', where, `port must be a whole number from 0 to 65535, got ${port}`)
@@ -97,7 +98,9 @@ export async function startServer(engine: Engine, options: ServerOptions = {}): 
   return {
     url: `http://${shownHost}:${address.port}`,
     port: address.port,
-    close({ drain = true, timeoutMs = 30_000 } = {}) {
+    async close(options = {}) {
+      checkFields('server.close', 'options', options, closeFields)
+      const { drain = true, timeoutMs = 30_000 } = options
       if (!drain) endNow()
       closed ??= shutDown(timeoutMs)
       return closed
@@ -114,3 +117,15 @@ async function within(milliseconds: number, promise: Promise<void>): Promise<voi
   await Promise.race([promise, over])
   clearTimeout(timer)
 }
+
+const fields: FieldsOf<ServerOptions> = {
+  host: true,
+  port: true,
+  apiKey: true,
+  allowedOrigins: true,
+  limits: true,
+  onRequest: true,
+  onError: true,
+}
+
+const closeFields: FieldsOf<CloseOptions> = { drain: true, timeoutMs: true }

@@ -1,8 +1,8 @@
 import type { DeviceKind } from '../../device/index.ts'
 import type { Checkpoint } from '../../model/checkpoint.ts'
 import type { ModelSource } from '../../model/source/resolve-model-source.ts'
-import { FoveaError } from '../../tile/index.ts'
-import type { EngineOptions } from '../engine-options.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
+import { type EngineOptions, engineOptionFields } from '../engine-options.ts'
 import type { FromWorker, ToWorker } from './engine-messages.ts'
 import { errorMessage, errorOf } from './error-message.ts'
 import { lendSources } from './lend-sources.ts'
@@ -17,6 +17,8 @@ export interface WorkerEngineOptions extends Omit<EngineOptions, 'device'> {
   readonly workerUrl?: string | URL
 }
 
+const fields: FieldsOf<WorkerEngineOptions> = { ...engineOptionFields, workerUrl: true }
+
 /**
  * `openEngine` in a worker: everything, from download to sampling, runs off this thread, which stays free for whatever else
  * a page or a server does. The engine is used as one of this thread; see `WorkerEngine` for what differs. Threads of
@@ -30,6 +32,7 @@ export async function openEngineInWorker(
   options: WorkerEngineOptions = {},
 ): Promise<WorkerEngine> {
   const where = 'openEngineInWorker'
+  checkFields(where, 'options', options, fields)
   const { onProgress, signal, workerUrl, draftModel, ...given } = options
   const own = given.deviceOptions?.webgpu
   if (typeof given.device === 'object' || own?.device || own?.adapter)

@@ -1,4 +1,5 @@
 import { type WeightDType, weightBlock } from '../../nn/weight-data.ts'
+import { checkChoice, checkFields, type FieldsOf } from '../../tile/index.ts'
 import { ggufNames } from '../architectures/gguf-names.ts'
 import type { Checkpoint } from '../checkpoint.ts'
 import type { ArchitectureName } from '../decoder-spec.ts'
@@ -32,6 +33,9 @@ const fusedMlp: ReadonlySet<ArchitectureName> = new Set(['phi3'])
  * `io` naming the path.
  */
 export async function exportGguf(checkpoint: Checkpoint, path: string, options: GgufExportOptions = {}): Promise<void> {
+  checkFields('exportGguf', 'options', options, fields)
+  const dtypes = Object.keys(weightBlock)
+  if (options.dtype !== undefined) checkChoice('exportGguf', 'dtype', options.dtype, dtypes)
   const { spec } = checkpoint
   checkGgufLimits(spec)
   const has = (tensor: string) =>
@@ -41,7 +45,9 @@ export async function exportGguf(checkpoint: Checkpoint, path: string, options: 
     normOffset: spec.finalNorm.offset,
     matrix(matrix) {
       const chosen = fittingDType(matrix, matrixDType(matrix, options.dtype))
-      return options.tensorDType?.(matrix.tensor, chosen) ?? chosen
+      const stored = options.tensorDType?.(matrix.tensor, chosen) ?? chosen
+      checkChoice('exportGguf', `tensorDType of ${matrix.tensor}`, stored, dtypes)
+      return stored
     },
   })
   const name = options.name ?? checkpoint.source.replace(/[/\\]+$/, '').replace(/^.*[/\\]/, '')
@@ -70,3 +76,5 @@ function matrixDType({ stored, givesLogits, givesPositions }: MatrixToStore, dty
 function fittingDType({ shape }: MatrixToStore, dtype: WeightDType): WeightDType {
   return (shape.at(-1) ?? 0) % weightBlock[dtype].elements === 0 ? dtype : 'f16'
 }
+
+const fields: FieldsOf<GgufExportOptions> = { dtype: true, tensorDType: true, name: true, onProgress: true }

@@ -1,5 +1,5 @@
 import { type WeightDType, weightBlock } from '../../nn/weight-data.ts'
-import { FoveaError } from '../../tile/index.ts'
+import { checkChoice, checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 import { configFields, isRecord } from '../architectures/config-fields.ts'
 import { architectures } from '../architectures/find-architecture.ts'
 import type { Checkpoint } from '../checkpoint.ts'
@@ -30,6 +30,8 @@ export async function exportSafetensors(
   folder: string,
   options: SafetensorsExportOptions = {},
 ): Promise<void> {
+  checkFields('exportSafetensors', 'options', options, fields)
+  if (options.dtype !== undefined) checkChoice('exportSafetensors', 'dtype', options.dtype, ['f32', 'f16', 'bf16'])
   const { spec, tokenizer } = checkpoint
   const architecture = architectures.find((known) => known.name === spec.architecture)
   if (!architecture)
@@ -99,3 +101,5 @@ function contentOf(definition: Readonly<Record<string, unknown>>, id: number): s
   const vocab = isRecord(definition.model) ? definition.model.vocab : undefined
   return isRecord(vocab) ? (Object.keys(vocab).find((text) => vocab[text] === id) ?? null) : null
 }
+
+const fields: FieldsOf<SafetensorsExportOptions> = { dtype: true, onProgress: true }

@@ -1,4 +1,4 @@
-import { FoveaError } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 import { checkRange, cutShort, readFailed } from './read-range.ts'
 
 /**
@@ -56,6 +56,7 @@ export async function urlSource(
   url: string | URL,
   options: { readonly fetch?: typeof fetch } = {},
 ): Promise<ByteSource> {
+  checkFields('urlSource', 'options', options, fields)
   const name = String(url)
   const request = options.fetch ?? fetch
   const range = async (from: number, length: number) => {
@@ -102,3 +103,5 @@ function totalSize(response: Response): number | undefined {
   const total = /\/(\d+)$/.exec(response.headers.get('content-range') ?? '')?.[1]
   return total === undefined ? undefined : Number(total)
 }
+
+const fields: FieldsOf<NonNullable<Parameters<typeof urlSource>[1]>> = { fetch: true }

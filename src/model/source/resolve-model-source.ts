@@ -1,4 +1,4 @@
-import { FoveaError } from '../../tile/index.ts'
+import { checkFields, FoveaError } from '../../tile/index.ts'
 import { type ByteSource, blobSource } from '../files/byte-source.ts'
 import { openStore } from '../store/open-store.ts'
 import type { StoreFolder } from '../store/store-folder.ts'
@@ -8,7 +8,7 @@ import { hubName, modelNameOf, modelPlace } from './model-name.ts'
 import { pathModel } from './path-model.ts'
 import { pickedFiles } from './picked-files.ts'
 import type { ResolvedModel } from './resolved-model.ts'
-import type { SourceOptions } from './source-options.ts'
+import { type SourceOptions, sourceOptionFields } from './source-options.ts'
 import { urlModel } from './url-model.ts'
 
 /**
@@ -33,6 +33,7 @@ export type ModelSource =
  * `unsupported` (a store that is not there), `cancelled`.
  */
 export async function resolveModelSource(source: ModelSource, options: SourceOptions = {}): Promise<ResolvedModel> {
+  checkFields('resolveModelSource', 'options', options, sourceOptionFields)
   checkHash(options.sha256)
   if (typeof source === 'string' || source instanceof URL) return resolvePlace(source, options)
   if (options.sha256 !== undefined)

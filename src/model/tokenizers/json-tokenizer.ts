@@ -24,6 +24,10 @@ export interface TokenizerSettings {
 /** An object of tokenizer.json. */
 export type TokenizerDefinition = Readonly<Record<string, unknown>>
 
+const decodeFields: FieldsOf<NonNullable<Parameters<Tokenizer['decode']>[1]>> = { skipSpecial: true }
+const templateFields: FieldsOf<NonNullable<Parameters<Tokenizer['applyChatTemplate']>[1]>> = {
+  addGenerationPrompt: true,
+}
 const encodeFields: FieldsOf<EncodeOptions> = { special: true, specialTokens: true }
 
 /**
@@ -82,6 +86,7 @@ export function jsonTokenizer(definition: TokenizerDefinition, settings: Tokeniz
     encode: (text, options = {}) => atOnce(steps(text, options)),
     encodeAsync: async (text, options = {}) => inSlices(steps(text, options)),
     decode(tokens, options) {
+      if (options) checkFields('decode', 'options', options, decodeFields)
       const skip = options?.skipSpecial ?? true
       let first = true
       const parts = tokens.map((token) => {
@@ -100,6 +105,7 @@ export function jsonTokenizer(definition: TokenizerDefinition, settings: Tokeniz
     hasChatTemplate: chatTemplate !== null,
     ...(chatTemplate && { chatTemplate: chatTemplate.source }),
     applyChatTemplate(messages, options) {
+      if (options) checkFields('applyChatTemplate', 'options', options, templateFields)
       if (!chatTemplate)
         throw new FoveaError('argument', 'applyChatTemplate', `${file}: the model has no chat template`)
       const textOfToken = (token: number | null | undefined) => texts[token ?? -1] ?? null

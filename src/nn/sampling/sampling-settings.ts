@@ -1,4 +1,6 @@
-/** How the next token is chosen, per sequence; `SamplingOptions` of a request is one. Defaults in parentheses. */
+import { checkFields, type FieldsOf } from '../../tile/index.ts'
+
+/** How the next token is chosen, per sequence; those of `SamplingOptions` but the seed. Defaults in parentheses. */
 export interface SamplingSettings {
   /** scores are divided by it; 0 takes the most likely token (1) */
   readonly temperature?: number
@@ -31,6 +33,7 @@ export const settingsWidth = 8
 
 /** A row of the settings tensor of `sample`. Values are expected in range. */
 export function settingsRow(settings: SamplingSettings): number[] {
+  checkFields('settingsRow', 'settings', settings, fields)
   const { temperature = 1, topK = 0, topP = 1, minP = 0 } = settings
   const { repetitionPenalty = 1, presencePenalty = 0, frequencyPenalty = 0 } = settings
   return [temperature, topK, topP, minP, repetitionPenalty, presencePenalty, frequencyPenalty, 0]
@@ -39,3 +42,13 @@ export function settingsRow(settings: SamplingSettings): number[] {
 /** Elements of the `seen` tensor i32 [slots, V]: twice the number of times a token was generated, and 1 if the prompt has it. */
 export const seenInPrompt = 1
 export const seenGenerated = 2
+
+const fields: FieldsOf<SamplingSettings> = {
+  temperature: true,
+  topK: true,
+  topP: true,
+  minP: true,
+  repetitionPenalty: true,
+  presencePenalty: true,
+  frequencyPenalty: true,
+}

@@ -1,6 +1,5 @@
 import type { Device, Tensor } from '../../device/device.ts'
-import type { Value } from '../../tile/index.ts'
-import { FoveaError } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError, type Value } from '../../tile/index.ts'
 import type { OptimizerMemory } from '../optimizers/optimizer.ts'
 import type { ParameterGroup } from '../parameters.ts'
 import { updateFlat } from '../update-flat.ts'
@@ -38,7 +37,9 @@ export interface MovingAverage {
  * epoch) whoever drives the steps calls `enqueueSwitch`, and training goes on from the average with the optimiser's states as
  * they are. Throws `argument`.
  */
-export function movingAverage({ decay = 0.999, switchEvery = null }: MovingAverageOptions = {}): MovingAverage {
+export function movingAverage(options: MovingAverageOptions = {}): MovingAverage {
+  checkFields('movingAverage', 'options', options, fields)
+  const { decay = 0.999, switchEvery = null } = options
   if (!(decay >= 0 && decay < 1))
     throw new FoveaError('argument', 'movingAverage', `decay must be ≥ 0 and < 1, got ${decay}`)
   if (switchEvery !== null && !(Number.isInteger(switchEvery) && switchEvery >= 1))
@@ -93,3 +94,5 @@ export function movingAverage({ decay = 0.999, switchEvery = null }: MovingAvera
     },
   }
 }
+
+const fields: FieldsOf<MovingAverageOptions> = { decay: true, switchEvery: true }

@@ -1,4 +1,4 @@
-import { FoveaError } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 import type { Row, Rows } from './rows.ts'
 
 export interface RowShare {
@@ -14,7 +14,9 @@ export interface RowShare {
 export function mixRows(parts: readonly RowShare[]): Rows {
   const [first, ...rest] = parts
   if (!first) throw new FoveaError('argument', 'mixRows', 'there are no rows to mix')
-  for (const { rows, share } of parts) {
+  for (const part of parts) {
+    checkFields('mixRows', 'a part', part, fields)
+    const { rows, share } = part
     if (rows.length !== first.rows.length)
       throw new FoveaError('argument', 'mixRows', `rows of ${rows.length} tokens among rows of ${first.rows.length}`)
     if (!(share > 0 && share < Number.POSITIVE_INFINITY))
@@ -34,3 +36,5 @@ export function mixRows(parts: readonly RowShare[]): Rows {
     },
   }
 }
+
+const fields: FieldsOf<RowShare> = { rows: true, share: true }

@@ -1,4 +1,4 @@
-import { FoveaError } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 import { packDocuments } from './pack-documents.ts'
 import type { Row, Rows } from './rows.ts'
 import { shuffledIndex } from './shuffled-index.ts'
@@ -24,6 +24,7 @@ export function packedRows(options: {
   /** decides the order (0) */
   readonly seed?: number
 }): PackedRows {
+  checkFields('packedRows', 'options', options, fields)
   const { documents, length, padding, seed = 0 } = options
   if (documents.length === 0) throw new FoveaError('argument', 'packedRows', 'there are no documents')
   const plan = packDocuments(
@@ -52,3 +53,5 @@ export function packedRows(options: {
     },
   }
 }
+
+const fields: FieldsOf<Parameters<typeof packedRows>[0]> = { documents: true, length: true, padding: true, seed: true }

@@ -1,4 +1,4 @@
-import { FoveaError } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 import { randomNumbers } from './random-numbers.ts'
 import type { Row, Rows } from './rows.ts'
 import { shuffledIndex } from './shuffled-index.ts'
@@ -26,6 +26,7 @@ export interface TextRows extends Rows {
  * of the seed and the index. Throws `argument` for a text shorter than a row.
  */
 export function textRows(options: TextRowsOptions): TextRows {
+  checkFields('textRows', 'options', options, fields)
   const { tokens, length, seed = 0, begin = null } = options
   if (!Number.isSafeInteger(length) || length < 1)
     throw new FoveaError('argument', 'textRows', `length must be a whole number of at least 1, got ${length}`)
@@ -80,3 +81,5 @@ function firstAfter(numbers: Float64Array, value: number): number {
   }
   return low
 }
+
+const fields: FieldsOf<TextRowsOptions> = { tokens: true, length: true, seed: true, begin: true }

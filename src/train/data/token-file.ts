@@ -3,7 +3,7 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { writeAside } from '../../model/files/write-aside.ts'
 import type { Tokenizer } from '../../model/tokenizer.ts'
 import type { TokenizerDefinition } from '../../model/tokenizers/json-tokenizer.ts'
-import { FoveaError } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 import { documentEncoder } from './encode-documents.ts'
 import { readDocuments } from './read-documents.ts'
 import { textFiles } from './text-files.ts'
@@ -46,6 +46,7 @@ const magic = 'FOVTOK1\n'
  * `readDocuments` and `textFiles` throw, and `io`.
  */
 export async function tokenizeFiles(options: TokenizeFilesOptions): Promise<TokenFile> {
+  checkFields('tokenizeFiles', 'options', options, fields)
   const files = await textFiles(options.paths)
   const { tokenizer, cache } = options
   const about = [
@@ -136,3 +137,5 @@ async function openTokenFile(path: string): Promise<{ file: TokenFile; source: s
     throw error
   }
 }
+
+const fields: FieldsOf<TokenizeFilesOptions> = { paths: true, tokenizer: true, cache: true, onProgress: true }

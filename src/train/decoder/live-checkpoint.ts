@@ -4,7 +4,7 @@ import type { DecoderSpec } from '../../model/decoder-spec.ts'
 import { fnv1a64 } from '../../model/files/fingerprint.ts'
 import type { Tokenizer } from '../../model/tokenizer.ts'
 import { missingTokenizer } from '../../model/tokenizers/missing-tokenizer.ts'
-import { FoveaError } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 
 export interface LiveCheckpointOptions {
   readonly spec: DecoderSpec
@@ -17,7 +17,9 @@ export interface LiveCheckpointOptions {
 }
 
 /** Weights in memory as a `Checkpoint`: what `exportSafetensors`, `exportGguf` and `openEngine` take. Closing it does nothing. */
-export function liveCheckpoint({ spec, read, tokenizer, source = 'training' }: LiveCheckpointOptions): Checkpoint {
+export function liveCheckpoint(options: LiveCheckpointOptions): Checkpoint {
+  checkFields('liveCheckpoint', 'options', options, fields)
+  const { spec, read, tokenizer, source = 'training' } = options
   const shapes = weightShapes(spec)
   const shapeOf = (where: string, name: string, axes: number): readonly number[] => {
     const shape = shapes.get(name)
@@ -53,3 +55,5 @@ export function liveCheckpoint({ spec, read, tokenizer, source = 'training' }: L
     close: async () => {},
   }
 }
+
+const fields: FieldsOf<LiveCheckpointOptions> = { spec: true, read: true, tokenizer: true, source: true }

@@ -4,19 +4,32 @@ import type { Checkpoint } from '../../model/checkpoint.ts'
 import type { DecoderSpec } from '../../model/decoder-spec.ts'
 import type { Tokenizer } from '../../model/tokenizer.ts'
 import { dequantizeRows } from '../../nn/block-formats/matrix-values.ts'
-import { FoveaError } from '../../tile/index.ts'
+import { checkChoice, checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 import { type AttentionVariant, attentionVariant } from '../attention-variants.ts'
 import { ParameterStore, type ParameterStoreOptions } from '../parameter-store.ts'
-import type { ComputeDType } from '../precision.ts'
-import type { Checkpointing, PlannableModel, PreparedModel, StepInputs, StepShape } from '../trainable-model.ts'
+import { type ComputeDType, computeDTypes } from '../precision.ts'
+import {
+  type Checkpointing,
+  checkpointings,
+  type PlannableModel,
+  type PreparedModel,
+  type StepInputs,
+  type StepShape,
+} from '../trainable-model.ts'
 import { decoderParameters } from './decoder-parameters.ts'
 import { initialWeight } from './initial-weights.ts'
 import { liveCheckpoint } from './live-checkpoint.ts'
 import { type DecoderParts, prepareDecoder } from './prepare-decoder.ts'
 
+interface FreshWeights {
+  readonly spec: DecoderSpec
+  readonly seed: number
+  readonly deviation?: number
+}
+
 export interface TrainableDecoderOptions {
   /** fresh weights from a seed for a specification, or those of a checkpoint */
-  readonly from: { readonly spec: DecoderSpec; readonly seed: number; readonly deviation?: number } | Checkpoint
+  readonly from: FreshWeights | Checkpoint
   /** what activations and the copies of matrices are stored as (f32) */
   readonly precision?: ComputeDType
   /** how each parameter is updated; by default matrices and the rest alike, without decay */
@@ -42,13 +55,18 @@ export class TrainableDecoder implements PlannableModel {
 
   /** Weights are undefined: `createTrainableDecoder` fills them. */
   constructor(device: Device, options: TrainableDecoderOptions) {
-    const { from, precision = 'f32', rule } = options
+    const where = 'createTrainableDecoder'
+    checkFields(where, 'options', options, fields)
+    const { from, precision = 'f32', rule, checkpointing = 'none' } = options
+    if (!('tokenizer' in from)) checkFields(where, 'from', from as FreshWeights, freshFields)
+    checkChoice(where, 'precision', precision, computeDTypes)
+    checkChoice(where, 'checkpointing', checkpointing, checkpointings)
     this.device = device
     this.#options = options
     this.spec = from.spec
     this.precision = precision
     this.attention = options.attention ?? attentionVariant('full')
-    this.checkpointing = options.checkpointing ?? 'none'
+    this.checkpointing = checkpointing
     this.tokenizer = options.tokenizer ?? ('tokenizer' in from ? from.tokenizer : undefined)
     this.parameters = new ParameterStore(device, {
       blocks: decoderParameters(from.spec, this.attention),
@@ -90,6 +108,7 @@ export class TrainableDecoder implements PlannableModel {
   }
 
   planned(device: Device, changes: { readonly checkpointing?: Checkpointing }): TrainableDecoder {
+    checkFields('TrainableDecoder.planned', 'changes', changes, changeFields)
     return new TrainableDecoder(device, { ...this.#options, ...changes })
   }
 
@@ -132,3 +151,14 @@ export async function createTrainableDecoder(
     throw error
   }
 }
+
+const freshFields: FieldsOf<FreshWeights> = { spec: true, seed: true, deviation: true }
+const fields: FieldsOf<TrainableDecoderOptions> = {
+  from: true,
+  precision: true,
+  rule: true,
+  attention: true,
+  checkpointing: true,
+  tokenizer: true,
+}
+const changeFields: FieldsOf<Parameters<PlannableModel['planned']>[1]> = { checkpointing: true }

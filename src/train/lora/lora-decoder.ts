@@ -3,7 +3,7 @@ import type { Checkpoint } from '../../model/checkpoint.ts'
 import type { DecoderSpec } from '../../model/decoder-spec.ts'
 import { accumulate } from '../../nn/accumulate.ts'
 import { matmul } from '../../nn/matmul.ts'
-import { FoveaError } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 import { normalDraws } from '../counter-random.ts'
 import type { TapeLinear } from '../decoder/decoder-layer.ts'
 import { decoderParameters } from '../decoder/decoder-parameters.ts'
@@ -159,6 +159,7 @@ export class LoraDecoder implements PlannableModel {
 
 /** A decoder with fresh adapters (A of deviation 1 / √(3 · inputs), as PEFT draws it; B zero, so that nothing changes at first). Rejects with `argument`, and with what `createTrainableDecoder` rejects with. */
 export async function createLoraDecoder(device: Device, options: LoraDecoderOptions): Promise<LoraDecoder> {
+  checkFields('createLoraDecoder', 'options', options, fields)
   const { lora, seed = 0, rule, ...rest } = options
   const plan = planLora(options.from.spec, lora)
   const base = await createTrainableDecoder(device, { ...rest, rule: () => 'frozen' })
@@ -195,4 +196,15 @@ function adapterBlocks({ spec }: TrainableDecoder, { targets }: LoraPlan): Place
   return decoderParameters(spec)
     .map(inBlock)
     .filter((block) => block.length > 0)
+}
+
+const fields: FieldsOf<LoraDecoderOptions> = {
+  lora: true,
+  seed: true,
+  rule: true,
+  from: true,
+  precision: true,
+  attention: true,
+  checkpointing: true,
+  tokenizer: true,
 }

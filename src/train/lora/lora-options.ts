@@ -2,7 +2,7 @@ import { architectures } from '../../model/architectures/find-architecture.ts'
 import { weightPlace } from '../../model/architectures/locate-weights.ts'
 import { weightShapes } from '../../model/architectures/weight-shapes.ts'
 import type { DecoderSpec } from '../../model/decoder-spec.ts'
-import { FoveaError } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 
 export interface LoraOptions {
   /** columns of B and rows of A (8) */
@@ -44,6 +44,7 @@ export interface LoraPlan {
  * size of a layer, an alpha that is not above 0, targets that no layer is called by (with those there are).
  */
 export function planLora(spec: DecoderSpec, options: LoraOptions = {}): LoraPlan {
+  checkFields('planLora', 'options', options, fields)
   const { rank = 8, alpha = 16, rankStabilised = false, targets = ['attention.query', 'attention.value'] } = options
   const fault = (message: string) => new FoveaError('argument', 'lora', message)
   if (!Number.isInteger(rank) || rank < 1) throw fault(`rank must be a whole number of at least 1, got ${rank}`)
@@ -79,3 +80,5 @@ export function linearLayers(spec: DecoderSpec): LoraTarget[] {
 function isCalled({ name, module }: LoraTarget, target: string): boolean {
   return [name, module].some((known) => known === target || known?.endsWith(`.${target}`))
 }
+
+const fields: FieldsOf<LoraOptions> = { rank: true, alpha: true, rankStabilised: true, targets: true }

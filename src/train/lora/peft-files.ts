@@ -8,7 +8,7 @@ import { isWeightDType } from '../../model/files/tensor-table.ts'
 import { writeAside } from '../../model/files/write-aside.ts'
 import { type TensorToWrite, writeSafetensors } from '../../model/files/write-safetensors.ts'
 import { dequantizeRows } from '../../nn/block-formats/matrix-values.ts'
-import { FoveaError } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 import { createLoraDecoder, type LoraDecoder, type LoraDecoderOptions } from './lora-decoder.ts'
 import { type LoraPlan, type LoraTarget, linearLayers } from './lora-options.ts'
 import { type PeftConfig, readPeftConfig } from './peft-config.ts'
@@ -26,6 +26,7 @@ export async function savePeft(
   folder: string,
   options: { readonly base?: string } = {},
 ): Promise<void> {
+  checkFields('savePeft', 'options', options, savePeftFields)
   const { plan, parameters } = decoder
   const tensors = plan.targets.flatMap(({ name, module, outputs, inputs }): TensorToWrite[] => {
     if (module === null)
@@ -90,6 +91,7 @@ export async function loadPeft(
     ...options
   }: Omit<LoraDecoderOptions, 'lora' | 'seed'> & { readonly ignoreFields?: readonly string[] },
 ): Promise<LoraDecoder> {
+  checkFields('loadPeft', 'options', options, loadPeftFields)
   const table = await openSafetensors(await openFile(`${folder}/${weightsFile}`))
   try {
     const { rank, ...rest } = await readConfig(`${folder}/${configFile}`, ignoreFields)
@@ -158,3 +160,14 @@ async function numbersOf({ name, dtype, storedAs, shape, read }: TensorEntry): P
   const [rows = 0, cols = 0] = shape
   return dequantizeRows({ dtype, rows, cols, bytes: await read() })
 }
+
+const loadPeftFields: FieldsOf<Omit<LoraDecoderOptions, 'lora' | 'seed'>> = {
+  rule: true,
+  from: true,
+  precision: true,
+  attention: true,
+  checkpointing: true,
+  tokenizer: true,
+}
+
+const savePeftFields: FieldsOf<NonNullable<Parameters<typeof savePeft>[2]>> = { base: true }

@@ -1,3 +1,4 @@
+import { checkFields, type FieldsOf } from '../../tile/index.ts'
 import { oneMinusPower } from '../step-values.ts'
 import { elementwiseOptimizer } from './elementwise.ts'
 import type { Optimizer } from './optimizer.ts'
@@ -17,7 +18,9 @@ export interface AdamWOptions {
  *     v = β₂ v + (1 − β₂) g²
  *     w −= learningRate · (weightDecay · w + m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + eps))
  */
-export function adamw({ betas: [beta1, beta2] = [0.9, 0.999], eps = 1e-8 }: AdamWOptions = {}): Optimizer {
+export function adamw(options: AdamWOptions = {}): Optimizer {
+  checkFields('adamw', 'options', options, fields)
+  const { betas: [beta1, beta2] = [0.9, 0.999], eps = 1e-8 } = options
   return elementwiseOptimizer({
     name: 'adamw',
     states: ['m', 'v'],
@@ -31,3 +34,5 @@ export function adamw({ betas: [beta1, beta2] = [0.9, 0.999], eps = 1e-8 }: Adam
     },
   })
 }
+
+const fields: FieldsOf<AdamWOptions> = { betas: true, eps: true }

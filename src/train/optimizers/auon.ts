@@ -1,5 +1,5 @@
 import type { Tensor } from '../../device/device.ts'
-import type { Value } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, type Value } from '../../tile/index.ts'
 import { matrixOf } from './matrices.ts'
 import { nesterovMomentum } from './nesterov-momentum.ts'
 import type { Optimizer } from './optimizer.ts'
@@ -26,7 +26,9 @@ export interface AuonOptions {
  * program leave ‖ĝ‖ out of the last line, which makes the update as long as the gradient; this is the first, as the name has it
  * ("unit-norm"). ĝ takes the place of the gradients. Throws `shape` for parameters that are not matrices.
  */
-export function auon({ momentum = 0.95, nesterov = true }: AuonOptions = {}): Optimizer {
+export function auon(options: AuonOptions = {}): Optimizer {
+  checkFields('auon', 'options', options, fields)
+  const { momentum = 0.95, nesterov = true } = options
   const tables = madeOnce((device, { parameters }) => {
     const shapes = parameters.map((parameter) => matrixOf('auon', parameter))
     const perSegment = (of: (rows: number, cols: number) => number) =>
@@ -90,3 +92,5 @@ export function auon({ momentum = 0.95, nesterov = true }: AuonOptions = {}): Op
     },
   }
 }
+
+const fields: FieldsOf<AuonOptions> = { momentum: true, nesterov: true }

@@ -34,12 +34,15 @@ describe('chooseOptimizers', () => {
 
   it.each<[unknown, RegExp]>([
     [{ name: 'adam' }, /optimizer: name must be one of sgd, adamw.*, got "adam"/],
-    [{ name: 'adamw', beta1: 0.9, lr: 1 }, /optimizer adamw: has no beta1, lr; its fields are name, learningRate, /],
-    [{ name: 'adamw', momentum: 0.9 }, /optimizer adamw: has no momentum/],
+    [
+      { name: 'adamw', beta1: 0.9, lr: 1 },
+      /optimizer adamw: has no field beta1; did you mean betas\?, no field lr; there are name, learningRate, /,
+    ],
+    [{ name: 'adamw', momentum: 0.9 }, /optimizer adamw: has no field momentum; there are/],
     [{ name: 'adamw', betas: [0.9, 1] }, /betas must be two numbers ≥ 0 and < 1, got \[0.9,1\]/],
     [{ name: 'sgd', learningRate: -1 }, /optimizer sgd: learningRate must be a number > 0, got -1/],
     [{ name: 'muon', adjust: 'none' }, /optimizer muon: adjust must be original or match-rms, got "none"/],
-    [{ name: 'muon', others: { momentum: 1 } }, /optimizer muon: others: has no momentum/],
+    [{ name: 'muon', others: { momentum: 1 } }, /optimizer muon: others: has no field momentum/],
   ])('refuses %j', (config, message) => {
     expect(() => chooseOptimizers(config as OptimizerConfig)).toThrow(
       expect.objectContaining({ code: 'argument', message: expect.stringMatching(message) }),

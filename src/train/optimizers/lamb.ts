@@ -1,4 +1,4 @@
-import type { Value } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, type Value } from '../../tile/index.ts'
 import { oneMinusPower } from '../step-values.ts'
 import type { Optimizer } from './optimizer.ts'
 import { madeOnce, segmentsOf } from './segments.ts'
@@ -24,7 +24,9 @@ const sums = ['weightSquare', 'updateSquare']
  * u takes the place of the gradients, so that states are read and written once. Traffic: m, v and gradients twice, weights three
  * times, u once.
  */
-export function lamb({ betas: [beta1, beta2] = [0.9, 0.999], eps = 1e-6 }: LambOptions = {}): Optimizer {
+export function lamb(options: LambOptions = {}): Optimizer {
+  checkFields('lamb', 'options', options, fields)
+  const { betas: [beta1, beta2] = [0.9, 0.999], eps = 1e-6 } = options
   const tables = madeOnce((device, group) => segmentsOf(device, group.parameters))
   return {
     name: 'lamb',
@@ -72,3 +74,5 @@ export function lamb({ betas: [beta1, beta2] = [0.9, 0.999], eps = 1e-6 }: LambO
     },
   }
 }
+
+const fields: FieldsOf<LambOptions> = { betas: true, eps: true }

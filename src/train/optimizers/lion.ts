@@ -1,4 +1,4 @@
-import type { Value } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, type Value } from '../../tile/index.ts'
 import { elementwiseOptimizer } from './elementwise.ts'
 import type { Optimizer } from './optimizer.ts'
 
@@ -14,7 +14,9 @@ export interface LionOptions {
  *     w −= learningRate · (sign(β₁ m + (1 − β₁) g) + weightDecay · w)
  *     m = β₂ m + (1 − β₂) g
  */
-export function lion({ betas: [beta1, beta2] = [0.9, 0.99] }: LionOptions = {}): Optimizer {
+export function lion(options: LionOptions = {}): Optimizer {
+  checkFields('lion', 'options', options, fields)
+  const { betas: [beta1, beta2] = [0.9, 0.99] } = options
   return elementwiseOptimizer({
     name: 'lion',
     states: ['momentum'],
@@ -31,3 +33,5 @@ export function lion({ betas: [beta1, beta2] = [0.9, 0.99] }: LionOptions = {}):
     },
   })
 }
+
+const fields: FieldsOf<LionOptions> = { betas: true }

@@ -1,5 +1,5 @@
 import type { Tensor } from '../../device/device.ts'
-import type { Value } from '../../tile/index.ts'
+import { checkChoice, checkFields, type FieldsOf, type Value } from '../../tile/index.ts'
 import type { Parameter } from '../parameters.ts'
 import { matrixBatches, matrixOf } from './matrices.ts'
 import { nesterovMomentum } from './nesterov-momentum.ts'
@@ -42,7 +42,10 @@ export interface MuonOptions {
  * parameters that are not matrices.
  */
 export function muon(options: MuonOptions = {}): Optimizer {
+  checkFields('muon', 'options', options, fields)
   const { momentum = 0.95, nesterov = true, steps = 5, eps = 1e-7, adjust = 'original', precision = 'f32' } = options
+  checkChoice('muon', 'adjust', adjust, ['original', 'match-rms'])
+  checkChoice('muon', 'precision', precision, ['f32', 'f16'])
   const coefficients = options.coefficients ?? [3.4445, -4.775, 2.0315]
   const batches = madeOnce((device, { parameters }) =>
     matrixBatches('muon', parameters).map((matrices) => {
@@ -121,4 +124,14 @@ export function muon(options: MuonOptions = {}): Optimizer {
       }
     },
   }
+}
+
+const fields: FieldsOf<MuonOptions> = {
+  momentum: true,
+  nesterov: true,
+  steps: true,
+  coefficients: true,
+  precision: true,
+  eps: true,
+  adjust: true,
 }

@@ -1,3 +1,4 @@
+import { checkFields, type FieldsOf } from '../../tile/index.ts'
 import { elementwiseOptimizer } from './elementwise.ts'
 import type { Optimizer } from './optimizer.ts'
 
@@ -17,7 +18,9 @@ export interface SgdOptions {
  *     b = momentum · b + g
  *     w −= learningRate · (nesterov ? g + momentum · b : b)
  */
-export function sgd({ momentum = 0.9, nesterov = true }: SgdOptions = {}): Optimizer {
+export function sgd(options: SgdOptions = {}): Optimizer {
+  checkFields('sgd', 'options', options, fields)
+  const { momentum = 0.9, nesterov = true } = options
   return elementwiseOptimizer({
     name: 'sgd',
     states: momentum === 0 ? [] : ['momentum'],
@@ -29,3 +32,5 @@ export function sgd({ momentum = 0.9, nesterov = true }: SgdOptions = {}): Optim
     },
   })
 }
+
+const fields: FieldsOf<SgdOptions> = { momentum: true, nesterov: true }

@@ -1,5 +1,5 @@
 import type { Device, Tensor } from '../../device/device.ts'
-import type { Value } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, type Value } from '../../tile/index.ts'
 import type { ParameterGroup } from '../parameters.ts'
 import { updateFlat } from '../update-flat.ts'
 import { elementwiseOptimizer } from './elementwise.ts'
@@ -29,6 +29,7 @@ export interface SophiaOptions {
  * 1 + k, 1 + 2k, …. Where h is 0 the update is learningRate · sign(m).
  */
 export function sophia(options: SophiaOptions = {}): Optimizer {
+  checkFields('sophia', 'options', options, fields)
   const { betas: [beta1, beta2] = [0.96, 0.99], gamma = 0.05, eps = 1e-12, every = 10 } = options
   return {
     ...elementwiseOptimizer({
@@ -57,3 +58,5 @@ export function sophia(options: SophiaOptions = {}): Optimizer {
     },
   }
 }
+
+const fields: FieldsOf<SophiaOptions> = { betas: true, gamma: true, eps: true, every: true }

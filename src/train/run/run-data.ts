@@ -126,14 +126,16 @@ interface TaskRows {
 }
 
 function taskRows(part: TaskConfig, { length, seed, tokenizer, texts }: TaskRows): Rows {
+  const { task: _task, share: _share, ...ofTask } = part as TaskConfig & { readonly share?: number }
+  const settings = { ...ofTask, length, seed }
   switch (part.task) {
     case 'mqar':
-      return associativeRecall({ ...part, length, seed })
+      return associativeRecall(settings)
     case 'induction':
-      return induction({ ...part, length, seed })
+      return induction(settings)
     case 'copying':
     case 'selective-copying':
-      return copying({ ...part, length, seed, selective: part.task === 'selective-copying' })
+      return copying({ ...settings, selective: part.task === 'selective-copying' })
     case 'retrieval': {
       const { form, codes, questions, documentTokens, learn, prose } = part
       const given = {

@@ -1,3 +1,4 @@
+import { checkFields, type FieldsOf } from '../../tile/index.ts'
 import { movingAverage } from '../averaging/moving-average.ts'
 import { batchesOf } from '../data/rows.ts'
 import { chooseSchedule } from '../schedules/choose-schedule.ts'
@@ -18,6 +19,7 @@ import { runTokenizer } from './run-tokenizer.ts'
  * loss that is no number (the last good checkpoint stays), and with what is thrown by what it is made of.
  */
 export async function runTraining(options: RunTrainingOptions): Promise<RunOutcome> {
+  checkFields('runTraining', 'options', options, fields)
   const { device, config, folder, onPrepare } = options
   await claimFolder(folder, config)
   const tokenizer = await runTokenizer(config, folder, (characters) =>
@@ -67,4 +69,15 @@ export async function runTraining(options: RunTrainingOptions): Promise<RunOutco
   } finally {
     data.close()
   }
+}
+
+const fields: FieldsOf<RunTrainingOptions> = {
+  device: true,
+  config: true,
+  folder: true,
+  signal: true,
+  onPrepare: true,
+  onStep: true,
+  onEvaluation: true,
+  onSave: true,
 }

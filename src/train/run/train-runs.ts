@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import type { Device } from '../../device/device.ts'
 import { openDevice } from '../../device/open-device.ts'
-import { FoveaError } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 import type { TrainConfig } from '../config/train-config.ts'
 import { reportPage } from '../report/report-page.ts'
 import type { RunRecord } from '../report/run-record.ts'
@@ -38,7 +38,9 @@ export interface TrainedRuns {
  * `openDevice` and `runTraining` reject with.
  */
 export async function trainRuns(options: TrainRunsOptions): Promise<TrainedRuns> {
-  const { config, folder, signal, mayGoOn = false, onRun } = options
+  checkFields('trainRuns', 'options', options, fields)
+  const { mayGoOn = false, onRun, ...ofRun } = options
+  const { config, folder, signal } = ofRun
   if (!mayGoOn && existsSync(`${folder}/${runFiles.config}`))
     throw new FoveaError(
       'argument',
@@ -55,7 +57,7 @@ export async function trainRuns(options: TrainRunsOptions): Promise<TrainedRuns>
       const { name: _, ...changes } = run as (typeof config.compare)[number]
       const given = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined))
       const whole: TrainConfig = isFirst ? config : { ...config, ...given, compare: [] }
-      const outcome = await runTraining({ ...options, device, config: whole, folder: own })
+      const outcome = await runTraining({ ...ofRun, device, config: whole, folder: own })
       runs.push({ name: run.name, folder: own, outcome })
       if (!outcome.finished || signal?.aborted) break
     }
@@ -81,4 +83,17 @@ function summaryLine({ name, steps, evaluations }: RunRecord): string {
       : `${heldOut} ${loss.toFixed(4)} nats per token, ${bitsPerByte.toFixed(4)} bits per byte`,
   )
   return `${name}: ${last?.step} steps in ${last?.seconds.toFixed(0)} s, loss ${last?.loss.toFixed(4)}; held out: ${found.join(', ')}`
+}
+
+const fields: FieldsOf<TrainRunsOptions> = {
+  config: true,
+  folder: true,
+  device: true,
+  mayGoOn: true,
+  signal: true,
+  onRun: true,
+  onPrepare: true,
+  onStep: true,
+  onEvaluation: true,
+  onSave: true,
 }

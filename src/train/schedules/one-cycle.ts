@@ -1,4 +1,4 @@
-import { FoveaError } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 import { checkFactors, halfCosine, type Schedule, stepCount } from './schedule.ts'
 
 export interface OneCycleOptions {
@@ -16,7 +16,9 @@ export interface OneCycleOptions {
  * One cycle (Smith and Topin 2017, "Super-Convergence", arXiv 1708.07120): half a cosine up from 1 / divisor to 1 over `rise`
  * steps, another one down to 1 / (divisor · finalDivisor). Throws `argument`.
  */
-export function oneCycle({ steps, rise = 0.3, divisor = 25, finalDivisor = 1e4 }: OneCycleOptions): Schedule {
+export function oneCycle(options: OneCycleOptions): Schedule {
+  checkFields('oneCycle', 'options', options, fields)
+  const { steps, rise = 0.3, divisor = 25, finalDivisor = 1e4 } = options
   checkFactors('oneCycle', steps, {})
   const rising = stepCount('oneCycle', 'rise', rise, steps)
   for (const [field, value] of Object.entries({ divisor, finalDivisor }))
@@ -28,3 +30,5 @@ export function oneCycle({ steps, rise = 0.3, divisor = 25, finalDivisor = 1e4 }
       ? 1 + (first - 1) * halfCosine((step - 1) / Math.max(1, rising - 1))
       : last + (1 - last) * halfCosine((step - rising) / Math.max(1, steps - rising))
 }
+
+const fields: FieldsOf<OneCycleOptions> = { steps: true, rise: true, divisor: true, finalDivisor: true }

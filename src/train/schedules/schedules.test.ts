@@ -52,7 +52,7 @@ describe('schedules', () => {
     ],
     [
       () => chooseSchedule({ name: 'cosine', decay: 3, rise: 1 } as never, 10),
-      /schedule cosine: has no decay, rise; its fields are warmup, final/,
+      /schedule cosine: has no field decay; there are warmup, final, no field rise/,
     ],
     [() => chooseSchedule({ name: 'cosine', warmup: '3' } as never, 10), /schedule cosine: warmup must be .* got "3"/],
   ])('refuses contradictions: case %#', (make, message) => {

@@ -1,4 +1,4 @@
-import { FoveaError } from '../../tile/index.ts'
+import { checkChoice, checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 import { checkFactors, type Schedule, stepCount } from './schedule.ts'
 
 export interface WarmupStableDecayOptions {
@@ -19,6 +19,7 @@ export interface WarmupStableDecayOptions {
  * from before its decay. Throws `argument`, also where warm-up and decay are longer than the run.
  */
 export function warmupStableDecay(options: WarmupStableDecayOptions): Schedule {
+  checkFields('warmupStableDecay', 'options', options, fields)
   const { steps, warmup = 0.02, decay = 0.2, final = 0, shape = 'linear' } = options
   const where = 'warmupStableDecay'
   checkFactors(where, steps, { final })
@@ -30,11 +31,12 @@ export function warmupStableDecay(options: WarmupStableDecayOptions): Schedule {
       where,
       `warmup ${rising} and decay ${falling} are together more than all ${steps} steps`,
     )
-  if (shape !== 'linear' && shape !== 'sqrt')
-    throw new FoveaError('argument', where, `shape must be linear or sqrt, got ${String(shape)}`)
+  checkChoice(where, 'shape', shape, ['linear', 'sqrt'])
   return (step) => {
     if (step <= rising) return step / rising
     const progress = Math.min(1, Math.max(0, (step - (steps - falling)) / Math.max(1, falling)))
     return final + (1 - final) * (1 - (shape === 'sqrt' ? Math.sqrt(progress) : progress))
   }
 }
+
+const fields: FieldsOf<WarmupStableDecayOptions> = { steps: true, warmup: true, decay: true, final: true, shape: true }

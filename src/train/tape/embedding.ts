@@ -41,12 +41,14 @@ export function embed(tape: TapeCore, { table, rows, scale = 1, positions, dtype
     keeps: [],
     backward() {
       const dOutput = y.gradient?.tensor as Tensor
-      if (table.gradient) embedBackward(device, { ...rows, dOutput, dTable: table.gradient, scale })
+      if (table.gradient) embedBackward(device, { ...placesOf(rows), dOutput, dTable: table.gradient, scale })
       if (positions?.table.gradient)
-        embedBackward(device, { ...positions.rows, dOutput, dTable: positions.table.gradient, scale: 1 })
+        embedBackward(device, { ...placesOf(positions.rows), dOutput, dTable: positions.table.gradient, scale: 1 })
     },
   })
 }
+
+const placesOf = ({ order, starts }: TableRows) => ({ order, starts })
 
 /** Places of ids in the order of the ids, equal ones in theirs, and where each id begins: a counting sort. */
 export function sortIds(ids: Int32Array, size: number): { readonly order: Int32Array; readonly starts: Int32Array } {

@@ -1,6 +1,6 @@
 import type { Device, Tensor } from '../../device/device.ts'
 import { accumulate } from '../../nn/accumulate.ts'
-import { FoveaError, type StorageDType } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError, type StorageDType } from '../../tile/index.ts'
 import type { Workspace } from '../workspace.ts'
 import { Held, Variable } from './variable.ts'
 
@@ -37,6 +37,7 @@ export class TapeCore {
   readonly #made: Variable[] = []
 
   constructor(workspace: Workspace, options: { readonly recording?: boolean } = {}) {
+    checkFields('Tape', 'options', options, tapeFields)
     this.device = workspace.device
     this.workspace = workspace
     this.recording = options.recording ?? true
@@ -44,6 +45,7 @@ export class TapeCore {
 
   /** A tensor of the caller's as a variable. `needsGradient` (false): its gradient is found, and stays for the caller to take. */
   input(tensor: Tensor, options: { readonly needsGradient?: boolean } = {}): Variable {
+    checkFields('tape.input', 'options', options, inputFields)
     return this.adopt(new Held(tensor, null), options.needsGradient ?? false)
   }
 
@@ -103,6 +105,7 @@ export class TapeCore {
     write: (output: Tensor, add: boolean) => void,
     options: { readonly adds?: boolean } = {},
   ): void {
+    checkFields('tape.addGradient', 'options', options, gradientFields)
     if (!variable.needsGradient) return
     const { gradient } = variable
     if (gradient && !gradient.shared && options.adds) {
@@ -173,3 +176,7 @@ export class TapeCore {
     accumulate(this.device, { x: flat(x), output: flat(output) })
   }
 }
+
+const tapeFields: FieldsOf<NonNullable<ConstructorParameters<typeof TapeCore>[1]>> = { recording: true }
+const inputFields: FieldsOf<NonNullable<Parameters<TapeCore['input']>[1]>> = { needsGradient: true }
+const gradientFields: FieldsOf<NonNullable<Parameters<TapeCore['addGradient']>[2]>> = { adds: true }

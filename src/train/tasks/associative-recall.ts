@@ -1,4 +1,4 @@
-import { FoveaError } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 import { type RandomNumbers, randomNumbers } from '../data/random-numbers.ts'
 import type { Rows } from '../data/rows.ts'
 
@@ -27,6 +27,7 @@ export interface AssociativeRecallOptions {
  * Throws `argument` naming what does not fit together.
  */
 export function associativeRecall(options: AssociativeRecallOptions = {}): Rows {
+  checkFields('associativeRecall', 'options', options, fields)
   const { vocabSize = 256, length = 64, pairs = 4, powerLaw = 0.01, noise = false, seed = 0 } = options
   const fail = (message: string) => new FoveaError('argument', 'associativeRecall', message)
   if (!Number.isSafeInteger(pairs) || pairs < 1) throw fail(`pairs must be a whole number of at least 1, got ${pairs}`)
@@ -83,4 +84,13 @@ function drawWeighted(random: RandomNumbers, count: number, weights: readonly nu
     left[chosen] = 0
     return chosen
   })
+}
+
+const fields: FieldsOf<AssociativeRecallOptions> = {
+  vocabSize: true,
+  length: true,
+  pairs: true,
+  powerLaw: true,
+  noise: true,
+  seed: true,
 }

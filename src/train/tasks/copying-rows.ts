@@ -1,4 +1,4 @@
-import { FoveaError } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 import { randomNumbers } from '../data/random-numbers.ts'
 import type { Rows } from '../data/rows.ts'
 
@@ -24,6 +24,7 @@ export interface CopyingOptions {
  * Throws `argument`.
  */
 export function copying(options: CopyingOptions = {}): Rows {
+  checkFields('copying', 'options', options, fields)
   const { vocabSize = 64, length = 64, items = 16, selective = false, seed = 0 } = options
   if (!Number.isSafeInteger(vocabSize) || vocabSize < 3)
     throw new FoveaError('argument', 'copying', `vocabSize must be a whole number of at least 3, got ${vocabSize}`)
@@ -51,3 +52,5 @@ export function copying(options: CopyingOptions = {}): Rows {
     },
   }
 }
+
+const fields: FieldsOf<CopyingOptions> = { vocabSize: true, length: true, items: true, selective: true, seed: true }

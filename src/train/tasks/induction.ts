@@ -1,4 +1,4 @@
-import { FoveaError } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 import { randomNumbers } from '../data/random-numbers.ts'
 import type { Rows } from '../data/rows.ts'
 
@@ -16,6 +16,7 @@ export interface InductionOptions {
  * is the token that stood behind it; nothing else is learnt. Throws `argument`.
  */
 export function induction(options: InductionOptions = {}): Rows {
+  checkFields('induction', 'options', options, fields)
   const { vocabSize = 64, length = 64, seed = 0 } = options
   if (!Number.isSafeInteger(vocabSize) || vocabSize < 3)
     throw new FoveaError('argument', 'induction', `vocabSize must be a whole number of at least 3, got ${vocabSize}`)
@@ -35,3 +36,5 @@ export function induction(options: InductionOptions = {}): Rows {
     },
   }
 }
+
+const fields: FieldsOf<InductionOptions> = { vocabSize: true, length: true, seed: true }

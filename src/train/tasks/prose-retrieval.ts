@@ -8,7 +8,7 @@ import {
   type ThingWords,
 } from '../../llm/retrieval-prose.ts'
 import type { Tokenizer } from '../../model/tokenizer.ts'
-import { FoveaError } from '../../tile/index.ts'
+import { checkChoice, checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 import { documentEncoder } from '../data/encode-documents.ts'
 import { type RandomNumbers, randomNumbers } from '../data/random-numbers.ts'
 import type { Row, Rows } from '../data/rows.ts'
@@ -68,7 +68,10 @@ const otherWords: ThingWords = {
  * learnt. Throws `argument` for counts that are out of range or do not fit.
  */
 export function proseRetrieval(options: ProseRetrievalOptions): Rows {
+  checkFields('proseRetrieval', 'options', options, fields)
   const { length, form = 'single', learn = 'answers', seed = 0 } = options
+  checkChoice('proseRetrieval', 'form', form, ['single', 'dense'])
+  checkChoice('proseRetrieval', 'learn', learn, ['answers', 'all'])
   const codes = checkedRange('codes', options.codes ?? 4, mostFacts)
   const questions = options.questions === undefined ? null : checkedRange('questions', options.questions, 2 ** 20)
   const sizes = checkedRange('documentTokens', options.documentTokens ?? length, length)
@@ -176,4 +179,16 @@ function checkedRange(name: string, range: CountRange, limit: number): readonly 
 
 function failed(message: string): FoveaError {
   return new FoveaError('argument', 'proseRetrieval', message)
+}
+
+const fields: FieldsOf<ProseRetrievalOptions> = {
+  tokenizer: true,
+  length: true,
+  form: true,
+  codes: true,
+  questions: true,
+  documentTokens: true,
+  learn: true,
+  texts: true,
+  seed: true,
 }

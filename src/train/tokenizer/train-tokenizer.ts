@@ -1,6 +1,6 @@
 import { bytesByLetter } from '../../model/tokenizers/byte-letters.ts'
 import type { TokenizerDefinition } from '../../model/tokenizers/json-tokenizer.ts'
-import { FoveaError } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 import { countWords, type WordCounts } from './count-words.ts'
 import { learnMerges, type MergeCorpus } from './learn-merges.ts'
 
@@ -26,6 +26,7 @@ export const defaultSpecialTokens: readonly string[] = ['<|begin|>', '<|end|>', 
  * tokens that are empty or given twice.
  */
 export async function trainTokenizer(options: TrainTokenizerOptions): Promise<TokenizerDefinition> {
+  checkFields('trainTokenizer', 'options', options, fields)
   const { texts, vocabSize, specialTokens = defaultSpecialTokens, splitDigits = true } = options
   const least = specialTokens.length + 256
   if (!Number.isSafeInteger(vocabSize) || vocabSize < least || vocabSize > 2 ** 20)
@@ -129,4 +130,12 @@ function definitionOf(
 
 function failed(message: string): FoveaError {
   return new FoveaError('argument', 'trainTokenizer', message)
+}
+
+const fields: FieldsOf<TrainTokenizerOptions> = {
+  texts: true,
+  vocabSize: true,
+  specialTokens: true,
+  splitDigits: true,
+  onProgress: true,
 }
