@@ -163,6 +163,9 @@ function numberTokenizer(vocabSize: number): Tokenizer {
     applyChatTemplate: () => {
       throw new Error('syntheticCheckpoint: there is no chat template')
     },
+    encodeChat: () => {
+      throw new Error('syntheticCheckpoint: there is no chat template')
+    },
   }
 }
 

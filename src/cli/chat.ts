@@ -47,10 +47,7 @@ export const chatCommand: Command = {
         if (content === '/stats') process.stderr.write(`${report}\n`)
         else if (content !== '') {
           messages.push({ role: 'user', content })
-          const prompt = engine.tokenizer.encode(
-            engine.tokenizer.applyChatTemplate(messages, { addGenerationPrompt: true }),
-            { special: false },
-          )
+          const prompt = await engine.tokenizer.encodeChat(messages)
           const generation = engine.generate({ ...settings, prompt, truncatePrompt: true })
           const bar = new ProgressBar('prefill')
           generation.onPrefill = (done, total) => bar.update(done, total)

@@ -23,6 +23,7 @@ export const serveCommand: Command = {
     '  --port N            0 for any free one (8080)',
     '  --api-key-file PATH the key that clients must send is in this file (none needed)',
     '  --allow-origin URL  a web page that may use the server, or *; may be given several times (none)',
+    '  --allowed-host NAME a name besides localhost to which a server without a key answers, or *; several times (none)',
     '  --max-queue N       most generations that wait; more get 429 (64)',
     '  --max-body N        most bytes of a request',
     '  --request-timeout N seconds until a request must be answered (600)',
@@ -37,6 +38,7 @@ export const serveCommand: Command = {
       port: { type: 'string', default: '8080' },
       'api-key-file': { type: 'string' },
       'allow-origin': { type: 'string', multiple: true, default: [] },
+      'allowed-host': { type: 'string', multiple: true, default: [] },
       'max-queue': { type: 'string', default: '64' },
       'max-body': { type: 'string' },
       'request-timeout': { type: 'string', default: '600' },
@@ -57,6 +59,7 @@ export const serveCommand: Command = {
         host: values.host,
         port,
         allowedOrigins: values['allow-origin'],
+        allowedHosts: values['allowed-host'],
         // more than the engine takes: it has the last word, and says it in its numbers
         limits: { answerMs, requests: engine.memory.maxSequences + maxQueue + 16, ...maxBody },
         ...(apiKey !== undefined && { apiKey }),

@@ -1,7 +1,23 @@
-/** One message of a conversation. */
+/** One message of a conversation, with whatever else the template reads: `name`, `tool_calls`, `reasoning_content` … */
 export interface ChatMessage {
   readonly role: string
   readonly content: string
+  readonly [field: string]: unknown
+}
+
+export interface ChatTemplateOptions {
+  /** end with the beginning of an answer (true) */
+  readonly addGenerationPrompt?: boolean
+  /** what the template may ask for: `enable_thinking`, `tools`, `documents` or any other name */
+  readonly templateArguments?: Readonly<Record<string, unknown>>
+}
+
+export interface EncodeChatOptions extends ChatTemplateOptions {
+  /**
+   * what the spellings of special tokens in messages and arguments are: plain text ('text'), or the tokens ('match').
+   * Those that the template writes are always the tokens.
+   */
+  readonly specialTokens?: 'match' | 'text'
 }
 
 export interface EncodeOptions {
@@ -36,6 +52,11 @@ export interface Tokenizer {
   readonly hasChatTemplate: boolean
   /** the chat template's text (Jinja), for export; absent where there is none */
   readonly chatTemplate?: string
-  /** The prompt of a conversation, special tokens written out; encode it with `special: false`. Throws `argument` without a template. */
-  applyChatTemplate(messages: readonly ChatMessage[], options?: { readonly addGenerationPrompt?: boolean }): string
+  /**
+   * The prompt of a conversation, special tokens written out. Encoded with `special: false`, those that a user wrote are
+   * tokens as well: `encodeChat` tells them apart. Throws `argument` without a template.
+   */
+  applyChatTemplate(messages: readonly ChatMessage[], options?: ChatTemplateOptions): string
+  /** The tokens of a conversation, made in slices of some milliseconds. Throws `argument` without a template. */
+  encodeChat(messages: readonly ChatMessage[], options?: EncodeChatOptions): Promise<number[]>
 }

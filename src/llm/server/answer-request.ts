@@ -12,7 +12,7 @@ import type { Metrics } from './metrics.ts'
 import { modelNotFound } from './model-not-found.ts'
 import { readJsonBody } from './read-json-body.ts'
 import type { ServerLimits } from './server-options.ts'
-import { type ChoicesRequest, encodePrompts, startChoices } from './start-choices.ts'
+import { type ChoicesRequest, checkPrompts, encodePrompts, startChoices } from './start-choices.ts'
 
 export interface Answering {
   readonly engine: Engine
@@ -36,13 +36,17 @@ const heartbeatMs = 15_000
 /** POST /v1/chat/completions. `hangUp` closes the connection. Throws an ApiError. */
 export function answerChat(answering: Answering, request: Request, hangUp: () => void): Promise<Response> {
   const { engine, limits } = answering
-  return answer(answering, request, hangUp, (body) => {
+  return answer(answering, request, hangUp, async (body) => {
     const chat = readChatRequest(body)
     if (chat.model !== engine.name) throw modelNotFound(chat.model)
     if (!engine.tokenizer.hasChatTemplate) throw noChatTemplate(engine.name)
-    const prompt = engine.tokenizer.applyChatTemplate(chat.messages, { addGenerationPrompt: true })
-    const options = { param: 'messages', special: false, n: chat.n }
-    const prompts = encodePrompts(engine, [prompt], options, limits)
+    checkPrompts(
+      engine,
+      [chat.messages.map(({ content }) => content).join('')],
+      { param: 'messages', n: chat.n },
+      limits,
+    )
+    const prompts = [await engine.tokenizer.encodeChat(chat.messages, { templateArguments: chat.templateArguments })]
     return { choices: { ...chat, prompts }, promptParam: 'messages', form: chatForm(engine.name, engine.tokenizer) }
   })
 }
@@ -50,11 +54,12 @@ export function answerChat(answering: Answering, request: Request, hangUp: () =>
 /** POST /v1/completions. `hangUp` closes the connection. Throws an ApiError. */
 export function answerCompletion(answering: Answering, request: Request, hangUp: () => void): Promise<Response> {
   const { engine, limits } = answering
-  return answer(answering, request, hangUp, (body) => {
+  return answer(answering, request, hangUp, async (body) => {
     const completion = readCompletionRequest(body)
     if (completion.model !== engine.name) throw modelNotFound(completion.model)
     const { n, echo } = completion
-    const prompts = encodePrompts(engine, completion.prompts, { param: 'prompt', special: true, n }, limits)
+    checkPrompts(engine, completion.prompts, { param: 'prompt', n }, limits)
+    const prompts = await encodePrompts(engine, completion.prompts)
     const echoes = completion.prompts.flatMap((prompt) =>
       new Array<string>(n).fill(typeof prompt === 'string' ? prompt : engine.tokenizer.decode(prompt)),
     )
@@ -68,7 +73,7 @@ async function answer(
   answering: Answering,
   request: Request,
   hangUp: () => void,
-  prepare: (body: unknown) => Prepared,
+  prepare: (body: unknown) => Promise<Prepared>,
 ): Promise<Response> {
   const { engine, limits, requests, metrics } = answering
   const active = requests.open(request.signal, () => retryAfter(answering))
@@ -77,7 +82,8 @@ async function answer(
   try {
     const body = await readJsonBody(request, limits.bodyBytes, active.signal)
     if (active.reason) throw active.reason
-    const { choices, promptParam, form } = prepare(body)
+    const { choices, promptParam, form } = await prepare(body)
+    if (active.reason) throw active.reason
     const generations = startChoices(engine, choices, promptParam, active.signal)
     const onResult = metrics.observeGeneration.bind(metrics)
     // the token that ends a text is no part of it

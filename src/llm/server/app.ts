@@ -6,6 +6,7 @@ import type { ActiveRequests } from './active-requests.ts'
 import { type Answering, answerChat, answerCompletion } from './answer-request.ts'
 import { ApiError, toApiError } from './api-error.ts'
 import { apiKeyCheck, checkOrigin } from './check-access.ts'
+import { hostCheck } from './check-host.ts'
 import type { Metrics } from './metrics.ts'
 import { modelNotFound } from './model-not-found.ts'
 import type { ServerLimits, ServerOptions } from './server-options.ts'
@@ -36,6 +37,7 @@ const knownMethods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'
 export async function createApp({ engine, options, limits, requests, metrics }: AppParts): Promise<Hono<Env>> {
   const origins = options.allowedOrigins ?? []
   const checkKey = options.apiKey === undefined ? null : await apiKeyCheck(options.apiKey)
+  const checkHost = hostCheck(options.host ?? '127.0.0.1', options.apiKey !== undefined, options.allowedHosts ?? [])
   const onError = options.onError ?? console.error
   const created = Math.floor(Date.now() / 1000)
   const model = { id: engine.name, object: 'model', created, owned_by: 'fovea', context_length: engine.contextLength }
@@ -53,6 +55,11 @@ export async function createApp({ engine, options, limits, requests, metrics }: 
     metrics.countRequest(route, knownMethods.includes(method) ? method : 'other', status)
     options.onRequest?.({ method, path, status, milliseconds: performance.now() - started })
   })
+  if (checkHost)
+    app.use(async (c, next) => {
+      checkHost(c.req.raw.headers.get('host'))
+      await next()
+    })
   if (origins.length > 0) app.use(cors({ origin: origins.includes('*') ? '*' : [...origins], maxAge: 600 }))
   app.use(async (c, next) => {
     checkOrigin(c.req.raw.headers.get('origin'), origins)

@@ -1,12 +1,26 @@
 import type { ChatMessage } from '../../model/tokenizer.ts'
 import { ApiError, invalidField } from './api-error.ts'
-import { flag, ignored, integer, listOf, object, oneOf, optional, type Reader, refused, text } from './field-reader.ts'
+import {
+  flag,
+  ignored,
+  integer,
+  listOf,
+  object,
+  oneOf,
+  optional,
+  type Reader,
+  refused,
+  text,
+  wrongType,
+} from './field-reader.ts'
 import { type AnswerOptions, answerOptions, samplingFields } from './sampling-fields.ts'
 
 /** `/v1/chat/completions`, read. */
 export interface ChatRequest extends AnswerOptions {
   readonly model: string
   readonly messages: readonly ChatMessage[]
+  /** names of the template's own */
+  readonly templateArguments: Readonly<Record<string, unknown>>
   readonly maxTokens: { readonly value: number; readonly param: string } | null
   /** of how many most likely tokens; null for none */
   readonly logprobs: number | null
@@ -55,6 +69,16 @@ const message: Reader<ChatMessage> = (value, path) => {
   return { role: fields.role, content: fields.content }
 }
 
+/** What the model's template is given besides the conversation, as vLLM and llama.cpp take it: `{"enable_thinking": false}`. */
+const templateArguments: Reader<Readonly<Record<string, unknown>>> = (value, path) => {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrongType(path, 'an object', value)
+  for (const name of Object.keys(value))
+    if (setElsewhere.includes(name))
+      throw invalidField(`${path}.${name}`, `${path}.${name} cannot be set by a request`, 'unsupported_parameter')
+  return value as Record<string, unknown>
+}
+const setElsewhere = ['messages', 'add_generation_prompt', 'tools', 'documents', 'bos_token', 'eos_token']
+
 const chatFields = object({
   ...samplingFields,
   messages: listOf(message, 1, 10_000),
@@ -80,6 +104,7 @@ const chatFields = object({
   prompt_cache_key: ignored,
   prompt_cache_options: ignored,
   prompt_cache_retention: ignored,
+  chat_template_kwargs: optional(templateArguments, {}),
   verbosity: refused((value) => value === 'medium'),
 })
 
@@ -102,6 +127,7 @@ export function readChatRequest(body: unknown): ChatRequest {
     ...answerOptions(fields),
     model: fields.model,
     messages: fields.messages,
+    templateArguments: fields.chat_template_kwargs,
     maxTokens: value === null ? null : { value, param },
     logprobs: fields.logprobs ? (fields.top_logprobs ?? 0) : null,
   }

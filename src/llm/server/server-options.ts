@@ -40,6 +40,11 @@ export interface ServerOptions {
   readonly apiKey?: string
   /** origins of web pages that may use this server, or '*'; other pages get 403 (none) */
   readonly allowedOrigins?: readonly string[]
+  /**
+   * names besides those of loopback to which a server on loopback without a key answers, or '*'; others get 403 (none). A
+   * proxy that passes on the Host of its clients needs its name here.
+   */
+  readonly allowedHosts?: readonly string[]
   readonly limits?: Partial<ServerLimits>
   /** called at the end of each request */
   readonly onRequest?: (entry: RequestEntry) => void

@@ -11,13 +11,13 @@ export interface ChoicesRequest extends AnswerOptions {
   readonly logprobs: number | null
 }
 
-/** Prompts as tokens. Throws a 400, before they are encoded where their characters show that they are too long. */
-export function encodePrompts(
+/** Throws a 400 for too many prompts, or one whose characters show, before it is encoded, that it is too long. */
+export function checkPrompts(
   engine: Engine,
   prompts: readonly (string | readonly number[])[],
-  options: { readonly param: string; readonly special: boolean; readonly n: number },
+  options: { readonly param: string; readonly n: number },
   limits: ServerLimits,
-): number[][] {
+): void {
   const choices = prompts.length * options.n
   if (choices > limits.choices)
     throw invalidField(
@@ -30,10 +30,17 @@ export function encodePrompts(
         options.param,
         `the prompt has ${prompt.length} characters; this server takes ${limits.promptCharacters} for a context of ${engine.contextLength} tokens`,
       )
-  const { tokenizer } = engine
-  return prompts.map((prompt) =>
-    typeof prompt === 'string' ? tokenizer.encode(prompt, { special: options.special }) : [...prompt],
-  )
+}
+
+/** Prompts as tokens, encoded in slices between which other requests are answered. */
+export async function encodePrompts(
+  { tokenizer }: Engine,
+  prompts: readonly (string | readonly number[])[],
+): Promise<number[][]> {
+  const encoded: number[][] = []
+  for (const prompt of prompts)
+    encoded.push(typeof prompt === 'string' ? await tokenizer.encodeAsync(prompt) : [...prompt])
+  return encoded
 }
 
 /**

@@ -1,5 +1,8 @@
 import type { AddedToken } from './added-tokens.ts'
 
+/** Which parts of a text hold no special tokens: all of it, none, or those from a begin to an end, in order. */
+export type TextParts = boolean | readonly (readonly [number, number])[]
+
 /** A part of a text: an added token, or text between two. */
 export type TextSegment = { readonly token: AddedToken } | { readonly text: string; readonly start: number }
 
@@ -18,7 +21,7 @@ const isSpace = /[\t-\r\x20\x85\xA0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u
  */
 export function findAddedTokens(
   tokens: readonly AddedToken[],
-): (text: string, specialAsText: boolean) => Iterable<TextSegment> {
+): (text: string, specialAsText: TextParts) => Iterable<TextSegment> {
   const root: Node = { next: new Map() }
   // most letters begin no token
   const begins = new Uint8Array(2 ** 16)
@@ -32,7 +35,8 @@ export function findAddedTokens(
       const token = longest(root, text, at)
       if (!token) continue
       const end = at + token.content.length
-      const taken = !(specialAsText && token.special) && !(token.singleWord && isInWord(text, at, end))
+      const asText = token.special ? coverage(specialAsText, at, end) : 'none'
+      const taken = asText === 'none' && !(token.singleWord && isInWord(text, at, end))
       if (taken) {
         let [from, to] = [at, end]
         if (token.lstrip) while (from > done && isSpace.test(text[from - 1] ?? '')) from--
@@ -41,10 +45,26 @@ export function findAddedTokens(
         yield { token }
         done = to
       }
-      at = Math.max(end, done) - 1
+      // what is half in a part is no token, but one may begin in its other half
+      at = Math.max(asText === 'half' ? at + 1 : end, done) - 1
     }
     if (done < text.length) yield { text: text.slice(done), start: done }
   }
+}
+
+/** How much of [start, end) is in the parts. */
+function coverage(parts: TextParts, start: number, end: number): 'none' | 'half' | 'all' {
+  if (typeof parts === 'boolean') return parts ? 'all' : 'none'
+  let [low, high] = [0, parts.length]
+  // the first part that ends after the start
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if ((parts[middle]?.[1] ?? 0) > start) high = middle
+    else low = middle + 1
+  }
+  const part = parts[low]
+  if (!part || part[0] >= end) return 'none'
+  return part[0] <= start && part[1] >= end ? 'all' : 'half'
 }
 
 function insert(root: Node, begins: Uint8Array, token: AddedToken): void {

@@ -1,6 +1,6 @@
 import { checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 import type { ChatTemplate } from '../chat-template.ts'
-import type { EncodeOptions, Tokenizer } from '../tokenizer.ts'
+import type { ChatMessage, ChatTemplateOptions, EncodeChatOptions, EncodeOptions, Tokenizer } from '../tokenizer.ts'
 import { checkDefinition } from './check-definition.ts'
 import { atOnce, inSlices } from './in-slices.ts'
 import { type TemplateEnds, templateEnds } from './template-ends.ts'
@@ -25,9 +25,12 @@ export interface TokenizerSettings {
 export type TokenizerDefinition = Readonly<Record<string, unknown>>
 
 const decodeFields: FieldsOf<NonNullable<Parameters<Tokenizer['decode']>[1]>> = { skipSpecial: true }
-const templateFields: FieldsOf<NonNullable<Parameters<Tokenizer['applyChatTemplate']>[1]>> = {
+const chatFields: FieldsOf<EncodeChatOptions> = {
   addGenerationPrompt: true,
+  templateArguments: true,
+  specialTokens: true,
 }
+const templateFields: FieldsOf<ChatTemplateOptions> = { addGenerationPrompt: true, templateArguments: true }
 const encodeFields: FieldsOf<EncodeOptions> = { special: true, specialTokens: true }
 
 /**
@@ -70,12 +73,22 @@ export function jsonTokenizer(definition: TokenizerDefinition, settings: Tokeniz
     const { special: around = true, specialTokens = 'match' } = options
     if (typeof text !== 'string')
       throw new FoveaError('argument', 'encode', `text must be a string, got ${typeof text}`)
-    if (specialTokens !== 'match' && specialTokens !== 'text')
-      throw new FoveaError('argument', 'encode', `specialTokens must be match or text, got ${specialTokens}`)
+    checkSpecialTokens('encode', specialTokens)
     const tokens = yield* encoder.steps(text, specialTokens === 'text')
     if (!around) return tokens
     tokens.push(...ends.after)
     return ends.before.length > 0 ? [...ends.before, ...tokens] : tokens
+  }
+
+  const rendered = (where: string, messages: readonly ChatMessage[], options: ChatTemplateOptions) => {
+    if (!chatTemplate) throw new FoveaError('argument', where, `${file}: the model has no chat template`)
+    const textOfToken = (token: number | null | undefined) => texts[token ?? -1] ?? null
+    return chatTemplate.render(messages, {
+      bosToken: textOfToken(bosToken),
+      eosToken: textOfToken(eosTokens[0]),
+      addGenerationPrompt: options.addGenerationPrompt ?? true,
+      ...(options.templateArguments && { arguments: options.templateArguments }),
+    })
   }
 
   return {
@@ -104,18 +117,23 @@ export function jsonTokenizer(definition: TokenizerDefinition, settings: Tokeniz
     isSpecial: (token) => special.has(token),
     hasChatTemplate: chatTemplate !== null,
     ...(chatTemplate && { chatTemplate: chatTemplate.source }),
-    applyChatTemplate(messages, options) {
-      if (options) checkFields('applyChatTemplate', 'options', options, templateFields)
-      if (!chatTemplate)
-        throw new FoveaError('argument', 'applyChatTemplate', `${file}: the model has no chat template`)
-      const textOfToken = (token: number | null | undefined) => texts[token ?? -1] ?? null
-      return chatTemplate(messages, {
-        bosToken: textOfToken(bosToken),
-        eosToken: textOfToken(eosTokens[0]),
-        addGenerationPrompt: options?.addGenerationPrompt ?? true,
-      })
+    applyChatTemplate(messages, options = {}) {
+      checkFields('applyChatTemplate', 'options', options, templateFields)
+      return rendered('applyChatTemplate', messages, options).text
+    },
+    async encodeChat(messages, options = {}) {
+      checkFields('encodeChat', 'options', options, chatFields)
+      const { specialTokens = 'text' } = options
+      checkSpecialTokens('encodeChat', specialTokens)
+      const { text, given } = rendered('encodeChat', messages, options)
+      return inSlices(encoder.steps(text, specialTokens === 'text' && given))
     },
   }
+}
+
+function checkSpecialTokens(where: string, value: unknown): void {
+  if (value !== 'match' && value !== 'text')
+    throw new FoveaError('argument', where, `specialTokens must be match or text, got ${value}`)
 }
 
 /** Errors of the definition's parts name the file. */

@@ -27,5 +27,8 @@ export function missingTokenizer(source: string, spec: DecoderSpec): Tokenizer {
     applyChatTemplate() {
       throw refused('applyChatTemplate')
     },
+    async encodeChat() {
+      throw refused('encodeChat')
+    },
   }
 }

@@ -1,5 +1,5 @@
 import { type AddedToken, addedTokens } from './added-tokens.ts'
-import { findAddedTokens } from './find-added-tokens.ts'
+import { findAddedTokens, type TextParts } from './find-added-tokens.ts'
 import { textNormalizer } from './normalize-text.ts'
 import { preTokenizer } from './pre-tokenizer.ts'
 import { readTokenModel } from './read-token-model.ts'
@@ -8,8 +8,8 @@ import { readTokenModel } from './read-token-model.ts'
 export interface TokenEncoder {
   readonly vocabulary: ReadonlyMap<string, number>
   readonly added: readonly AddedToken[]
-  /** The tokens of a text, in steps between which others may run. `specialAsText`: special tokens are text like any other. */
-  steps(text: string, specialAsText: boolean): Generator<undefined, number[], undefined>
+  /** The tokens of a text, in steps between which others may run. `specialAsText`: where special tokens are text like any other. */
+  steps(text: string, specialAsText: TextParts): Generator<undefined, number[], undefined>
 }
 
 /** words that are remembered: a text has most of its words from a few thousand */
@@ -33,13 +33,15 @@ export function tokenEncoder(definition: Readonly<Record<string, unknown>>): Tok
   const remembered = new Map<string, readonly number[]>()
   const split = model.cut?.bind(model)
 
-  function* pieces(text: string, specialAsText: boolean): Generator<string | AddedToken, void, undefined> {
+  function* pieces(text: string, specialAsText: TextParts): Generator<string | AddedToken, void, undefined> {
     for (const outer of findRaw(text, specialAsText)) {
       if ('token' in outer) {
         yield outer.token
         continue
       }
-      for (const inner of findNormalized(normalize ? normalize(outer.text) : outer.text, specialAsText)) {
+      const { start } = outer
+      const inText = within(specialAsText, start, start + outer.text.length, normalize === null)
+      for (const inner of findNormalized(normalize ? normalize(outer.text) : outer.text, inText)) {
         if ('token' in inner) yield inner.token
         else if (split) for (const piece of cut(inner.text, outer.start + inner.start === 0)) yield* split(piece)
         else yield* cut(inner.text, outer.start + inner.start === 0)
@@ -74,6 +76,14 @@ export function tokenEncoder(definition: Readonly<Record<string, unknown>>): Tok
       return tokens
     },
   }
+}
+
+/** The parts of a stretch, counted from its start; where they can no longer be told, all of it, if it has any. */
+function within(parts: TextParts, start: number, end: number, exact: boolean): TextParts {
+  if (typeof parts === 'boolean') return parts
+  const own = parts.filter(([from, to]) => from < end && to > start)
+  if (!exact) return own.length > 0
+  return own.map(([from, to]) => [from - start, to - start] as const)
 }
 
 function isDone<T, S>(made: readonly T[] | S): made is readonly T[] {
