@@ -5,13 +5,11 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest'
 import { openEngine } from '../../src/llm/open-engine.ts'
-import type { Checkpoint } from '../../src/model/checkpoint.ts'
 import { exportGguf } from '../../src/model/export/export-gguf.ts'
 import { openFile } from '../../src/model/files/open-file.ts'
 import { openSafetensors } from '../../src/model/files/safetensors.ts'
 import { openCheckpoint } from '../../src/model/open-checkpoint.ts'
-import type { Tokenizer } from '../../src/model/tokenizer.ts'
-import { jsonTokenizer } from '../../src/model/tokenizers/json-tokenizer.ts'
+import { letters } from './letters.ts'
 import { askLlamaCpp, hasLlamaCpp, type JudgeJob } from './llama-cpp.ts'
 
 const shared = fileURLToPath(new URL('../../../shared', import.meta.url))
@@ -126,18 +124,6 @@ describe('an architecture of each kind', () => {
     }
   })
 })
-
-/** llama.cpp opens no model without tokens: the parity models get one letter for each. */
-function letters({ spec }: Checkpoint): Tokenizer {
-  const vocab = Object.fromEntries(Array.from({ length: spec.vocabSize }, (_, i) => [String.fromCodePoint(33 + i), i]))
-  const definition = {
-    pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, use_regex: true },
-    decoder: { type: 'ByteLevel' },
-    model: { type: 'BPE', vocab, merges: [] },
-  }
-  const ends = { bosToken: spec.bosToken, eosTokens: spec.eosTokens, addBos: false, addEos: false }
-  return jsonTokenizer(definition, { file: 'letters', chatTemplate: null, ...ends })
-}
 
 async function readGolden(where: string) {
   const table = await openSafetensors(await openFile(join(where, 'golden.safetensors')))

@@ -16,7 +16,8 @@ export type GgufKey = (name: string) => unknown
 /**
  * Rotary positions of a GGUF file as llama.cpp reads them: `rope.scaling.type` none, linear (which it is where there is no
  * type), yarn or longrope; a factor of 0 is none; YaRN's betas and how much of its ramp is taken; `attn_factor` on top.
- * Layers with a sliding window of Gemma 3 are not scaled.
+ * Layers with a sliding window of Gemma 3 are not scaled. Betas and the parts of the ramp that a file states are followed for
+ * every architecture; llama.cpp itself looks for these keys with a few only (Grok among them), not with those of here.
  *
  * Throws `format` naming file and key: an unknown type, what is no number above 0, lists of the wrong length.
  */
