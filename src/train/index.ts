@@ -64,6 +64,7 @@ export { type CosineOptions, cosine } from './schedules/cosine.ts'
 export { type OneCycleOptions, oneCycle } from './schedules/one-cycle.ts'
 export type { Schedule } from './schedules/schedule.ts'
 export { type WarmupStableDecayOptions, warmupStableDecay } from './schedules/warmup-stable-decay.ts'
+export type { StepResult } from './step-result.ts'
 export type { TapeEmbedding } from './tape/embedding.ts'
 export { sortIds } from './tape/embedding.ts'
 export type { TapeNorm } from './tape/norm.ts'
@@ -86,7 +87,7 @@ export type {
   StepShape,
   TrainableModel,
 } from './trainable-model.ts'
-export { createTrainer, type StepResult, Trainer } from './trainer.ts'
+export { createTrainer, Trainer } from './trainer.ts'
 export type { TrainerOptions } from './trainer-options.ts'
 export type { TrainingStage } from './training-stages.ts'
 export { Workspace, type WorkspaceBytes } from './workspace.ts'

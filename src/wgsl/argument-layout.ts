@@ -1,5 +1,5 @@
 import { FoveaError, type Param, type Program, type ScalarParam, type TensorParam } from '../ir/index.ts'
-import type { GridForm } from './program-position.ts'
+import type { GridForm } from './grid-form.ts'
 
 /** What a tensor tells a kernel at run time. Strides and offset in elements. */
 export interface TensorArguments {

@@ -1,7 +1,7 @@
 import type { TensorArguments } from './argument-layout.ts'
 import type { TensorBinding } from './bind-tensors.ts'
 import type { Tier } from './capabilities.ts'
-import type { GridForm } from './program-position.ts'
+import type { GridForm } from './grid-form.ts'
 
 /** A program as a compute shader: one workgroup per point of the grid, or per program of the grid that `foldGrid` makes of it. */
 export interface WgslKernel {

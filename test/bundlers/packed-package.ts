@@ -12,7 +12,7 @@ export const tools = join(import.meta.dirname, 'node_modules')
 /** Why the tests of this folder cannot run here; undefined where they can. */
 export const missing = existsSync(join(tools, 'esbuild', 'package.json'))
   ? undefined
-  : 'hardware: test/bundlers is not installed (npm --prefix test/bundlers ci --ignore-scripts)'
+  : 'hardware: test/bundlers is not installed (npm --prefix test/bundlers install --ignore-scripts --no-save)'
 
 /**
  * A folder of a user's, in which the package is installed as `npm pack` made it of what is built. It holds the sources of

@@ -123,6 +123,7 @@ const fields: FieldsOf<ServerOptions> = {
   port: true,
   apiKey: true,
   allowedOrigins: true,
+  allowedHosts: true,
   limits: true,
   onRequest: true,
   onError: true,
