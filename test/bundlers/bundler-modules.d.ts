@@ -4,5 +4,6 @@ declare module 'webpack' {
     toString(options: object): string
     hasErrors(): boolean
   }
-  export default function webpack(options: object, done: (error: Error | null, stats?: Stats) => void): void
+  function webpack(options: object, done: (error: Error | null, stats?: Stats) => void): void
+  export = webpack
 }

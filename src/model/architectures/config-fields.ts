@@ -32,6 +32,8 @@ export interface ConfigFields {
   numbers(name: string, length: number): readonly number[]
   /** a nested object, null when missing; the same one at every call */
   section(name: string): ConfigFields | null
+  /** the names that a reader asked for, whether they are there or not */
+  asked(): readonly string[]
   /** what nobody has asked for yet, in nested objects too, with the path that the file has for it */
   unread(): readonly UnreadField[]
   fault(name: string, message: string): FoveaError
@@ -109,6 +111,7 @@ export function configFields(
       sections.set(name, fields)
       return fields
     },
+    asked: () => [...asked],
     unread: () =>
       Object.entries(values).flatMap(([name, value]) => {
         const section = sections.get(name)

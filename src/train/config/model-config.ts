@@ -21,28 +21,23 @@ export const modelFieldsReader: Reader<ModelFields> = (value, path, faults) => {
  * each field that it does not read.
  */
 export function modelSpec(fields: ModelFields, faults: string[]): DecoderSpec | null {
-  const asked = new Set<string>(ignored)
   const fault = (error: unknown): null => {
     if (!(error instanceof FoveaError)) throw error
     faults.push(error.message.replace(/^\w+: /, '').replace(/^model: /, 'model.'))
     return null
   }
-  const watched = new Proxy(fields, {
-    getOwnPropertyDescriptor(target, name) {
-      asked.add(String(name))
-      return Reflect.getOwnPropertyDescriptor(target, name)
-    },
-  })
+  const config = configFields('model', fields)
   let spec: DecoderSpec | null = null
   try {
     const architecture = findArchitecture('model', 'model_type', String(fields.model_type))
-    spec = architecture.spec(configFields('model', watched), {})
+    spec = architecture.spec(config, {})
   } catch (error) {
     return fault(error)
   }
-  for (const name of Object.keys(fields))
-    if (!asked.has(name))
-      faults.push(`model.${name}: ${spec.architecture} reads no such field${meant(name, [...asked])}`)
+  const known = [...config.asked(), ...ignored]
+  for (const { name, path } of config.unread())
+    if (!ignored.includes(path))
+      faults.push(`model.${path}: ${spec.architecture} reads no such field${meant(name, known)}`)
   return spec
 }
 
