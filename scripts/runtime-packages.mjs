@@ -5,6 +5,5 @@
  * @type {Record<string, readonly string[]>}
  */
 export const runtimePackages = {
-  model: ['@huggingface/hub'],
   llm: ['hono', '@hono/node-server'],
 }
