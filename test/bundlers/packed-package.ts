@@ -28,8 +28,7 @@ export async function installPacked(app?: string): Promise<string> {
   await mkdir(modules)
   await rename(join(folder, 'package'), join(modules, 'fovea'))
   // what the package depends on, as it is installed here
-  for (const name of ['@hono', 'hono'])
-    await symlink(join(repository, 'node_modules', name), join(modules, name))
+  for (const name of ['@hono', 'hono']) await symlink(join(repository, 'node_modules', name), join(modules, name))
   await writeFile(join(folder, 'package.json'), JSON.stringify({ name: 'app', private: true, type: 'module' }))
   if (app !== undefined) await cp(join(import.meta.dirname, app), folder, { recursive: true })
   return folder
