@@ -76,6 +76,9 @@ const knownOtherwise: Partial<Record<Vocabulary, (text: string, i: number) => bo
   gptoss: marks,
 }
 
+/** The same where spelled special tokens are text: Gemma's token "</s>" is no special one, llama.cpp takes it for one by its name. */
+const plainOtherwise: Partial<Record<Vocabulary, number>> = { gemma3: 52 }
+
 describe.each(vocabularies)('the vocabulary of %s', (name) => {
   // opened once: it is what takes time
   let tokenizer: Tokenizer | null = null
@@ -116,6 +119,7 @@ describe.each(vocabularies)('the vocabulary of %s', (name) => {
     // and with what spells special tokens as plain text
     const plain = texts.map((text) => tokenizer?.encode(text, { special: false, specialTokens: 'text' }) ?? [])
     const foundPlain = differences(judged?.plain ?? [], plain)
-    expect(foundPlain.filter(({ text, i }) => !known(text, i))).toEqual([])
+    const unknown = foundPlain.filter(({ text, i }) => !known(text, i)).map(({ i }) => i)
+    expect(unknown).toEqual([plainOtherwise[name] ?? []].flat())
   }, 120_000)
 })

@@ -31,7 +31,7 @@ describe('bodies', () => {
   ])('%s is 400', async (_, body) => {
     const { server } = await serveEngine(engine)
     const bytes = Buffer.from(body, 'latin1')
-    const head = `POST ${completions} HTTP/1.1\r\nHost: a\r\n${close}\r\nContent-Length: ${bytes.length}\r\n\r\n`
+    const head = `POST ${completions} HTTP/1.1\r\nHost: localhost\r\n${close}\r\nContent-Length: ${bytes.length}\r\n\r\n`
     expectError(await rawRequest(server.port, head, bytes), 400, 'invalid_json')
   })
 
@@ -62,7 +62,7 @@ describe('bodies', () => {
 
   it('cuts a huge body off, announced or not, and holds none of it', async () => {
     const { server } = await serveEngine(engine, { limits: { bodyBytes: 100_000 } })
-    const head = `POST ${completions} HTTP/1.1\r\nHost: a\r\n`
+    const head = `POST ${completions} HTTP/1.1\r\nHost: localhost\r\n`
     expectError(await rawRequest(server.port, `${head}Content-Length: 1000000000\r\n\r\n{`), 413, 'body_too_large')
     const chunk = `10000\r\n${' '.repeat(0x10000)}\r\n`
     const before = process.memoryUsage.rss()
@@ -86,7 +86,7 @@ describe('slow clients', () => {
 
   it('does not wait for headers or a body that do not come', async () => {
     const { server } = await serveEngine(engine, { limits })
-    const head = `POST ${completions} HTTP/1.1\r\nHost: a\r\n`
+    const head = `POST ${completions} HTTP/1.1\r\nHost: localhost\r\n`
     const slow = [
       head,
       `${head}Content-Length: 50\r\n\r\n{"mod`,
@@ -174,7 +174,7 @@ describe('what is no request', () => {
     ['headers too large', `GET /health HTTP/1.1\r\nX: ${'a'.repeat(40_000)}\r\n\r\n`, 431, 'headers_too_large'],
     [
       'two lengths',
-      `POST ${completions} HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}`,
+      `POST ${completions} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}`,
       400,
       'invalid_http',
     ],
@@ -184,13 +184,13 @@ describe('what is no request', () => {
   })
 
   it.each([
-    'GET //%zz HTTP/1.1\r\nHost: a',
-    'GET /v1/models/%ff HTTP/1.1\r\nHost: a',
+    'GET //%zz HTTP/1.1\r\nHost: localhost',
+    'GET /v1/models/%ff HTTP/1.1\r\nHost: localhost',
     'GET /health HTTP/1.1\r\nHost: a b',
-    'GET http:// HTTP/1.1\r\nHost: a',
-    'OPTIONS * HTTP/1.1\r\nHost: a',
-    'TRACE /health HTTP/1.1\r\nHost: a',
-    'BREW /health HTTP/1.1\r\nHost: a',
+    'GET http:// HTTP/1.1\r\nHost: localhost',
+    'OPTIONS * HTTP/1.1\r\nHost: localhost',
+    'TRACE /health HTTP/1.1\r\nHost: localhost',
+    'BREW /health HTTP/1.1\r\nHost: localhost',
   ])('%s is an error of the client', async (head) => {
     const { server } = await serveEngine(engine)
     const { status, text } = await rawRequest(server.port, `${head}\r\n${close}\r\n\r\n`)
