@@ -1,6 +1,6 @@
 import type { Device, Tensor } from '../device/device.ts'
 import { checkFields, type FieldsOf } from '../tile/index.ts'
-import type { AttentionOptions } from './attention-request.ts'
+import { type AttentionOptions, attentionOptionFields } from './attention-request.ts'
 import { prepareTraining } from './trainable-attention.ts'
 
 /** What `attention` was given and gave, and the gradient of its output. */
@@ -76,13 +76,5 @@ const fields: FieldsOf<AttentionBackwardRequest> = {
   lse: true,
   dOutput: true,
   dLse: true,
-  maskMod: true,
-  scoreMod: true,
-  normalizer: true,
-  scale: true,
-  dropout: true,
-  cuSeqlensQ: true,
-  cuSeqlensK: true,
-  blockMask: true,
-  tiling: true,
+  ...attentionOptionFields,
 }

@@ -29,6 +29,19 @@ export interface AttentionOptions {
   readonly tiling?: Tiling
 }
 
+/** The fields of `AttentionOptions`, for the checks of all who take them. */
+export const attentionOptionFields: FieldsOf<AttentionOptions> = {
+  maskMod: true,
+  scoreMod: true,
+  normalizer: true,
+  scale: true,
+  dropout: true,
+  cuSeqlensQ: true,
+  cuSeqlensK: true,
+  blockMask: true,
+  tiling: true,
+}
+
 /** The inputs of `attention`. `headDim` and `valueDim` go up to 256; heads a multiple of the key/value heads. */
 export interface AttentionRequest extends AttentionOptions {
   readonly query: Tensor // [B, T, H, D]

@@ -1,6 +1,6 @@
 import type { Device, Tensor } from '../device/device.ts'
 import { checkFields, type FieldsOf, FoveaError, storageBytes } from '../tile/index.ts'
-import { type AttentionRequest, checkTensors } from './attention-request.ts'
+import { type AttentionRequest, attentionOptionFields, checkTensors } from './attention-request.ts'
 import { type CallCache, callCache, keepProgram, type PlacedWork } from './call-cache.ts'
 import { type Pass, runPass } from './pass.ts'
 import { maskInKernel, type PreparedCall, prepareCall } from './prepare-call.ts'
@@ -181,13 +181,5 @@ const fields: FieldsOf<AttentionRequest> = {
   sinks: true,
   output: true,
   lse: true,
-  maskMod: true,
-  scoreMod: true,
-  normalizer: true,
-  scale: true,
-  dropout: true,
-  cuSeqlensQ: true,
-  cuSeqlensK: true,
-  blockMask: true,
-  tiling: true,
+  ...attentionOptionFields,
 }

@@ -1,6 +1,6 @@
 import type { Device } from '../device/device.ts'
 import { checkFields, type FieldsOf, storageBytes, type TensorSpec } from '../tile/index.ts'
-import type { AttentionPlanRequest } from './attention-request.ts'
+import { type AttentionPlanRequest, attentionOptionFields } from './attention-request.ts'
 import { callCache } from './call-cache.ts'
 import { prepareCall } from './prepare-call.ts'
 
@@ -77,13 +77,5 @@ const fields: FieldsOf<AttentionPlanRequest> = {
   sinks: true,
   output: true,
   lse: true,
-  maskMod: true,
-  scoreMod: true,
-  normalizer: true,
-  scale: true,
-  dropout: true,
-  cuSeqlensQ: true,
-  cuSeqlensK: true,
-  blockMask: true,
-  tiling: true,
+  ...attentionOptionFields,
 }

@@ -1,6 +1,6 @@
 import type { Device, Tensor } from '../device/device.ts'
 import { checkFields, contiguousStrides, type FieldsOf, FoveaError, type TensorSpec } from '../tile/index.ts'
-import { type AttentionOptions, checkTensors } from './attention-request.ts'
+import { type AttentionOptions, attentionOptionFields, checkTensors } from './attention-request.ts'
 import { callCache } from './call-cache.ts'
 import { runPass } from './pass.ts'
 import { prepareCall } from './prepare-call.ts'
@@ -198,13 +198,5 @@ const fields: FieldsOf<TrainableAttentionRequest> = {
   value: true,
   sinks: true,
   changing: true,
-  maskMod: true,
-  scoreMod: true,
-  normalizer: true,
-  scale: true,
-  dropout: true,
-  cuSeqlensQ: true,
-  cuSeqlensK: true,
-  blockMask: true,
-  tiling: true,
+  ...attentionOptionFields,
 }
