@@ -3,12 +3,17 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import {
+  smallConfig as config,
+  smallWeights as safetensors,
+  smallShapes as shapes,
+  smallSources as sources,
+  smallTokenizer as tokenizer,
+} from '../../test/files/small-model.ts'
 import { weightShapes } from './architectures/weight-shapes.ts'
 import type { Checkpoint } from './checkpoint.ts'
-import { type ByteSource, bytesSource } from './files/byte-source.ts'
 import { openFile } from './files/open-file.ts'
 import { openSafetensors } from './files/safetensors.ts'
-import { writeSafetensors } from './files/write-safetensors.ts'
 import { openCheckpoint } from './open-checkpoint.ts'
 import { openCheckpointFromSources } from './open-sources.ts'
 
@@ -138,62 +143,7 @@ describe('the parity folders', () => {
   })
 })
 
-/** The smallest model: one layer, two tokens; its files can be spoilt one at a time. */
-const config = {
-  model_type: 'llama',
-  hidden_size: 4,
-  intermediate_size: 8,
-  num_attention_heads: 2,
-  num_key_value_heads: 1,
-  num_hidden_layers: 1,
-  vocab_size: 3,
-  max_position_embeddings: 16,
-  tie_word_embeddings: true,
-  bos_token_id: 0,
-  eos_token_id: 1,
-}
-const tokenizer = {
-  added_tokens: [{ id: 1, content: '<end>', special: true }],
-  normalizer: null,
-  pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, use_regex: true },
-  post_processor: null,
-  decoder: { type: 'ByteLevel' },
-  model: { type: 'BPE', vocab: { a: 0, b: 2 }, merges: [] },
-}
-const shapes: Record<string, readonly number[]> = {
-  'model.embed_tokens.weight': [3, 4],
-  'model.norm.weight': [4],
-  'model.layers.0.input_layernorm.weight': [4],
-  'model.layers.0.post_attention_layernorm.weight': [4],
-  'model.layers.0.self_attn.q_proj.weight': [4, 4],
-  'model.layers.0.self_attn.k_proj.weight': [2, 4],
-  'model.layers.0.self_attn.v_proj.weight': [2, 4],
-  'model.layers.0.self_attn.o_proj.weight': [4, 4],
-  'model.layers.0.mlp.gate_proj.weight': [8, 4],
-  'model.layers.0.mlp.up_proj.weight': [8, 4],
-  'model.layers.0.mlp.down_proj.weight': [4, 8],
-}
-
-async function safetensors(of: Record<string, readonly number[]>, dtype: 'f32' | 'i32' = 'f32'): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = []
-  const sink = { write: async (bytes: Uint8Array) => void chunks.push(bytes.slice()) }
-  const tensors = Object.entries(of).map(([name, shape], seed) => {
-    const size = shape.reduce((product, n) => product * n, 1)
-    const data = Float32Array.from({ length: size }, (_, i) => seed + i / 100)
-    return { name, dtype, shape, read: async () => new Uint8Array(data.buffer) }
-  })
-  await writeSafetensors(sink, tensors)
-  return new Uint8Array(Buffer.concat(chunks))
-}
-
 type Files = Record<string, unknown>
-const sources = (files: Files): Record<string, ByteSource> =>
-  Object.fromEntries(
-    Object.entries(files).map(([name, content]) => {
-      const text = typeof content === 'string' ? content : JSON.stringify(content)
-      return [name, bytesSource(name, content instanceof Uint8Array ? content : new TextEncoder().encode(text))]
-    }),
-  )
 
 describe('files of a model', () => {
   let whole: Uint8Array

@@ -39,14 +39,17 @@ export const smallShapes: Readonly<Record<string, readonly number[]>> = {
   'model.layers.0.mlp.down_proj.weight': [4, 8],
 }
 
-/** Its weights as a safetensors file, in f32: element i of the n-th tensor is n + i / 100. */
-export async function smallWeights(shapes = smallShapes): Promise<Uint8Array<ArrayBuffer>> {
+/** Its weights as a safetensors file (`dtype` as it is declared): element i of the n-th tensor is n + i / 100. */
+export async function smallWeights(
+  shapes = smallShapes,
+  dtype: 'f32' | 'i32' = 'f32',
+): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array[] = []
   const sink = { write: async (bytes: Uint8Array) => void chunks.push(bytes.slice()) }
   const tensors = Object.entries(shapes).map(([name, shape], seed) => {
     const size = shape.reduce((product, n) => product * n, 1)
     const data = Float32Array.from({ length: size }, (_, i) => seed + i / 100)
-    return { name, dtype: 'f32' as const, shape, read: async () => new Uint8Array(data.buffer) }
+    return { name, dtype, shape, read: async () => new Uint8Array(data.buffer) }
   })
   await writeSafetensors(sink, tensors)
   return new Uint8Array(Buffer.concat(chunks))
