@@ -82,6 +82,10 @@ const table: { readonly [K in ValueOp]: (node: Extract<Node, { op: K }>, frame: 
     const keeps = reinterpreted && node.dtype !== 'bool'
     return fill(node, frame, (r, c) => (keeps ? elementAt(x, r, c) : convert(elementAt(x, r, c), node.dtype)))
   },
+  lookup: (node, frame) => {
+    const x = operand(node.x, frame)
+    return fill(node, frame, (r, c) => node.table[elementAt(x, r, c) & 15] as number)
+  },
   broadcast: (node, frame) => {
     const x = operand(node.x, frame)
     return fill(node, frame, (r, c) => elementAt(x, r, c))

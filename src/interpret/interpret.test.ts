@@ -172,6 +172,15 @@ describe('interpret: selections, casts and moves', () => {
     expect(run([i32([-1], [1, 1])], (v) => v.cast('u32'))).toEqual([4294967295])
     expect(run([x], (v) => v.gt(0).cast('f32'))).toEqual([0, 1, 1, 0, 0])
   })
+  it('looks codes of 4 bits up, and refuses what is no table or no code', () => {
+    const table = [0, 1, 2, 3, 4, 6, 8, 127, 0, -1, -2, -3, -4, -6, -8, -128]
+    const codes = Array.from({ length: 16 }, (_, i) => i)
+    expect(run([i32(codes, [4, 4])], (x) => x.lookup(table))).toEqual(table)
+    const look = (entries: readonly number[]) => () => run([i32([0], [1, 1])], (x) => x.lookup(entries))
+    for (const wrong of [table.slice(1), [...table.slice(1), 128], [...table.slice(1), 0.5]])
+      expect(look(wrong)).toThrow('lookup: a table is 16 integers of -128 to 127')
+    expect(() => run([f32([0], [1, 1])], (x) => x.lookup(table))).toThrow('lookup: takes i32, got f32')
+  })
   it('rounds to dtypes only in real precision', () => {
     const third = f32([1 / 3], [1, 1])
     expect(run([third], (v) => v.cast('f16'), 'real')).toEqual([0.333251953125])

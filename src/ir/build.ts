@@ -112,6 +112,15 @@ export function cast(x: Node, dtype: DType): Node {
   return { op: 'cast', x, dtype, rows: x.rows, cols: x.cols }
 }
 
+/** table[x]; see LookupNode. */
+export function lookup(x: Node, table: readonly number[]): Node {
+  const fits = table.length === 16 && table.every((entry) => Number.isInteger(entry) && entry >= -128 && entry <= 127)
+  if (!fits)
+    throw new FoveaError('argument', 'lookup', `a table is 16 integers of -128 to 127, got [${table.join(', ')}]`)
+  if (x.dtype !== 'i32') throw new FoveaError('dtype', 'lookup', `takes i32, got ${describeType(x)}`)
+  return { op: 'lookup', x, table, dtype: 'i32', rows: x.rows, cols: x.cols }
+}
+
 export function broadcast(x: Node, rows: number, cols: number): Node {
   if (x.rows === rows && x.cols === cols) return x
   if ((x.rows !== rows && x.rows !== 1) || (x.cols !== cols && x.cols !== 1))

@@ -48,6 +48,8 @@ function detail(node: Node, tensorKey: (tensor: TensorParam) => string): string 
       return `${tensorKey(node.tensor)} ${node.dim}`
     case 'load':
       return `${tensorKey(node.tensor)} ${node.where !== null}`
+    case 'lookup':
+      return `${node.table}`
     case 'arg':
       return node.name
     case 'dot':

@@ -37,6 +37,8 @@ export function instantiate(
         return ir.select(visit(node.cond), visit(node.a), visit(node.b))
       case 'cast':
         return ir.cast(visit(node.x), node.dtype)
+      case 'lookup':
+        return ir.lookup(visit(node.x), node.table)
       case 'broadcast': {
         const x = visit(node.x)
         const { rows, cols } = shapeOf(node)

@@ -64,6 +64,12 @@ export function readIntervals(
         steps.push(() => rule(x.lo, x.hi, out))
         break
       }
+      case 'lookup': {
+        visit(node.x)
+        out.lo = Math.min(...node.table)
+        out.hi = Math.max(...node.table)
+        break
+      }
       case 'select': {
         const [cond, a, b] = [visit(node.cond), visit(node.a), visit(node.b)]
         steps.push(() => {

@@ -141,6 +141,12 @@ export interface CastNode extends Typed {
   readonly op: 'cast'
   readonly x: Node
 }
+/** table[x], of 16 integers of −128 … 127; x is an i32 of 0 … 15, the result i32: how codes of 4 bits are read */
+export interface LookupNode extends Typed {
+  readonly op: 'lookup'
+  readonly x: Node
+  readonly table: readonly number[]
+}
 /** x repeated along axes of size 1 */
 export interface BroadcastNode extends Typed {
   readonly op: 'broadcast'
@@ -234,6 +240,7 @@ export type Node =
   | BinaryNode
   | SelectNode
   | CastNode
+  | LookupNode
   | BroadcastNode
   | LoadNode
   | TransposeNode
@@ -263,6 +270,7 @@ export function operands(node: Node): readonly Node[] {
       return []
     case 'unary':
     case 'cast':
+    case 'lookup':
     case 'broadcast':
     case 'transpose':
     case 'reduce':

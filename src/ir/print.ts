@@ -60,6 +60,7 @@ const expression: OpTable<string, [(node: Node) => string]> = {
   binary: (n, show) => `${n.fn}(${show(n.a)}, ${show(n.b)})`,
   select: (n, show) => `select(${show(n.cond)}, ${show(n.a)}, ${show(n.b)})`,
   cast: (n, show) => `${n.dtype}(${show(n.x)})`,
+  lookup: (n, show) => `lookup(${show(n.x)}, [${n.table.join(' ')}])`,
   broadcast: (n, show) => `broadcast(${show(n.x)})`,
   load: (n, show) => `load ${access(n.tensor, n.indices, show)}${n.where ? ` where ${show(n.where)}` : ''}`,
   transpose: (n, show) => `transpose(${show(n.x)})`,

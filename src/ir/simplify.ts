@@ -71,6 +71,7 @@ function rebuild(node: Node, visit: <T extends Node>(n: T) => T, rename: (tensor
   switch (node.op) {
     case 'unary':
     case 'cast':
+    case 'lookup':
     case 'broadcast':
     case 'transpose':
     case 'reduce':

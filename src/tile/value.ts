@@ -165,6 +165,10 @@ export class Value {
   cast(dtype: DType): Value {
     return new Value(ir.cast(this.node, dtype))
   }
+  /** table[this] for an i32 of 0 … 15: 16 integers of −128 … 127 */
+  lookup(table: readonly number[]): Value {
+    return new Value(ir.lookup(this.node, table))
+  }
   /** where this (bool) holds `a`, else `b`; a scalar condition is branched on once and skips the other side's work */
   select(a: Operand, b: Operand): Value {
     const partner = a instanceof Value ? a.dtype : b instanceof Value ? b.dtype : 'f32'

@@ -1,4 +1,5 @@
 import { type BinaryFn, type DType, isFloat, type UnaryFn } from '../ir/index.ts'
+import type { TextWriter } from './text-writer.ts'
 import { elementType, literal, valueType, type Width, widen } from './value-type.ts'
 
 /** Names of the helper functions (see helper-functions.ts) that rendered text needs. */
@@ -133,4 +134,24 @@ export function renderCast(
   if (source === 'u32' && target === 'i32') return `${type}(min(${x}, ${widen('2147483647u', 'u32', 1, width)}))`
   if (source === 'i32' && target === 'u32') return `${type}(max(${x}, ${widen('0i', 'i32', 1, width)}))`
   return `${type}(${x})`
+}
+
+/** WGSL of table[x]: of four words that hold four entries each, one is chosen and shifted; arrays would lie in memory. */
+export function renderLookup(w: TextWriter, table: readonly number[], x: string, width: Width): string {
+  const index = w.share(x, 'code')
+  const word = (at: number) => {
+    const [a, b, c, d] = [0, 1, 2, 3].map((i) => (table[4 * at + i] as number) & 255) as [
+      number,
+      number,
+      number,
+      number,
+    ]
+    return widen(literal(a | (b << 8) | (c << 16) | (d << 24), 'i32'), 'i32', 1, width)
+  }
+  const bit = (mask: number) => `(${index} & ${widen(`${mask}i`, 'i32', 1, width)}) != ${widen('0i', 'i32', 1, width)}`
+  const [high, low] = [bit(8), bit(4)].map((text) => w.share(text, 'bit'))
+  const chosen = `select(select(${word(0)}, ${word(1)}, ${low}), select(${word(2)}, ${word(3)}, ${low}), ${high})`
+  const unsigned = valueType('u32', width)
+  const shift = `${unsigned}((~${index} & ${widen('3i', 'i32', 1, width)}) << ${widen('3u', 'u32', 1, width)})`
+  return `((${chosen} << ${shift}) >> ${widen('24u', 'u32', 1, width)})`
 }

@@ -166,6 +166,7 @@ function isUniform(node: Node, uses: NodeUses, seen = new Set<Node>()): boolean 
       return true
     case 'unary':
     case 'cast':
+    case 'lookup':
     case 'broadcast':
       return all([node.x])
     case 'binary':

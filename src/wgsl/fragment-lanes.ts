@@ -71,6 +71,7 @@ export function regionBranches(c: FragmentContext, region: Region): Branches {
       node.op === 'binary' ||
       node.op === 'select' ||
       node.op === 'cast' ||
+      node.op === 'lookup' ||
       node.op === 'broadcast') &&
     !isScalar(node) &&
     !c.l.isVirtual(node) &&

@@ -1,5 +1,5 @@
 import { isLeaf, isScalar, type Node } from '../ir/index.ts'
-import { renderBinary, renderCast, renderUnary } from './element-functions.ts'
+import { renderBinary, renderCast, renderLookup, renderUnary } from './element-functions.ts'
 import type { Lowering } from './lowering.ts'
 import type { Place } from './place.ts'
 import { renderLoad } from './render-load.ts'
@@ -62,6 +62,8 @@ export function renderOperation(l: Lowering, w: TextWriter, node: Node, place: P
       return `select(${wide(node.b)}, ${wide(node.a)}, ${isScalar(node.cond) ? renderValue(l, w, node.cond, place) : wide(node.cond)})`
     case 'cast':
       return renderCast(wide(node.x), node.x.dtype, node.dtype, width, l.halves, l.helper)
+    case 'lookup':
+      return renderLookup(w, node.table, wide(node.x), width)
     case 'broadcast':
       return wide(node.x)
     case 'transpose':

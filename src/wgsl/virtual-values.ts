@@ -1,7 +1,7 @@
 import { isLeaf, isScalar, type Node, operands } from '../ir/index.ts'
 import type { NodeUses } from './node-uses.ts'
 
-const elementWise: ReadonlySet<string> = new Set(['load', 'unary', 'binary', 'select', 'cast', 'broadcast'])
+const elementWise: ReadonlySet<string> = new Set(['load', 'unary', 'binary', 'select', 'cast', 'lookup', 'broadcast'])
 
 /** Does a node's value at a coordinate depend only on its operands' values at that coordinate? */
 export function isElementWise(node: Node): boolean {

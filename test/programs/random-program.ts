@@ -47,6 +47,9 @@ export interface ProgramSpace {
   readonly products: number
 }
 
+/** a table of small integers of both signs */
+const codes = [0, 1, -1, 2, -2, 3, -3, 4, 5, -6, 7, -128, 127, 90, -100, 17]
+
 const small: ProgramSpace = { rows: 12, cols: 19, storage: false, steps: 8, products: 0 }
 
 /** A random program: element-wise chains, reductions, products, transposes, running sums and nested loops over two inputs. */
@@ -188,6 +191,7 @@ export function randomProgram(seed: number, space: ProgramSpace = small): Random
       real(read(x, 0)),
       real(read(x, 2)),
       read(n, 1).cast('f32').mul(0.1),
+      read(n, 0).and(15).lookup(codes).shr(rowRange(0, rows).and(3)).cast('f32').mul(0.01),
       real(load(x, [rowRange(0, rows), 0])),
       real(load(x, [p.programId(0), colRange(0, cols)])),
       real(load(x, [1, 0])),

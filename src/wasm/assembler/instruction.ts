@@ -128,6 +128,16 @@ export function i32x4(lanes: number | readonly [number, number, number, number])
   }
 }
 
+/** Sixteen bytes. */
+export function i8x16(lanes: readonly number[]): Instruction {
+  return {
+    kind: 'v128.const',
+    type: 'v128',
+    bytes: new Uint8Array(Int8Array.from(lanes).buffer),
+    text: `i8x16 ${lanes.join(' ')}`,
+  }
+}
+
 /** Two equal f64 lanes. */
 export function f64x2(value: number): Instruction {
   return {

@@ -1,9 +1,9 @@
 import { FoveaError } from '../../ir/error.ts'
 import { type BinaryNode, isScalar, type Node } from '../../ir/node.ts'
-import { get, type Instruction, i32, op } from '../assembler/instruction.ts'
+import { get, type Instruction, i32, onLane, op } from '../assembler/instruction.ts'
 import { isIdentityReduce } from '../plan/node-class.ts'
 import { isContiguous, loadLanes } from './emit-access.ts'
-import { binaryLanes, castLanes, unaryLanes } from './lane-operations.ts'
+import { binaryLanes, castLanes, lookupLanes, unaryLanes } from './lane-operations.ts'
 import type { PassFrame, Position } from './pass-frame.ts'
 
 /** How the values of a pass are computed. */
@@ -67,7 +67,8 @@ export function laneEmitter(frame: PassFrame, options: LaneOptions): (node: Node
           const taken = product(node.b, at)
           if (taken) return op('f32x4.relaxed_nmadd', taken.a, taken.b, lanes(node.a, at))
         }
-        if ((node.fn === 'shl' || node.fn === 'shr') && isScalar(node.b)) return shift(node, lanes(node.a, at))
+        if ((node.fn === 'shl' || node.fn === 'shr') && node.b[frame.laneAxis] === 1)
+          return shift(node, lanes(node.a, at), at)
         const [a, b] =
           node.a.op === 'const' && (node.fn === 'max' || node.fn === 'min') ? [node.b, node.a] : [node.a, node.b]
         return binaryLanes(math, node, lanes(a, at), lanes(b, at), shareScalar)
@@ -79,6 +80,8 @@ export function laneEmitter(frame: PassFrame, options: LaneOptions): (node: Node
       }
       case 'cast':
         return castLanes(math, node.x.dtype, node.dtype, lanes(node.x, at))
+      case 'lookup':
+        return lookupLanes(node.table, lanes(node.x, at))
       case 'broadcast':
         return lanes(node.x, at)
       case 'load': {
@@ -104,9 +107,10 @@ export function laneEmitter(frame: PassFrame, options: LaneOptions): (node: Node
   }
 
   // all lanes by as much: one instruction
-  const shift = ({ fn, dtype, b }: BinaryNode, x: Instruction): Instruction => {
+  const shift = ({ fn, dtype, b }: BinaryNode, x: Instruction, at: Position): Instruction => {
     const name = fn === 'shl' ? 'i32x4.shl' : dtype === 'u32' ? 'i32x4.shr_u' : 'i32x4.shr_s'
-    return op(name, x, b.op === 'const' ? i32(b.value | 0) : frame.scalar(b))
+    if (b.op === 'const') return op(name, x, i32(b.value | 0))
+    return op(name, x, isScalar(b) ? frame.scalar(b) : onLane('i32x4.extract_lane', 0, [lanes(b, at)]))
   }
 
   const iota = (axis: 'rows' | 'cols', at: Position): Instruction => {

@@ -7,7 +7,7 @@ import { divideScalar } from '../math/lane-division.ts'
 import { vectorMath } from '../math/vector-math.ts'
 import type { EmitScope } from './emit-scope.ts'
 import { elementBytes } from './kernel-frame.ts'
-import { binaryLanes, castLanes, unaryLanes } from './lane-operations.ts'
+import { binaryLanes, castLanes, lookupLanes, unaryLanes } from './lane-operations.ts'
 
 /** The value of a [1, 1] node as an i32 or f32 instruction; bools are 0 or 1. */
 export function scalarValue(scope: EmitScope, node: Node): Instruction {
@@ -32,6 +32,8 @@ export function scalarValue(scope: EmitScope, node: Node): Instruction {
       return select(scalarValue(scope, node.a), scalarValue(scope, node.b), scalarValue(scope, node.cond))
     case 'cast':
       return cast(scope, node.x, node)
+    case 'lookup':
+      return fromLanes(node, lookupLanes(node.table, toLanes(node.x, scalarValue(scope, node.x))))
     case 'broadcast':
     case 'reduce':
     case 'transpose':

@@ -18,6 +18,7 @@ export function isElementwise(node: Node): boolean {
     case 'binary':
     case 'select':
     case 'cast':
+    case 'lookup':
     case 'broadcast':
     case 'load':
       return true
