@@ -16,11 +16,15 @@ import type { Tokenizer } from './tokenizer.ts'
  *
  * Projections that a file stores fused are given apart (rows of one matrix are contiguous; nothing is dequantised).
  */
-export interface Checkpoint {
-  /** the path or name that it was opened by */
-  readonly source: string
+export interface Checkpoint extends WeightSource {
   readonly spec: DecoderSpec
   readonly tokenizer: Tokenizer
+}
+
+/** The weights of a model on disk, by our names. */
+export interface WeightSource {
+  /** the path or name that it was opened by */
+  readonly source: string
   /** identifies architecture, sizes and weights; a saved prefix is tied to it */
   readonly fingerprint: string
   /** bytes of all weights as stored */

@@ -1,6 +1,6 @@
 import type { Device } from '../device/device.ts'
 import { linearBytes } from '../nn/place-linear.ts'
-import type { Checkpoint } from './checkpoint.ts'
+import type { Checkpoint, WeightSource } from './checkpoint.ts'
 import type { LayerSpec, NormSpec } from './decoder-spec.ts'
 import { ropeBytes } from './place-rope.ts'
 import { qkvGroups, upParts } from './weight-groups.ts'
@@ -8,33 +8,7 @@ import { qkvGroups, upParts } from './weight-groups.ts'
 /** Bytes of device memory that `loadDecoderWeights` takes, from the sizes and formats that the file states. */
 export function decoderBytes(device: Device, checkpoint: Checkpoint, maxPositions: number): number {
   const { spec } = checkpoint
-  const maxBindingBytes = device.info.limits.maxStorageBufferBindingSize
-  const linear = (parts: readonly string[], bias: boolean) => {
-    const infos = parts.map((part) => checkpoint.matrixInfo(part))
-    const [first] = infos
-    if (!first) return 0
-    return linearBytes(
-      first.dtype,
-      infos.map(({ rows }) => rows),
-      first.cols,
-      device.kind,
-      { bias, ...(maxBindingBytes !== undefined && { maxBindingBytes }) },
-    )
-  }
-  const norm = (wanted: NormSpec | null) => (wanted ? 4 * spec.hiddenSize * (wanted.bias ? 2 : 1) : 0)
-  const layer = (layerSpec: LayerSpec, name: string) => {
-    const { attention, mlp, norms } = layerSpec
-    const { numHeads, numKvHeads, headDim, qkNorm } = attention
-    const qkNormWidth = qkNorm ? (qkNorm.over === 'head' ? 2 * headDim : (numHeads + numKvHeads) * headDim) : 0
-    return (
-      qkvGroups(checkpoint, name).reduce((sum, { parts }) => sum + linear(parts, attention.qkvBias), 0) +
-      linear([`${name}.attention.output`], attention.outputBias) +
-      linear(upParts(name, layerSpec), mlp.bias) +
-      linear([`${name}.mlp.down`], mlp.bias) +
-      Object.values(norms).reduce((sum, wanted: NormSpec | null) => sum + norm(wanted), 0) +
-      4 * qkNormWidth
-    )
-  }
+  const { linear, norm, layer } = weightBytes(device, checkpoint, spec.hiddenSize)
   const positions = spec.embedding.learnedPositions ? checkpoint.matrixInfo('positionEmbedding') : null
   return (
     linear(['tokenEmbedding'], false) +
@@ -47,4 +21,36 @@ export function decoderBytes(device: Device, checkpoint: Checkpoint, maxPosition
       maxPositions,
     )
   )
+}
+
+/** Bytes that parts of a model take on a device. */
+export function weightBytes(device: Device, weights: WeightSource, hiddenSize: number) {
+  const maxBindingBytes = device.info.limits.maxStorageBufferBindingSize
+  const linear = (parts: readonly string[], bias: boolean): number => {
+    const infos = parts.map((part) => weights.matrixInfo(part))
+    const [first] = infos
+    if (!first) return 0
+    return linearBytes(
+      first.dtype,
+      infos.map(({ rows }) => rows),
+      first.cols,
+      device.kind,
+      { bias, ...(maxBindingBytes !== undefined && { maxBindingBytes }) },
+    )
+  }
+  const norm = (wanted: NormSpec | null): number => (wanted ? 4 * hiddenSize * (wanted.bias ? 2 : 1) : 0)
+  const layer = (layerSpec: LayerSpec, name: string): number => {
+    const { attention, mlp, norms } = layerSpec
+    const { numHeads, numKvHeads, headDim, qkNorm } = attention
+    const qkNormWidth = qkNorm ? (qkNorm.over === 'head' ? 2 * headDim : (numHeads + numKvHeads) * headDim) : 0
+    return (
+      qkvGroups(weights, name).reduce((sum, { parts }) => sum + linear(parts, attention.qkvBias), 0) +
+      linear([`${name}.attention.output`], attention.outputBias) +
+      linear(upParts(name, layerSpec), mlp.bias) +
+      linear([`${name}.mlp.down`], mlp.bias) +
+      Object.values(norms).reduce((sum, wanted: NormSpec | null) => sum + norm(wanted), 0) +
+      4 * qkNormWidth
+    )
+  }
+  return { linear, norm, layer }
 }

@@ -1,7 +1,7 @@
 import type { Device, Tensor } from '../device/device.ts'
 import { dequantizeRows } from '../nn/block-formats/matrix-values.ts'
 import { type LinearWeight, placeLinear } from '../nn/place-linear.ts'
-import type { Checkpoint } from './checkpoint.ts'
+import type { Checkpoint, WeightSource } from './checkpoint.ts'
 import type { DecoderSpec, LayerSpec, NormSpec } from './decoder-spec.ts'
 import { type PlacedRope, placeRope, ropeKey } from './place-rope.ts'
 import { qkvGroups, upParts } from './weight-groups.ts'
@@ -55,35 +55,38 @@ export async function loadDecoderWeights(
 ): Promise<DecoderWeights> {
   const loader = new WeightLoader(device, checkpoint)
   try {
-    return await loader.load(options)
+    return await loader.decoder(checkpoint.spec, options)
   } catch (error) {
     loader.dispose()
     throw error
   }
 }
 
-class WeightLoader {
+/** Places weights one after the other, and frees them all. */
+export class WeightLoader {
   readonly #device: Device
-  readonly #checkpoint: Checkpoint
+  readonly #checkpoint: WeightSource
   readonly #owned: { dispose(): void }[] = []
   readonly #ropes = new Map<string, PlacedRope>()
 
-  constructor(device: Device, checkpoint: Checkpoint) {
+  constructor(device: Device, checkpoint: WeightSource) {
     this.#device = device
     this.#checkpoint = checkpoint
   }
 
-  async load(options: { readonly maxPositions: number; readonly signal?: AbortSignal }): Promise<DecoderWeights> {
-    const { spec } = this.#checkpoint
-    const embedding = await this.#linear('tokenEmbedding', ['tokenEmbedding'], false)
+  async decoder(
+    spec: DecoderSpec,
+    options: { readonly maxPositions: number; readonly signal?: AbortSignal },
+  ): Promise<DecoderWeights> {
+    const embedding = await this.linear('tokenEmbedding', ['tokenEmbedding'], false)
     const positionTable = spec.embedding.learnedPositions ? await this.#table('positionEmbedding') : null
     const layers: PlacedLayer[] = []
     for (const [i, layer] of spec.layers.entries()) {
       options.signal?.throwIfAborted()
-      layers.push(await this.#layer(`layers.${i}`, layer, options.maxPositions))
+      layers.push(await this.layer(`layers.${i}`, layer, options.maxPositions))
     }
-    const finalNorm = await this.#norm('finalNorm', spec.finalNorm)
-    const head = spec.logits.tied ? embedding : await this.#linear('lmHead', ['lmHead'], spec.logits.bias)
+    const finalNorm = await this.norm('finalNorm', spec.finalNorm)
+    const head = spec.logits.tied ? embedding : await this.linear('lmHead', ['lmHead'], spec.logits.bias)
     return { spec, embedding, positionTable, layers, finalNorm, head, dispose: () => this.dispose() }
   }
 
@@ -91,17 +94,17 @@ class WeightLoader {
     for (const thing of this.#owned.splice(0)) thing.dispose()
   }
 
-  async #layer(name: string, spec: LayerSpec, maxPositions: number): Promise<PlacedLayer> {
+  async layer(name: string, spec: LayerSpec, maxPositions: number): Promise<PlacedLayer> {
     const { attention, mlp, norms } = spec
     const norm = async (key: keyof LayerSpec['norms']) => {
       const wanted = norms[key]
-      return wanted ? await this.#norm(`${name}.norms.${key}`, wanted) : null
+      return wanted ? await this.norm(`${name}.norms.${key}`, wanted) : null
     }
     const qkv: LinearPart[] = []
     for (const { parts, column } of qkvGroups(this.#checkpoint, name))
-      qkv.push({ weight: await this.#linear(`${name}.attention.qkv`, parts, attention.qkvBias), column })
-    const part = (sublayer: string, bias: boolean) => this.#linear(`${name}.${sublayer}`, [`${name}.${sublayer}`], bias)
-    const qkNorm = (which: string) => (attention.qkNorm ? this.#vector(`${name}.attention.${which}`) : null)
+      qkv.push({ weight: await this.linear(`${name}.attention.qkv`, parts, attention.qkvBias), column })
+    const part = (sublayer: string, bias: boolean) => this.linear(`${name}.${sublayer}`, [`${name}.${sublayer}`], bias)
+    const qkNorm = (which: string) => (attention.qkNorm ? this.vector(`${name}.attention.${which}`) : null)
     return {
       spec,
       norms: {
@@ -114,32 +117,32 @@ class WeightLoader {
       queryNorm: await qkNorm('queryNorm'),
       keyNorm: await qkNorm('keyNorm'),
       attentionOutput: await part('attention.output', attention.outputBias),
-      up: await this.#linear(`${name}.mlp.up`, upParts(name, spec), mlp.bias),
+      up: await this.linear(`${name}.mlp.up`, upParts(name, spec), mlp.bias),
       down: await part('mlp.down', mlp.bias),
       rope: attention.rope && this.#rope(attention.rope, maxPositions),
     }
   }
 
-  async #linear(name: string, parts: readonly string[], bias: boolean): Promise<LinearWeight> {
+  async linear(name: string, parts: readonly string[], bias: boolean): Promise<LinearWeight> {
     const matrices = []
     for (const part of parts) matrices.push(await this.#checkpoint.matrix(part))
     const biases: Float32Array[] = []
     if (bias) for (const part of parts) biases.push(await this.#checkpoint.vector(`${part}.bias`))
-    return this.#own(placeLinear(this.#device, { name, parts: matrices, bias: bias ? joined(biases) : null }))
+    return this.own(placeLinear(this.#device, { name, parts: matrices, bias: bias ? joined(biases) : null }))
   }
 
-  async #norm(name: string, spec: NormSpec): Promise<PlacedNorm> {
-    return { spec, weight: await this.#vector(name), bias: spec.bias ? await this.#vector(`${name}.bias`) : null }
+  async norm(name: string, spec: NormSpec): Promise<PlacedNorm> {
+    return { spec, weight: await this.vector(name), bias: spec.bias ? await this.vector(`${name}.bias`) : null }
   }
 
-  async #vector(name: string): Promise<Tensor> {
+  async vector(name: string): Promise<Tensor> {
     const data = await this.#checkpoint.vector(name)
-    return this.#own(this.#device.tensor(data, [data.length]))
+    return this.own(this.#device.tensor(data, [data.length]))
   }
 
   async #table(name: string): Promise<Tensor> {
     const { rows, cols } = this.#checkpoint.matrixInfo(name)
-    return this.#own(this.#device.tensor(dequantizeRows(await this.#checkpoint.matrix(name)), [rows, cols]))
+    return this.own(this.#device.tensor(dequantizeRows(await this.#checkpoint.matrix(name)), [rows, cols]))
   }
 
   /** Layers that turn alike share their tables. */
@@ -147,12 +150,12 @@ class WeightLoader {
     const key = ropeKey(spec)
     const known = this.#ropes.get(key)
     if (known) return known
-    const placed = this.#own(placeRope(this.#device, spec, maxPositions))
+    const placed = this.own(placeRope(this.#device, spec, maxPositions))
     this.#ropes.set(key, placed)
     return placed
   }
 
-  #own<T extends { dispose(): void }>(thing: T): T {
+  own<T extends { dispose(): void }>(thing: T): T {
     this.#owned.push(thing)
     return thing
   }

@@ -67,12 +67,12 @@ function enqueueLayer(device: Device, layer: PlacedLayer, pool: PagePool, step: 
 }
 
 /** x += norm(weight · input) */
-function addSublayer(
+export function addSublayer(
   device: Device,
   input: Tensor,
   weight: LinearWeight,
   norm: PlacedNorm | null,
-  { x, y, h }: StepViews,
+  { x, y, h }: Pick<StepViews, 'x' | 'y' | 'h'>,
 ): void {
   if (!norm) {
     linear(device, { x: input, weight, output: x, accumulate: true })
@@ -129,7 +129,7 @@ function attend(device: Device, { spec }: PlacedLayer, pool: PagePool, step: Ste
 }
 
 /** What a linear layer reads: x with a norm that its own kernels apply, where they can, or what is normalised into `output`. */
-function normalised(
+export function normalised(
   device: Device,
   norm: PlacedNorm | null,
   reader: LinearWeight,
@@ -143,7 +143,7 @@ function normalised(
   return { x: normalise(device, norm, x, output) }
 }
 
-function normalise(device: Device, { spec, weight, bias }: PlacedNorm, x: Tensor, output: Tensor): Tensor {
+export function normalise(device: Device, { spec, weight, bias }: PlacedNorm, x: Tensor, output: Tensor): Tensor {
   const { eps, offset } = spec
   if (spec.kind === 'rms') return rmsNorm(device, { x, weight, eps, offset, output })
   return layerNorm(device, { x, weight, ...(bias && { bias }), eps, output })

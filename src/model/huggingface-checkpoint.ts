@@ -52,7 +52,8 @@ function withGenerationTokens(spec: DecoderSpec, generation: ConfigFields | null
   return eosTokens.length > 0 ? { ...spec, eosTokens } : spec
 }
 
-async function openTable(files: ModelFiles): Promise<TensorTable> {
+/** The tensors of a folder: model.safetensors, or its index and shards. Throws `format` where there is neither. */
+export async function openTable(files: ModelFiles): Promise<TensorTable> {
   const whole = await files.open(single)
   if (whole) return openSafetensors(whole)
   const shards = await files.open(index)
@@ -69,7 +70,8 @@ async function openTable(files: ModelFiles): Promise<TensorTable> {
   })
 }
 
-async function readFields(files: ModelFiles, fileName: string): Promise<ConfigFields | null> {
+/** The fields of a JSON file of the folder, null when there is none. */
+export async function readFields(files: ModelFiles, fileName: string): Promise<ConfigFields | null> {
   const values = await readObject(files, fileName)
   return values && configFields(`${files.name}/${fileName}`, values)
 }

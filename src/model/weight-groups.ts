@@ -1,4 +1,4 @@
-import type { Checkpoint } from './checkpoint.ts'
+import type { WeightSource } from './checkpoint.ts'
 import type { LayerSpec } from './decoder-spec.ts'
 
 /** Matrices that are placed as one linear layer, and the column of qkv that their outputs begin at. */
@@ -8,7 +8,7 @@ export interface WeightGroup {
 }
 
 /** Queries, keys and values of a layer: neighbours that are stored in one format make one linear layer. */
-export function qkvGroups(checkpoint: Checkpoint, layer: string): WeightGroup[] {
+export function qkvGroups(checkpoint: WeightSource, layer: string): WeightGroup[] {
   const groups: { parts: string[]; column: number; dtype: string }[] = []
   let column = 0
   for (const name of ['query', 'key', 'value']) {

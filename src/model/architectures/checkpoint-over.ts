@@ -1,12 +1,13 @@
 import type { WeightDType } from '../../nn/weight-data.ts'
 import { FoveaError } from '../../tile/index.ts'
-import type { Checkpoint } from '../checkpoint.ts'
+import type { Checkpoint, WeightSource } from '../checkpoint.ts'
 import type { DecoderSpec } from '../decoder-spec.ts'
 import { fnv1a64 } from '../files/fingerprint.ts'
 import type { TensorTable } from '../files/tensor-table.ts'
 import type { Tokenizer } from '../tokenizer.ts'
-import { type FileNames, locateWeights, type WeightLocation } from './locate-weights.ts'
+import { type FileNames, type LayeredSpec, locateWeights, type WeightLocation } from './locate-weights.ts'
 import { readMatrix, readVector } from './read-weight.ts'
+import { weightShapes } from './weight-shapes.ts'
 
 /**
  * The checkpoint of a table of tensors whose names and specification are known. All weights are looked up at once, none
@@ -22,7 +23,17 @@ export async function checkpointOver(
   tokenizer: Tokenizer,
   names: FileNames,
 ): Promise<Checkpoint> {
-  const located = locateWeights(table, spec, names)
+  const located = locateWeights(table, spec, weightShapes(spec), names)
+  return { ...(await weightsOver(source, table, spec, located)), spec, tokenizer }
+}
+
+/** Weights of a table that were located, without reading any. */
+export async function weightsOver(
+  source: string,
+  table: TensorTable,
+  spec: LayeredSpec,
+  located: ReadonlyMap<string, WeightLocation>,
+): Promise<WeightSource> {
   const entries = new Set([...located.values()].map((location) => location.entry))
   const find = (where: string, name: string, axes: number): WeightLocation => {
     const location = located.get(name)
@@ -32,8 +43,6 @@ export async function checkpointOver(
   }
   return {
     source,
-    spec,
-    tokenizer,
     fingerprint: `${await table.fingerprint()}-${specHash(spec)}`,
     byteLength: [...entries].reduce((sum, entry) => sum + entry.byteLength, 0),
     has: (name) => located.has(name),
@@ -49,7 +58,7 @@ export async function checkpointOver(
 }
 
 /** Keys in a cache depend on what the specification says, such as the rotary factors chosen for a context. */
-function specHash(spec: DecoderSpec): string {
+function specHash(spec: LayeredSpec): string {
   const hash = fnv1a64()
   hash.add(new TextEncoder().encode(JSON.stringify(spec)))
   return hash.digest()

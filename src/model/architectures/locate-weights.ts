@@ -1,9 +1,14 @@
 import { weightBlock } from '../../nn/weight-data.ts'
 import { FoveaError } from '../../tile/index.ts'
-import type { DecoderSpec } from '../decoder-spec.ts'
+import type { LayerSpec } from '../decoder-spec.ts'
 import { isWeightDType, type TensorEntry, type TensorTable } from '../files/tensor-table.ts'
 import type { Architecture, FileWeight, RowsOfTensor } from './architecture.ts'
-import { weightShapes } from './weight-shapes.ts'
+
+/** What of a specification decides where its weights lie. */
+export interface LayeredSpec {
+  readonly architecture: string
+  readonly layers: readonly LayerSpec[]
+}
 
 /** Where one of our weights lies in a file. */
 export interface WeightLocation {
@@ -26,17 +31,18 @@ export interface FileNames {
 }
 
 /**
- * Finds every weight that the specification asks for, and checks that it is there with the shape that it must have.
+ * Finds every weight of `shapes` (by our names), and checks that it is there with the shape that it must have.
  *
  * Throws `format` naming file and tensor: missing, of the wrong shape, of a dtype that no weight has.
  */
 export function locateWeights(
   table: TensorTable,
-  spec: DecoderSpec,
+  spec: LayeredSpec,
+  shapes: ReadonlyMap<string, readonly number[]>,
   names: FileNames,
 ): ReadonlyMap<string, WeightLocation> {
   const located = new Map<string, WeightLocation>()
-  for (const [name, shape] of weightShapes(spec)) located.set(name, locate(table, spec, names, name, shape))
+  for (const [name, shape] of shapes) located.set(name, locate(table, spec, names, name, shape))
   return located
 }
 
@@ -65,7 +71,7 @@ export interface WeightPlace {
 
 /** Where a weight of this name and shape lies in a file of these names; undefined where the architecture has none. */
 export function weightPlace(
-  spec: DecoderSpec,
+  spec: LayeredSpec,
   { names, prefix, head, embedding }: FileNames,
   name: string,
   shape: readonly number[],
@@ -87,7 +93,7 @@ export function weightPlace(
 
 function locate(
   table: TensorTable,
-  spec: DecoderSpec,
+  spec: LayeredSpec,
   names: FileNames,
   name: string,
   shape: readonly number[],

@@ -26,7 +26,8 @@ export function weightShapes(spec: DecoderSpec): ReadonlyMap<string, readonly nu
   return shapes
 }
 
-function layerShapes(
+/** The weights of one layer, told to `linear` and `norm`. */
+export function layerShapes(
   prefix: string,
   { attention, mlp, norms }: LayerSpec,
   C: number,

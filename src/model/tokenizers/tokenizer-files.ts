@@ -1,11 +1,10 @@
 import { FoveaError } from '../../tile/index.ts'
 import { isRecord } from '../architectures/config-fields.ts'
 import { type ChatTemplate, chatTemplate } from '../chat-template.ts'
-import type { DecoderSpec } from '../decoder-spec.ts'
 import { type ModelFiles, readObject, readText } from '../model-files.ts'
 import type { Tokenizer } from '../tokenizer.ts'
 import { jsonTokenizer, type TokenizerDefinition } from './json-tokenizer.ts'
-import { missingTokenizer } from './missing-tokenizer.ts'
+import { type ModelTokens, missingTokenizer } from './missing-tokenizer.ts'
 
 /** classes of transformers that begin a text with the begin token where nothing is said; the others add nothing */
 const beginning = /^(Llama|CodeLlama|Gemma|Cohere)Tokenizer(Fast)?$/
@@ -15,7 +14,7 @@ const beginning = /^(Llama|CodeLlama|Gemma|Cohere)Tokenizer(Fast)?$/
  * the chat template, which lies in chat_template.jinja, tokenizer_config.json or chat_template.json. One that refuses to
  * encode where there is no tokenizer.json.
  */
-export async function tokenizerFiles(files: ModelFiles, spec: DecoderSpec): Promise<Tokenizer> {
+export async function tokenizerFiles(files: ModelFiles, spec: ModelTokens): Promise<Tokenizer> {
   const definition = await readObject(files, 'tokenizer.json')
   if (!definition) return missingTokenizer(files.name, spec)
   const file = `${files.name}/tokenizer.json`
@@ -68,7 +67,7 @@ function tokenNamed(
 }
 
 /** Gemma 3's tokenizer ends with a token for images, for which the embedding of the text models has no row. */
-function withoutImageTokens(definition: TokenizerDefinition, spec: DecoderSpec): TokenizerDefinition {
+function withoutImageTokens(definition: TokenizerDefinition, spec: ModelTokens): TokenizerDefinition {
   const added = definition.added_tokens
   if (spec.architecture !== 'gemma3' || !Array.isArray(added)) return definition
   const kept = added.filter(
