@@ -26,12 +26,9 @@ export type { GatedLinearAttentionSpec, GatedLinearForm } from './linear/gated-l
 export { type RetentionOptions, retention, retentionDecays } from './linear/retention.ts'
 export type { Normalizer, RowState } from './normalizers/normalizer.ts'
 export type { PageFormat, PageLayout, PagePool } from './paged/page-pool.ts'
-export {
-  type PagedAttentionOptions,
-  type PagedStates,
-  pagedAttention,
-  pagedStateShapes,
-} from './paged/paged-attention.ts'
+export { pagedAttention } from './paged/paged-attention.ts'
+export type { PagedAttentionOptions } from './paged/paged-options.ts'
+export { type PagedStates, type PagedStatesSpec, pagedStateShapes } from './paged/paged-states.ts'
 export { type PagedTiling, pagedSplits, pagedTiling } from './paged/paged-tiling.ts'
 export {
   type PagedSequence,

@@ -5,6 +5,7 @@ import {
   pageDType,
   pageFormats,
   pageWidth,
+  recentWidth,
 } from '../attention/paged/page-pool.ts'
 import type { Device, Tensor } from '../device/index.ts'
 import { checkChoice, checkFields, type FieldsOf, FoveaError, type StorageDType, storageBytes } from '../tile/index.ts'
@@ -17,6 +18,8 @@ export interface KvPagesSpec {
   readonly pageSize: number
   readonly numKvHeads: number
   readonly headDim: number
+  /** width of values (headDim) */
+  readonly valueDim?: number
   /** quantised formats: rows of the page table; 0 (the default) keeps no token unquantised */
   readonly rows?: number
   /** quantised formats: how many of the newest tokens of a row are kept unquantised as well (64) */
@@ -39,7 +42,7 @@ const bindingFloor = 128 * 1024 * 1024
 
 /**
  * Pools for the pages of one layer, zeroed, so that what no token has been written to is finite. Keys and values are tensors
- * [pages, pageSize, G, D]; a pool larger than the device can bind is cut into segments of whole pages.
+ * [pages, pageSize, G, D] and [pages, pageSize, G, Dv]; a pool larger than the device can bind is cut into segments of whole pages.
  *
  * Throws `argument` for counts that are none and an odd width of q4, `limit` when a page is larger than a binding or the
  * segments are more than a kernel may bind, and what `Device.zeros` throws; then nothing stays allocated.
@@ -49,7 +52,8 @@ export function createKvPages(device: Device, spec: KvPagesSpec, options: { maxB
   checkFields('createKvPages', 'options', options, createKvPagesFields)
   const { maxBindingBytes = bindingLimit(device) } = options
   const plan = planPools(spec, maxBindingBytes)
-  const { pages, pageSize, numKvHeads, headDim, format, recentDType = 'f32' } = spec
+  const { pages, pageSize, numKvHeads, headDim, valueDim = headDim, format, recentDType = 'f32' } = spec
+  const widths = { headDim, valueDim }
   const { segments, pagesPerSegment, rows, recentTokens } = plan
   const most = device.info.limits.maxStorageBuffersPerShaderStage ?? Number.POSITIVE_INFINITY
   const buffers = otherBuffers + segments * (isQuantised(format) ? 3 : 2) + (rows > 0 ? 1 : 0)
@@ -76,14 +80,15 @@ export function createKvPages(device: Device, spec: KvPagesSpec, options: { maxB
     made.push(tensor.transpose(shape.length - 3, shape.length - 2))
     return made.at(-1) as Tensor
   }
-  const pool = () => each((count) => byHead([count, numKvHeads, pageSize, pageWidth(spec)], pageDType(format)))
+  const pool = (width: number) =>
+    each((count) => byHead([count, numKvHeads, pageSize, pageWidth(format, width)], pageDType(format)))
   try {
     return {
-      ...{ format, pages, pageSize, numKvHeads, headDim, segments, pagesPerSegment, recentTokens, recentDType },
-      keys: pool(),
-      values: pool(),
+      ...{ format, pages, pageSize, numKvHeads, ...widths, segments, pagesPerSegment, recentTokens, recentDType },
+      keys: pool(headDim),
+      values: pool(valueDim),
       scales: isQuantised(format) ? each((count) => zeros([count, 2, numKvHeads, pageSize], 'f32')) : [],
-      recent: rows > 0 ? byHead([rows, 2, numKvHeads, recentTokens, headDim], recentDType) : null,
+      recent: rows > 0 ? byHead([rows, 2, numKvHeads, recentTokens, recentWidth(widths)], recentDType) : null,
       bytes: plan.bytes,
       dispose,
     }
@@ -108,23 +113,27 @@ export function bindingLimit(device: Device): number {
 }
 
 function planPools(spec: KvPagesSpec, maxBindingBytes: number) {
-  const { format, pages, pageSize, numKvHeads, headDim, recentDType = 'f32' } = spec
+  const { format, pages, pageSize, numKvHeads, headDim, valueDim = headDim, recentDType = 'f32' } = spec
   checkChoice('createKvPages', 'format', format, pageFormats)
   checkChoice('createKvPages', 'recentDType', recentDType, ['f32', 'f16', 'bf16'])
   const quantised = isQuantised(format)
   const rows = quantised ? (spec.rows ?? 0) : 0
   const recentTokens = rows > 0 ? (spec.recentTokens ?? 64) : 0
-  for (const [name, count] of Object.entries({ pages, pageSize, numKvHeads, headDim }))
+  for (const [name, count] of Object.entries({ pages, pageSize, numKvHeads, headDim, valueDim }))
     if (!Number.isInteger(count) || count < 1)
       throw new FoveaError('argument', 'createKvPages', `${name} must be a whole number ≥ 1, got ${count}`)
   for (const [name, count] of Object.entries({ rows, recentTokens }))
     if (!Number.isInteger(count) || count < 0 || (rows > 0 && count === 0))
       throw new FoveaError('argument', 'createKvPages', `${name} must be a whole number ≥ 1, got ${count}`)
-  if (format === 'q4' && headDim % 2 !== 0)
-    throw new FoveaError('argument', 'createKvPages', `q4 takes even head widths, got ${headDim}`)
-  const width = pageWidth(spec)
+  if (format === 'q4' && (headDim % 2 !== 0 || valueDim % 2 !== 0))
+    throw new FoveaError(
+      'argument',
+      'createKvPages',
+      `q4 takes even head widths, got headDim ${headDim}, valueDim ${valueDim}`,
+    )
   const perPage = pageSize * numKvHeads
-  const pageBytes = perPage * width * storageBytes[pageDType(format)]
+  const bytesOf = (width: number) => perPage * pageWidth(format, width) * storageBytes[pageDType(format)]
+  const pageBytes = bytesOf(Math.max(headDim, valueDim))
   const pagesPerSegment = Math.min(pages, Math.floor(maxBindingBytes / pageBytes))
   if (pagesPerSegment < 1)
     throw new FoveaError(
@@ -133,13 +142,14 @@ function planPools(spec: KvPagesSpec, maxBindingBytes: number) {
       `a page of ${pageSize} tokens takes ${pageBytes} bytes, a binding holds ${maxBindingBytes}`,
     )
   const scaleBytes = quantised ? pages * 2 * perPage * storageBytes.f32 : 0
-  const recentBytes = rows * 2 * recentTokens * numKvHeads * headDim * storageBytes[recentDType]
+  const recentBytes =
+    rows * 2 * recentTokens * numKvHeads * recentWidth({ headDim, valueDim }) * storageBytes[recentDType]
   return {
     pagesPerSegment,
     segments: Math.ceil(pages / pagesPerSegment),
     rows,
     recentTokens,
-    bytes: 2 * pages * pageBytes + scaleBytes + recentBytes,
+    bytes: pages * (bytesOf(headDim) + bytesOf(valueDim)) + scaleBytes + recentBytes,
   }
 }
 
@@ -149,6 +159,7 @@ const kvPagesSpecFields: FieldsOf<KvPagesSpec> = {
   pageSize: true,
   numKvHeads: true,
   headDim: true,
+  valueDim: true,
   rows: true,
   recentTokens: true,
   recentDType: true,

@@ -12,7 +12,8 @@ const pageSize = 4
 const spec: PageCacheSpec = {
   layers: [
     { numKvHeads: 1, headDim: 4 },
-    { numKvHeads: 2, headDim: 4 },
+    { numKvHeads: 2, headDim: 4, valueDim: 2 },
+    { numKvHeads: 1, headDim: 2, valueDim: 6 },
   ],
   format: 'f32',
   pages: 24,
@@ -63,14 +64,15 @@ async function compare(cache: PageCache, sequences: readonly Tracked[]) {
       if (pages[index] !== page) faults.push({ index, page, expected: pages[index] })
       if (page < 0) continue
       for (const [layer, sides] of pools.entries()) {
-        const { numKvHeads = 0, headDim = 0 } = cache.pools[layer] ?? {}
-        const width = numKvHeads * headDim
-        const first = (page * pageSize + (token % pageSize)) * width
-        for (const [side, data] of sides.entries())
+        const { numKvHeads = 0, headDim = 0, valueDim = 0 } = cache.pools[layer] ?? {}
+        for (const [side, data] of sides.entries()) {
+          const width = numKvHeads * (side === 0 ? headDim : valueDim)
+          const first = (page * pageSize + (token % pageSize)) * width
           for (const at of [first, first + width - 1]) {
             const expected = print + layer + side / 2
             if (data?.[at] !== expected) faults.push({ token, page, layer, side, got: data?.[at], expected })
           }
+        }
       }
     }
   }

@@ -8,8 +8,8 @@ import { PageBook, type WindowPolicy } from './page-book.ts'
 import { PageTable } from './page-table.ts'
 
 export interface PageCacheSpec {
-  /** heads of each layer */
-  readonly layers: readonly { readonly numKvHeads: number; readonly headDim: number }[]
+  /** heads of each layer, which may differ, and the widths of their keys and values (as wide as the keys) */
+  readonly layers: readonly { readonly numKvHeads: number; readonly headDim: number; readonly valueDim?: number }[]
   readonly format: PageFormat
   /** of each layer */
   readonly pages: number
@@ -208,8 +208,8 @@ export function pageCacheBytes(spec: PageCacheSpec): number {
 
 function poolSpecs(spec: PageCacheSpec): KvPagesSpec[] {
   const { format, pages, rows, recentTokens, recentDType } = spec
-  return spec.layers.map(({ numKvHeads, headDim }) => ({
-    ...{ format, pages, pageSize: spec.pageSize ?? 16, numKvHeads, headDim, rows },
+  return spec.layers.map((heads) => ({
+    ...{ ...heads, format, pages, pageSize: spec.pageSize ?? 16, rows },
     ...(recentTokens !== undefined && { recentTokens }),
     ...(recentDType !== undefined && { recentDType }),
   }))
@@ -235,7 +235,7 @@ function checkSpec(spec: PageCacheSpec) {
 }
 
 const policyFields: FieldsOf<WindowPolicy> = { window: true, sinks: true }
-const layerFields: FieldsOf<PageCacheSpec['layers'][number]> = { numKvHeads: true, headDim: true }
+const layerFields: FieldsOf<PageCacheSpec['layers'][number]> = { numKvHeads: true, headDim: true, valueDim: true }
 const fields: FieldsOf<PageCacheSpec> = {
   layers: true,
   format: true,

@@ -1,4 +1,4 @@
-import { isQuantised, type PageLayout, pageDType, pageWidth } from '../attention/paged/page-pool.ts'
+import { isQuantised, type PageLayout, pageDType, pageWidth, recentWidth } from '../attention/paged/page-pool.ts'
 import { type Effect, load, type ProgramBuilder, sizeOf, store, type Value } from '../tile/index.ts'
 import { type Piece, quantise4, quantise8 } from './quantise-pages.ts'
 
@@ -23,7 +23,7 @@ export function pageWriter(
   { layout, alignment }: PageWriterSpec,
   rows: Value,
 ): (side: 'key' | 'value') => (kvHead: Value, head: Head, emit: (effect: Effect) => void) => void {
-  const { format, pageSize, segments, pagesPerSegment, recentTokens, recentDType, headDim } = layout
+  const { format, pageSize, segments, pagesPerSegment, recentTokens, recentDType } = layout
   const slots = p.input('slots', 'i32', [null])
   const slot = load(slots, [rows])
   const where = rows.lt(sizeOf(slots, 0)).and(slot.ge(0))
@@ -36,7 +36,9 @@ export function pageWriter(
 
   function recentWriter() {
     const recentSlots = p.input('recentSlots', 'i32', [null])
-    const recent = p.output('recent', recentDType, [null, 2, recentTokens, null, headDim], { alignment })
+    const recent = p.output('recent', recentDType, [null, 2, recentTokens, null, recentWidth(layout)], {
+      alignment,
+    })
     const at = load(recentSlots, [rows])
     const kept = rows.lt(sizeOf(recentSlots, 0)).and(at.ge(0))
     const [row, place] = [at.div(recentTokens), at.mod(recentTokens)]
@@ -47,7 +49,8 @@ export function pageWriter(
   }
 
   return (side) => {
-    const sizes = [null, pageSize, null, pageWidth(layout)]
+    const width = side === 'key' ? layout.headDim : layout.valueDim
+    const sizes = [null, pageSize, null, pageWidth(format, width)]
     const pools = each((s) => p.output(`${side}${s}`, pageDType(format), sizes, { alignment }))
     const number = side === 'key' ? 0 : 1
     return (kvHead, head, emit) => {

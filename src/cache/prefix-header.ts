@@ -148,7 +148,10 @@ export function assertChecksum(
 }
 
 function describe(cache: PageCache, model: string, tokens: number): Description {
-  const layers = cache.pools.map(({ numKvHeads, headDim }) => `${numKvHeads} heads of ${headDim}`)
+  const layers = cache.pools.map(
+    ({ numKvHeads, headDim, valueDim }) =>
+      `${numKvHeads} heads of ${headDim}${valueDim === headDim ? '' : `, values of ${valueDim}`}`,
+  )
   return { model, format: cache.format, pageSize: cache.pageSize, layers, tokens }
 }
 

@@ -19,7 +19,7 @@ afterAll(() => device.dispose())
 const spec: PageCacheSpec = {
   layers: [
     { numKvHeads: 2, headDim: 8 },
-    { numKvHeads: 1, headDim: 8 },
+    { numKvHeads: 1, headDim: 8, valueDim: 4 },
   ],
   format: 'f16',
   pages: 12,
@@ -164,7 +164,11 @@ describe('a saved prefix', () => {
       [{}, 'llama 1235', 'p.kv: model is "llama 1234", this cache has "llama 1235"'],
       [{ format: 'bf16' }, model, 'p.kv: format is "f16", this cache has "bf16"'],
       [{ pageSize: 8 }, model, 'p.kv: pageSize is 4, this cache has 8'],
-      [{ layers: spec.layers.slice(0, 1) }, model, 'p.kv: layers is ["2 heads of 8","1 heads of 8"], this cache'],
+      [
+        { layers: spec.layers.slice(0, 1) },
+        model,
+        'p.kv: layers is ["2 heads of 8","1 heads of 8, values of 4"], this cache',
+      ],
     ] as const) {
       const target = new PageCache(device, { ...spec, ...changes })
       await expect(restorePrefix(target, bytes, { model: other })).rejects.toThrow(message)

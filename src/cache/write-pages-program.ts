@@ -51,9 +51,9 @@ export interface WriteProgramSpec {
  */
 export function writePagesProgram(spec: WriteProgramSpec): Program {
   const { sides, layout, numHeads: H, numKvHeads: G, tileN, alignment } = spec
-  const D = layout.headDim
+  const { headDim: D, valueDim } = layout
   return defineProgram(`writePages ${sides.join(' ')}`, (p) => {
-    const qkv = p.input('qkv', spec.qkvDType, [null, (H + 2 * G) * D], { alignment: alignment.qkv })
+    const qkv = p.input('qkv', spec.qkvDType, [null, (H + G) * D + G * valueDim], { alignment: alignment.qkv })
     const rows = rowRange(p.programId(0).mul(tileN), tileN) //                                [tileN, 1]
     const headsEach = p.scalar('headsEach', 'i32')
     const firstHead = p.programId(1).mul(headsEach)
@@ -62,7 +62,7 @@ export function writePagesProgram(spec: WriteProgramSpec): Program {
       to: firstHead.add(headsEach).sub(from).min(count),
     })
     const turn = turnOf(p, spec, rows)
-    const head = headReader(spec, qkv, rows)
+    const [head, valueHead] = [headReader(qkv, rows, D), headReader(qkv, rows, valueDim)]
     // heads are numbered among those of the sides that this kernel handles
     let before = 0
     if (sides.includes('query')) {
@@ -102,7 +102,7 @@ export function writePagesProgram(spec: WriteProgramSpec): Program {
         within(before, G),
         {},
         (g, _, emit) => {
-          write(g, head(g, g.add(H + G).mul(D), null, null), emit)
+          write(g, valueHead(g, g.mul(valueDim).add((H + G) * D), null, null), emit)
           return {}
         },
         p.emit,
@@ -174,9 +174,8 @@ function normOf(
   }
 }
 
-/** Reads a head of the tile's tokens, from column `base` of their rows, normalised and turned. */
-function headReader(spec: WriteProgramSpec, qkv: TensorParam, rows: Value) {
-  const D = spec.layout.headDim
+/** Reads a head of width D of the tile's tokens, from column `base` of their rows, normalised and turned. */
+function headReader(qkv: TensorParam, rows: Value, D: number) {
   return (head: Value, base: Value, norm: Norm | null, turn: Turn | null): Head => {
     const factor = norm?.factor(base)
     const read = (columns: Value): Value => {

@@ -6,6 +6,8 @@ export interface WriteCase {
   readonly H: number
   readonly G: number
   readonly D: number
+  /** of values (D) */
+  readonly Dv?: number
   readonly pageSize: number
   readonly format: PageFormat
   readonly segments: number
@@ -40,6 +42,9 @@ export const writeCases: readonly WriteCase[] = [
   vary('q8, partial rope, eight buffers', { format: 'q8', rotaryDim: 8, buffers: 8, recentTokens: 5 }),
   vary('q4', { format: 'q4', recentTokens: 4 }),
   vary('q4, partial rope, norms', { format: 'q4', rotaryDim: 12, keyNorm: 'head', segments: 2 }),
+  vary('narrow values', { D: 24, Dv: 16, rotaryDim: 8, keyNorm: 'all' }),
+  vary('wide values, q8', { D: 12, Dv: 40, rotaryDim: 12, format: 'q8', recentTokens: 5 }),
+  vary('narrow values, q4, eight buffers', { D: 24, Dv: 16, rotaryDim: 8, format: 'q4', recentTokens: 4, buffers: 8 }),
   vary('q4, interleaved', { format: 'q4', interleaved: true, rotaryDim: 20 }),
 ]
 

@@ -22,20 +22,21 @@ describe.each(Object.entries(devices))('%s', (_, open) => {
   afterAll(() => device?.dispose())
 
   it.each(writeCases)('$name', async (of) => {
-    const { N, H, G, D, pageSize, format, segments, rotaryDim, interleaved, recentTokens } = of
+    const { N, H, G, D, Dv = D, pageSize, format, segments, rotaryDim, interleaved, recentTokens } = of
     const random = randomNumbers(7)
     const { pages: count, slots, recent, positions } = writePlaces(of, random)
     const numbers = (n: number) => Float64Array.from({ length: n }, () => Math.fround(random()))
-    const qkv = numbers(N * (H + 2 * G) * D)
+    const width = (H + G) * D + G * Dv
+    const qkv = numbers(N * width)
     const inverseFrequencies = Array.from({ length: (rotaryDim ?? 0) / 2 }, (_, i) => 1e4 ** (-i / D))
     const rope = rotaryDim === null ? null : { inverseFrequencies, attentionFactor: 1.25, interleaved }
     const norm = (over: 'head' | 'all' | null, heads: number): ReferenceNorm | null =>
       over && { over, weight: numbers(over === 'all' ? heads * D : D), eps: 1e-5, offset: of.offset }
     const [queryNorm, keyNorm] = [norm(of.queryNorm, H), norm(of.keyNorm, G)]
-    const expected = writePagesReference({ ...{ N, H, G, D, qkv, positions, rope }, queryNorm, keyNorm })
+    const expected = writePagesReference({ ...{ N, H, G, D, Dv, qkv, positions, rope }, queryNorm, keyNorm })
 
-    const spec = { format, pages: count, pageSize, numKvHeads: G, headDim: D }
-    const pageBytes = pageSize * G * pageWidth(spec) * storageBytes[pageDType(format)]
+    const spec = { format, pages: count, pageSize, numKvHeads: G, headDim: D, valueDim: Dv }
+    const pageBytes = pageSize * G * pageWidth(format, Math.max(D, Dv)) * storageBytes[pageDType(format)]
     const pages = createKvPages(
       device,
       { ...spec, ...(recentTokens > 0 && { rows: 2, recentTokens }) },
@@ -47,7 +48,7 @@ describe.each(Object.entries(devices))('%s', (_, open) => {
     const tables = rope && rotaryDim ? ropeTables({ inverseFrequencies, attentionFactor: 1.25, rotaryDim }, 4096) : null
     const query = f32(new Float64Array(N * H * D).fill(Number.NaN), [N, H, D])
     writePages(binding(device, of.buffers), {
-      qkv: f32(qkv, [N, (H + 2 * G) * D]),
+      qkv: f32(qkv, [N, width]),
       positions: i32(positions),
       slots: i32(slots),
       recentSlots: i32(recent),
@@ -86,7 +87,8 @@ async function expectPages(
   x: Float64Array,
   slots: readonly number[],
 ) {
-  const { G, D, pageSize, format } = of
+  const { G, pageSize, format } = of
+  const D = side === 'key' ? of.D : (of.Dv ?? of.D)
   const pools = await Promise.all((side === 'key' ? pages.keys : pages.values).map((tensor) => tensor.read()))
   const scales = await Promise.all(pages.scales.map((tensor) => tensor.read()))
   for (let slot = 0; slot < pages.pages * pageSize; slot++) {
@@ -136,15 +138,18 @@ async function expectRecent(
   x: Float64Array,
   at: readonly number[],
 ) {
-  const { G, D, recentTokens } = of
+  const { G, recentTokens } = of
+  const D = side === 'key' ? of.D : (of.Dv ?? of.D)
+  const [, , , , stored = D] = recent.shape
   const ring = (await recent.read()) as Float32Array
   const [got, wanted]: [number[], number[]] = [[], []]
   for (let slot = 0; slot < 2 * recentTokens; slot++) {
     const [row, place] = [Math.floor(slot / recentTokens), slot % recentTokens]
     const n = at.indexOf(slot)
-    for (let i = 0; i < G * D; i++) {
-      got.push(ring[((row * 2 + (side === 'key' ? 0 : 1)) * recentTokens + place) * G * D + i] as number)
-      wanted.push(n < 0 ? 0 : (x[n * G * D + i] as number))
+    for (let i = 0; i < G * stored; i++) {
+      const [g, d] = [Math.floor(i / stored), i % stored]
+      got.push(ring[((row * 2 + (side === 'key' ? 0 : 1)) * recentTokens + place) * G * stored + i] as number)
+      wanted.push(n < 0 || d >= D ? 0 : (x[(n * G + g) * D + d] as number))
     }
   }
   expect(relativeRms(got, wanted)).toBeLessThan(bound)

@@ -4,7 +4,8 @@ export interface WriteInput {
   readonly H: number
   readonly G: number
   readonly D: number
-  readonly qkv: Float64Array // [N, (H + 2G)·D]
+  readonly Dv: number
+  readonly qkv: Float64Array // [N, (H + G)·D + G·Dv]
   readonly positions: readonly number[]
   readonly rope: {
     readonly inverseFrequencies: readonly number[]
@@ -22,21 +23,20 @@ export interface ReferenceNorm {
   readonly over: 'head' | 'all'
 }
 
-/** Queries [N, H, D], keys and values [N, G, D] as they are to be stored, in float64, one element at a time. */
+/** Queries [N, H, D], keys [N, G, D] and values [N, G, Dv] as they are to be stored, in float64, one element at a time. */
 export function writePagesReference(input: WriteInput): {
   query: Float64Array
   key: Float64Array
   value: Float64Array
 } {
-  const { N, H, G, D, qkv } = input
-  const width = (H + 2 * G) * D
-  const side = (first: number, heads: number) => {
-    const out = new Float64Array(N * heads * D)
-    for (let n = 0; n < N; n++)
-      for (let i = 0; i < heads * D; i++) out[n * heads * D + i] = qkv[n * width + first * D + i] as number
+  const { N, H, G, D, Dv, qkv } = input
+  const width = (H + G) * D + G * Dv
+  const side = (first: number, size: number) => {
+    const out = new Float64Array(N * size)
+    for (let n = 0; n < N; n++) for (let i = 0; i < size; i++) out[n * size + i] = qkv[n * width + first + i] as number
     return out
   }
-  const [query, key, value] = [side(0, H), side(H, G), side(H + G, G)]
+  const [query, key, value] = [side(0, H * D), side(H * D, G * D), side((H + G) * D, G * Dv)]
   for (const [x, heads, norm] of [
     [query, H, input.queryNorm],
     [key, G, input.keyNorm],

@@ -7,8 +7,8 @@ import { alignmentOf, checkFields, type FieldsOf, FoveaError, type Kernel } from
 import { type WriteNorm, type WriteProgramSpec, type WriteSide, writePagesProgram } from './write-pages-program.ts'
 
 export interface WritePagesOptions {
-  /** queries, keys and values of each token: H, G and G heads of width D */
-  readonly qkv: Tensor // [N, (H + 2G)·D], f32, f16 or bf16
+  /** queries, keys and values of each token: H and G heads of width D, G of width Dv */
+  readonly qkv: Tensor // [N, (H + G)·D + G·Dv], f32, f16 or bf16
   readonly positions: Tensor // i32 [N]
   /** page · pageSize + place in it, for each token; −1: its key and value are dropped */
   readonly slots: Tensor // i32 [N]
@@ -115,8 +115,10 @@ function checkShapes(options: WritePagesOptions): void {
   const [N = 0, H = 0, D = 0] = query.shape
   const G = pages.numKvHeads
   if (query.shape.length !== 3 || D !== pages.headDim) fail('shape', `query must be [N, H, ${pages.headDim}]`)
-  if (qkv.shape.join() !== [N, (H + 2 * G) * D].join())
-    fail('shape', `qkv must be [${N}, ${(H + 2 * G) * D}] for ${H} query heads and 2 · ${G} of ${D}`)
+  const { valueDim } = pages
+  const width = (H + G) * D + G * valueDim
+  if (qkv.shape.join() !== `${N},${width}`)
+    fail('shape', `qkv must be [${N}, ${width}] for ${H} + ${G} heads of ${D} and ${G} of ${valueDim}`)
   if (positions.shape.join() !== `${N}` || slots.shape.join() !== `${N}`)
     fail('shape', `positions and slots must be [${N}]`)
   if (pages.recent && recentSlots?.shape.join() !== `${N}`) fail('shape', `recentSlots must be [${N}]`)

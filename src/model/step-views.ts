@@ -1,4 +1,4 @@
-import type { PagedStates } from '../attention/paged/paged-attention.ts'
+import type { PagedStates } from '../attention/paged/paged-states.ts'
 import type { PagedTiling } from '../attention/paged/paged-tiling.ts'
 import type { Tensor } from '../device/device.ts'
 

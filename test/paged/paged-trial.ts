@@ -1,5 +1,6 @@
-import { type PageFormat, pageDType } from '../../src/attention/paged/page-pool.ts'
-import { type PagedStates, pagedAttention, pagedStateShapes } from '../../src/attention/paged/paged-attention.ts'
+import { type PageFormat, pageDType, pageWidth } from '../../src/attention/paged/page-pool.ts'
+import { pagedAttention } from '../../src/attention/paged/paged-attention.ts'
+import { type PagedStates, pagedStateShapes } from '../../src/attention/paged/paged-states.ts'
 import type { PagedTiling } from '../../src/attention/paged/paged-tiling.ts'
 import { pagedWorkCapacity, planPagedWork } from '../../src/attention/paged/paged-work.ts'
 import { createKvPages, type KvPages } from '../../src/cache/kv-pages.ts'
@@ -16,6 +17,8 @@ export interface PagedTrial {
   readonly H: number
   readonly G: number
   readonly D: number
+  /** of values (D) */
+  readonly Dv?: number
   readonly pageSize: number
   readonly format?: PageFormat
   /** quantised formats: newest tokens kept unquantised (0) */
@@ -23,7 +26,11 @@ export interface PagedTrial {
   readonly queryDType?: 'f32' | 'f16'
   readonly window?: number
   readonly sinks?: number
+  readonly chunk?: number
   readonly softCap?: number
+  /** a slope, and a sink logit, for each head */
+  readonly alibiSlopes?: readonly number[]
+  readonly sinkLogits?: readonly number[]
   readonly splits?: number
   readonly tiling: PagedTiling
   /** forces several segments */
@@ -38,7 +45,7 @@ export interface PagedStep {
   readonly pages: KvPages
   readonly pageTable: Tensor
   readonly query: Tensor
-  /** of each sequence, as stored: [kLength, G, D] */
+  /** of each sequence, as stored: [kLength, G, D], values of Dv */
   readonly keys: readonly Float64Array[]
   readonly values: readonly Float64Array[]
   readonly queries: Float64Array // [N, H, D]
@@ -48,20 +55,20 @@ export interface PagedStep {
 
 /** Writes the tokens of a trial through `writePages`; between them lie other sequences' tokens, as in a used cache. */
 export async function fillPages(device: Device, trial: PagedTrial): Promise<PagedStep> {
-  const { sequences, H, G, D, pageSize, format = 'f32', queryDType = 'f32', segments = 1, seed = 1 } = trial
+  const { sequences, H, G, D, Dv = D, pageSize, format = 'f32', queryDType = 'f32', segments = 1, seed = 1 } = trial
   const { recentTokens = 0 } = trial
   const random = randomNumbers(seed)
   const pagesOf = sequences.map(({ kLength }) => Math.ceil(kLength / pageSize))
   const total = pagesOf.reduce((sum, n) => sum + n, 0) + 2
-  const width = format === 'q4' ? D / 2 : D
+  const width = pageWidth(format, Math.max(D, Dv))
   const maxBindingBytes = Math.ceil(total / segments) * pageSize * G * width * storageBytes[pageDType(format)]
-  const spec = { format, pages: total, pageSize, numKvHeads: G, headDim: D }
+  const spec = { format, pages: total, pageSize, numKvHeads: G, headDim: D, valueDim: Dv }
   const recent = recentTokens > 0 ? { rows: sequences.length, recentTokens } : {}
   const pages = createKvPages(device, { ...spec, ...recent }, { maxBindingBytes })
   const order = shuffled(total, random)
   const maxPages = Math.max(...pagesOf) + 1
   const table = new Int32Array(sequences.length * maxPages).fill(-1)
-  const rowWidth = (H + 2 * G) * D
+  const rowWidth = (H + G) * D + G * Dv
   const tokens: { slot: number; recent: number; position: number; data: Float64Array }[] = []
   const queries: number[] = []
   let next = 0
@@ -105,9 +112,11 @@ export function recentStart({ recentTokens = 0 }: PagedTrial, kLength: number): 
   return recentTokens > 0 ? Math.max(0, kLength - recentTokens) : kLength
 }
 
-/** Keys (side 0) or values of each sequence [kLength, G, D] as the pool holds them, read on the host. */
+/** Keys (side 0) or values of each sequence [kLength, G, D or Dv] as the pool holds them, read on the host. */
 async function storedSide(trial: PagedTrial, pages: KvPages, table: Int32Array, side: 0 | 1): Promise<Float64Array[]> {
-  const { sequences, G, D, pageSize, format = 'f32', recentTokens = 0, tiling } = trial
+  const { sequences, G, pageSize, format = 'f32', recentTokens = 0, tiling } = trial
+  const D = side === 0 ? trial.D : (trial.Dv ?? trial.D)
+  const recentDim = Math.max(trial.D, trial.Dv ?? trial.D)
   const maxPages = table.length / sequences.length
   const pools = await Promise.all((side === 0 ? pages.keys : pages.values).map((tensor) => tensor.read()))
   const scales = await Promise.all(pages.scales.map((tensor) => tensor.read()))
@@ -127,7 +136,7 @@ async function storedSide(trial: PagedTrial, pages: KvPages, table: Int32Array, 
           const pool = pools[s] as ArrayLike<number>
           let x = 0
           if (recent && tileStart >= from)
-            x = recent[(((row * 2 + side) * recentTokens + (t % recentTokens)) * G + g) * D + d] as number
+            x = recent[(((row * 2 + side) * recentTokens + (t % recentTokens)) * G + g) * recentDim + d] as number
           else if (format === 'q4') {
             const byte = pool[at * (D / 2) + (d % (D / 2))] as number
             x = ((d < D / 2 ? byte & 15 : byte >> 4) - 8) * scale
@@ -139,9 +148,10 @@ async function storedSide(trial: PagedTrial, pages: KvPages, table: Int32Array, 
   })
 }
 
-/** Runs `pagedAttention` on a filled pool; the output [N, H·D] is guarded. */
+/** Runs `pagedAttention` on a filled pool; the output [N, H·Dv] is guarded. */
 export async function runPaged(device: Device, trial: PagedTrial, step: PagedStep): Promise<Float32Array> {
-  const { sequences, H, G, D, tiling, splits = 1, spare = 0, window = null, sinks = 0, softCap = null } = trial
+  const { sequences, H, G, tiling, splits = 1, spare = 0, window = null, sinks = 0, chunk = null } = trial
+  const { Dv = trial.D, softCap = null, alibiSlopes, sinkLogits } = trial
   const tokens = sequences.reduce((sum, { qLength }) => sum + qLength, 0)
   const rowsPerQuery = tiling.packHeads ? H / G : 1
   const shape = { tileQ: tiling.tileQ, rowsPerQuery, splits }
@@ -152,9 +162,10 @@ export async function runPaged(device: Device, trial: PagedTrial, step: PagedSte
     qBase += qLength
     return sequence
   })
-  const { work } = planPagedWork({ ...shape, sequences: placed, tileK: tiling.tileK, window, sinks, capacity })
-  const output = guardedOutput(device, [tokens, H * D], 'f32')
-  const shapes = pagedStateShapes({ splits, tokens, numHeads: H, headDim: D })
+  const { work } = planPagedWork({ ...shape, sequences: placed, tileK: tiling.tileK, window, sinks, chunk, capacity })
+  const perHead = (values?: readonly number[]) => (values ? device.tensor(Float32Array.from(values), [H]) : null)
+  const output = guardedOutput(device, [tokens, H * Dv], 'f32')
+  const shapes = pagedStateShapes({ splits, tokens, numHeads: H, valueDim: Dv })
   const scratch = Object.fromEntries(
     Object.entries(shapes).map(([name, s]) => [
       name,
@@ -162,7 +173,19 @@ export async function runPaged(device: Device, trial: PagedTrial, step: PagedSte
     ]),
   )
   pagedAttention(device, {
-    ...{ query: step.query, pages: step.pages, pageTable: step.pageTable, tiling, splits, window, sinks, softCap },
+    ...{
+      query: step.query,
+      pages: step.pages,
+      pageTable: step.pageTable,
+      tiling,
+      splits,
+      window,
+      sinks,
+      softCap,
+      chunk,
+    },
+    alibiSlopes: perHead(alibiSlopes),
+    sinkLogits: perHead(sinkLogits),
     work: device.tensor(work, [capacity, work.length / capacity]),
     ...(splits > 1 && { states: scratch as unknown as PagedStates }),
     output: output.tensor,
@@ -172,8 +195,8 @@ export async function runPaged(device: Device, trial: PagedTrial, step: PagedSte
 
 /** Causal attention of each sequence in float64, one query at a time. */
 export function pagedReference(trial: PagedTrial, step: PagedStep): Float64Array {
-  const { sequences, H, G, D, window = null, sinks = 0, softCap = null } = trial
-  const output = new Float64Array(step.queries.length)
+  const { sequences, H, G, D, Dv = D, window = null, sinks = 0, chunk = null, softCap = null } = trial
+  const output = new Float64Array((step.queries.length / D) * Dv)
   let n = 0
   sequences.forEach(({ qLength, kLength }, s) => {
     const [key, value] = [step.keys[s] as Float64Array, step.values[s] as Float64Array]
@@ -182,21 +205,25 @@ export function pagedReference(trial: PagedTrial, step: PagedStep): Float64Array
         const at = kLength - qLength + i
         const g = Math.floor(h / (H / G))
         const seen = Array.from({ length: at + 1 }, (_, k) => k).filter(
-          (k) => window === null || k > at - window || k < sinks,
+          (k) =>
+            (window === null || k > at - window || k < sinks) &&
+            (chunk === null || Math.floor(k / chunk) === Math.floor(at / chunk)),
         )
         const scores = seen.map((k) => {
           let score = 0
           for (let d = 0; d < D; d++)
             score += (step.queries[(n * H + h) * D + d] as number) * (key[(k * G + g) * D + d] as number)
           score /= Math.sqrt(D)
+          score += (trial.alibiSlopes?.[h] ?? 0) * (k - at)
           return softCap === null ? score : softCap * Math.tanh(score / softCap)
         })
-        const top = Math.max(...scores)
+        const sink = trial.sinkLogits?.[h] ?? Number.NEGATIVE_INFINITY
+        const top = Math.max(sink, ...scores)
         const weights = scores.map((score) => Math.exp(score - top))
-        const sum = weights.reduce((x, y) => x + y, 0)
-        for (let d = 0; d < D; d++)
-          output[(n * H + h) * D + d] =
-            seen.reduce((x, k, j) => x + (weights[j] as number) * (value[(k * G + g) * D + d] as number), 0) / sum
+        const sum = weights.reduce((x, y) => x + y, Math.exp(sink - top))
+        for (let d = 0; d < Dv; d++)
+          output[(n * H + h) * Dv + d] =
+            seen.reduce((x, k, j) => x + (weights[j] as number) * (value[(k * G + g) * Dv + d] as number), 0) / sum
       }
   })
   return output

@@ -13,11 +13,14 @@ const decode = [
 ]
 const base = { H: 6, G: 2, D: 32, pageSize: 16, sequences: mixed, tiling: packed }
 const few = { ...base, sequences: decode, tiling: { ...packed, tileQ: 3 } }
+const slopes = [0.5, 0.25, 0.125, 0.0625, 0.03125, 0.7]
+const logits = [0.3, -1.2, 2.5, 0, -4, 1]
+const unpacked = { ...packed, packHeads: false }
 const large = { tileQ: 16, tileK: 64, padTo: 8, packHeads: false }
 
 /**
  * Steps that would expose a fault: tiles in one page and over several, mixed batches, single tokens, lengths on and beside
- * page and tile edges, windows and sinks that cut tiles, segments, splits beyond what there is to split, every format.
+ * page and tile edges, windows, sinks and chunks that cut tiles, slopes and sink logits, segments, splits beyond what there is to split, every format, values of other widths than keys.
  */
 export const pagedTrials: readonly (PagedTrial & { readonly name: string })[] = [
   { name: 'prefill and decode in one step', ...base },
@@ -31,6 +34,26 @@ export const pagedTrials: readonly (PagedTrial & { readonly name: string })[] = 
   { name: 'window of one, sinks', ...base, window: 1, sinks: 3, tiling: { ...packed, packHeads: false } },
   { name: 'window with sinks beyond a tile, split', ...base, window: 19, sinks: 17, splits: 3 },
   { name: 'soft cap', ...base, softCap: 1.5 },
+  { name: 'slopes', ...base, alibiSlopes: slopes },
+  { name: 'slopes, unpacked, window', ...base, alibiSlopes: slopes, window: 30, tiling: unpacked },
+  { name: 'slopes, decode, split', ...few, alibiSlopes: slopes, splits: 4, tiling: { ...few.tiling, tileQ: 2 } },
+  { name: 'sink logits', ...base, sinkLogits: logits },
+  { name: 'sink logits, unpacked, soft cap', ...base, sinkLogits: logits, softCap: 2, tiling: unpacked },
+  { name: 'sink logits, decode, window', ...few, sinkLogits: logits, window: 20 },
+  { name: 'sink logits, decode, splits without keys', ...few, sinkLogits: logits, splits: 8 },
+  { name: 'sink logits, slopes, split prefill', ...base, sinkLogits: logits, alibiSlopes: slopes, splits: 2 },
+  { name: 'chunks', ...base, chunk: 24 },
+  { name: 'chunks of whole tiles, unpacked', ...base, chunk: 32, tiling: unpacked },
+  { name: 'chunks, decode, split', ...few, chunk: 50, splits: 3 },
+  { name: 'chunks, window and sinks', ...base, chunk: 24, window: 9, sinks: 30, splits: 2 },
+  { name: 'narrow values', ...base, D: 24, Dv: 16, tiling: { ...packed, padTo: 16 } },
+  { name: 'wide values, decode, split', ...few, D: 12, Dv: 40, splits: 4 },
+  { name: 'narrow values, q8, recent tokens', ...few, D: 24, Dv: 16, format: 'q8', recentTokens: 32, segments: 2 },
+  {
+    ...{ ...base, name: 'narrow values, q4, padded halves', D: 40, Dv: 24, format: 'q4', recentTokens: 16 },
+    tiling: { ...packed, padTo: 16 },
+  },
+  { name: 'wide values, q4, split', ...few, D: 12, Dv: 24, format: 'q4', recentTokens: 16, splits: 2 },
   { name: 'decode, splits without keys, spare items', ...few, splits: 8, spare: 5 },
   { name: 'decode, window and sinks', ...few, window: 20, sinks: 4, splits: 2 },
   { name: 'decode, two queries', ...few, sequences: [{ qLength: 2, kLength: 50 }], tiling: { ...packed, tileQ: 6 } },

@@ -13,7 +13,9 @@ export const pageFormats = ['f32', 'f16', 'bf16', 'q8', 'q4'] as const
 export interface PageLayout {
   readonly format: PageFormat
   readonly pageSize: number
+  /** width of a head's keys, and of its values */
   readonly headDim: number
+  readonly valueDim: number
   /** pool tensors for keys, and as many for values: where one binding cannot hold the pool */
   readonly segments: number
   readonly pagesPerSegment: number
@@ -30,9 +32,9 @@ export interface PagePool extends PageLayout {
   readonly pages: number
   readonly numKvHeads: number
   readonly keys: readonly Tensor[] // each [pagesPerSegment, pageSize, G, D], of q4 [.., D / 2]
-  readonly values: readonly Tensor[] // the same
+  readonly values: readonly Tensor[] // the same of width Dv
   readonly scales: readonly Tensor[] // quantised: f32 [pagesPerSegment, 2, G, pageSize], keys then values; else none
-  readonly recent: Tensor | null // quantised: [rows, 2, recentTokens, G, D], keys then values
+  readonly recent: Tensor | null // quantised: [rows, 2, recentTokens, G, max(D, Dv)], keys then values
 }
 
 /** How an element of a page is stored. */
@@ -44,9 +46,14 @@ export function isQuantised(format: PageFormat): format is 'q8' | 'q4' {
   return format === 'q8' || format === 'q4'
 }
 
-/** Elements of a row of a page, as stored. */
-export function pageWidth({ format, headDim }: Pick<PageLayout, 'format' | 'headDim'>): number {
-  return format === 'q4' ? headDim / 2 : headDim
+/** Elements of a row of a page as stored, of `width` keys or values. */
+export function pageWidth(format: PageFormat, width: number): number {
+  return format === 'q4' ? width / 2 : width
+}
+
+/** Elements of a row of the recent tokens, which keys and values share. */
+export function recentWidth({ headDim, valueDim }: Pick<PageLayout, 'headDim' | 'valueDim'>): number {
+  return Math.max(headDim, valueDim)
 }
 
 /** The tensors of a pool by the names that kernels bind them by. */
@@ -67,8 +74,8 @@ export function poolTensors(pool: PagePool): Record<string, Tensor> {
 
 /** What programs over a pool are told apart by. */
 export function layoutKey(layout: PageLayout): string {
-  const { format, pageSize, headDim, segments, recentTokens, recentDType } = layout
+  const { format, pageSize, headDim, valueDim, segments, recentTokens, recentDType } = layout
   // where there is one segment its size takes no part
   const bounds = segments > 1 ? layout.pagesPerSegment : ''
-  return `${format} ${pageSize} ${headDim} ${segments} ${bounds} ${recentTokens} ${recentDType}`
+  return `${format} ${pageSize} ${headDim} ${valueDim} ${segments} ${bounds} ${recentTokens} ${recentDType}`
 }

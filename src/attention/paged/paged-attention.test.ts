@@ -11,7 +11,8 @@ import { lowerFragments } from '../../wgsl/fragment-kernel.ts'
 import { lowerProgram } from '../../wgsl/lower-program.ts'
 import { attention } from '../attention.ts'
 import { causalBottomRight } from '../masks/index.ts'
-import { type PagedAttentionOptions, pagedAttention } from './paged-attention.ts'
+import { pagedAttention } from './paged-attention.ts'
+import type { PagedAttentionOptions } from './paged-options.ts'
 import { type PagedProgramSpec, pagedProgram } from './paged-program.ts'
 import { pagedSplits, pagedTiling } from './paged-tiling.ts'
 import { workWidth } from './paged-work.ts'
@@ -133,11 +134,12 @@ describe('matrix units', () => {
   }
   const spec: PagedProgramSpec = {
     layout: {
-      ...{ format: 'f16', pageSize: 64, headDim: 64 },
+      ...{ format: 'f16', pageSize: 64, headDim: 64, valueDim: 64 },
       ...{ segments: 1, pagesPerSegment: 9, recentTokens: 0, recentDType: 'f16' },
     },
     ...{ queryDType: 'f16', outputDType: 'f16', groupSize: 4, tileQ: 128, tileK: 32, padTo: 16, alignment: 8 },
-    ...{ rowAlignment: 8, packHeads: false, window: true, softCap: null, states: false },
+    ...{ rowAlignment: 8, packHeads: false, window: true, chunk: false, softCap: null },
+    ...{ alibi: false, sinkLogits: false, states: false },
   }
   const decode = { tileQ: 16, tileK: 16, packHeads: true, states: true }
   it.each<[string, Partial<PagedProgramSpec>]>([
@@ -147,6 +149,9 @@ describe('matrix units', () => {
     ['q8 with recent tokens', { layout: { ...spec.layout, format: 'q8', recentTokens: 64 } }],
     ['q4 with recent tokens', { layout: { ...spec.layout, format: 'q4', recentTokens: 64 } }],
     ['decode', decode],
+    ['values narrower than keys, chunks', { layout: { ...spec.layout, headDim: 96, valueDim: 32 }, chunk: true }],
+    ['slopes and sink logits', { alibi: true, sinkLogits: true }],
+    ['slopes in decode', { ...decode, alibi: true }],
   ])('%s: taken, and within eight buffers; so is tier 2', async (_, change) => {
     const program = pagedProgram({ ...spec, ...change })
     const kernel = lowerFragments(program, nvidia)
@@ -176,6 +181,12 @@ describe('what pagedAttention refuses', () => {
     ['dtype', () => ({ query: device.zeros([3, 6, 32], 'i32') })],
     ['argument', () => ({ splits: 2 })],
     ['argument', () => ({ splits: 1.5 })],
+    ['argument', () => ({ window: 0 })],
+    ['argument', () => ({ chunk: 2.5 })],
+    ['shape', () => ({ sinkLogits: device.zeros([2]) })],
+    ['shape', () => ({ alibiSlopes: device.zeros([6, 1]) })],
+    ['dtype', () => ({ sinkLogits: device.zeros([6], 'f16') })],
+    ['unsupported', () => ({ alibiSlopes: device.zeros([6]), softCap: 30 })],
     [
       'shape',
       () => ({

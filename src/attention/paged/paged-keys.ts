@@ -9,27 +9,27 @@ import {
   type Value,
 } from '../../tile/index.ts'
 import type { KeyTiles } from '../softmax/attend-tile.ts'
-import { isQuantised, type PageLayout, pageDType, pageWidth } from './page-pool.ts'
+import { isQuantised, type PageFormat, type PageLayout, pageDType, pageWidth, recentWidth } from './page-pool.ts'
 
 /** The tensors of a page pool as parameters of a program. */
 export interface PageParams {
   readonly key: readonly TensorParam[] // [pagesPerSegment, pageSize, G, D]
   readonly value: readonly TensorParam[]
   readonly scales: readonly TensorParam[] // [pagesPerSegment, 2, G, pageSize]
-  readonly recent: TensorParam | null // [rows, 2, recentTokens, G, D]
+  readonly recent: TensorParam | null // [rows, 2, recentTokens, G, max(D, Dv)]
 }
 
 /** Declares a pool's tensors for reading. */
 export function pageParams(p: ProgramBuilder, layout: PageLayout, alignment: number): PageParams {
-  const { format, headDim, segments, pageSize, recentTokens, recentDType } = layout
+  const { format, headDim, valueDim, segments, pageSize, recentTokens, recentDType } = layout
   const each = <T>(make: (segment: number) => T) => Array.from({ length: segments }, (_, s) => make(s))
-  const sizes = [null, pageSize, null, pageWidth(layout)]
+  const sizes = (width: number) => [null, pageSize, null, pageWidth(format, width)]
+  const recentSizes = [null, 2, recentTokens, null, recentWidth(layout)]
   return {
-    key: each((s) => p.input(`key${s}`, pageDType(format), sizes, { alignment })),
-    value: each((s) => p.input(`value${s}`, pageDType(format), sizes, { alignment })),
+    key: each((s) => p.input(`key${s}`, pageDType(format), sizes(headDim), { alignment })),
+    value: each((s) => p.input(`value${s}`, pageDType(format), sizes(valueDim), { alignment })),
     scales: isQuantised(format) ? each((s) => p.input(`scales${s}`, 'f32', [null, 2, null, pageSize])) : [],
-    recent:
-      recentTokens > 0 ? p.input('recent', recentDType, [null, 2, recentTokens, null, headDim], { alignment }) : null,
+    recent: recentTokens > 0 ? p.input('recent', recentDType, recentSizes, { alignment }) : null,
   }
 }
 
@@ -40,11 +40,11 @@ export interface TilePart {
   readonly width: number
 }
 
-/** The parts that the columns of keys and values are read in: two of 4 bits lie in one byte, half a head apart. */
-export function tileParts({ format, headDim }: PageLayout, padTo: number): readonly TilePart[] {
-  const count = format === 'q4' ? headDim / 2 : headDim
+/** The parts that the columns of keys or values are read in: two of 4 bits lie in one byte, half a head apart. */
+export function tileParts(format: PageFormat, columns: number, padTo: number): readonly TilePart[] {
+  const count = pageWidth(format, columns)
   const width = Math.ceil(count / padTo) * padTo
-  return Array.from({ length: headDim / count }, (_, part) => ({ from: part * count, count, width }))
+  return Array.from({ length: columns / count }, (_, part) => ({ from: part * count, count, width }))
 }
 
 export interface PagedKeys {
@@ -56,7 +56,8 @@ export interface PagedKeys {
   /** quantised pools: tiles (or keys, in pages smaller than a tile) from here on are read from the recent ones */
   readonly recentFrom: Value
   readonly kvHead: Value
-  readonly parts: readonly TilePart[]
+  readonly keyParts: readonly TilePart[]
+  readonly valueParts: readonly TilePart[]
   readonly tileK: number
   /** dtype of the queries: quantised elements become numbers that it multiplies well with */
   readonly dtype: StorageDType
@@ -75,7 +76,7 @@ interface Place {
  * one another; else each key looks up its own.
  */
 export function pagedKeys(keys: PagedKeys): KeyTiles {
-  const { layout, params, pageTable, row, tileK, parts } = keys
+  const { layout, params, pageTable, row, tileK, keyParts, valueParts } = keys
   const { pageSize, recentTokens } = layout
   const place = (kStart: Value, range: (start: Value) => Value): Place => {
     const k = pageSize % tileK === 0 ? kStart : range(kStart)
@@ -86,8 +87,8 @@ export function pagedKeys(keys: PagedKeys): KeyTiles {
   return (kStart) => {
     const rows = place(kStart, (start) => rowRange(start, tileK))
     const tile = {
-      keys: parts.map((part) => readTile(keys, params.key, 0, rows, part)),
-      values: parts.map((part) => readTile(keys, params.value, 1, rows, part)),
+      keys: keyParts.map((part) => readTile(keys, params.key, 0, rows, part)),
+      values: valueParts.map((part) => readTile(keys, params.value, 1, rows, part)),
     }
     if (params.scales.length === 0) return tile
     const columns = place(kStart, (start) => colRange(start, tileK))

@@ -15,7 +15,7 @@ export function pagedTiling(
   device: Device,
   phase: 'prefill' | 'decode',
   spec: {
-    readonly layout: Pick<PageLayout, 'headDim' | 'pageSize'>
+    readonly layout: Pick<PageLayout, 'headDim' | 'pageSize'> & { readonly valueDim?: number }
     readonly groupSize: number
     readonly queryDType: 'f32' | 'f16' | 'bf16'
     /** decode: queries of a sequence in a step (1), and keys of the longest (0) */
@@ -26,8 +26,8 @@ export function pagedTiling(
   checkChoice('pagedTiling', 'the phase', phase, ['prefill', 'decode'])
   checkFields('pagedTiling', 'spec', spec, pagedTilingFields)
   const { layout, groupSize, queryDType, queries = 1, context = 0 } = spec
-  const { headDim, pageSize } = layout
-  const request = { headDim, valueDim: headDim, dtype: queryDType }
+  const { headDim, valueDim = headDim, pageSize } = layout
+  const request = { headDim, valueDim, dtype: queryDType }
   const tuned = device.tiling(phase === 'prefill' ? 'flash' : 'split-kv', request)
   // a tile of keys in one page is looked up once; pages below 16 would make the tiles too small
   const widest = phase === 'decode' && onMatrixUnits(device, queryDType) && context >= 16384 ? 32 : tuned.tileK

@@ -9,6 +9,7 @@ const steps = fc.record({
   lengths: fc.array(sequence, { minLength: 1, maxLength: 3 }),
   window: fc.option(fc.integer({ min: 1, max: 200 })),
   sinks: fc.integer({ min: 0, max: 80 }),
+  chunk: fc.option(fc.integer({ min: 1, max: 100 })),
   tileQ: fc.constantFrom(1, 3, 8, 96),
   tileK: fc.constantFrom(16, 32, 64),
   rowsPerQuery: fc.constantFrom(1, 3),
@@ -18,13 +19,15 @@ const steps = fc.record({
 interface Plan {
   readonly window: number | null
   readonly sinks: number
+  readonly chunk: number | null
   readonly tileQ: number
   readonly tileK: number
   readonly rowsPerQuery: number
 }
 
-function isVisible({ window, sinks }: Plan, position: number, k: number): boolean {
-  return k <= position && (window === null || k > position - window || k < sinks)
+function isVisible({ window, sinks, chunk }: Plan, position: number, k: number): boolean {
+  const sameChunk = chunk === null || Math.floor(k / chunk) === Math.floor(position / chunk)
+  return k <= position && sameChunk && (window === null || k > position - window || k < sinks)
 }
 
 /** Counts what an item streams; throws for a full tile that is not, and a tile of which nothing is visible. */
@@ -128,6 +131,12 @@ describe('planPagedWork', () => {
     expect(() => planPagedWork({ ...spec, sequences: [one] })).toThrow(/planPagedWork: 3 items, there is room for 2/)
     expect(() => planPagedWork({ ...spec, sequences: [{ ...one, kLength: 4 }] })).toThrow(
       /planPagedWork: 17 queries over 4 keys \(row 3\)/,
+    )
+    expect(() => planPagedWork({ ...spec, capacity: 9, sequences: [one], chunk: 0 })).toThrow(
+      /chunk must be a whole number ≥ 1/,
+    )
+    expect(() => planPagedWork({ ...spec, capacity: 9, sequences: [one], window: 1.5 })).toThrow(
+      /window must be a whole number ≥ 1/,
     )
   })
 })

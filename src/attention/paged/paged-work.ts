@@ -25,6 +25,8 @@ export interface PagedWorkSpec {
   /** a query sees its own and the window − 1 keys before it, and the first `sinks` (0); null: all before it */
   readonly window?: number | null
   readonly sinks?: number
+  /** of these, a query at q sees key k only where ⌊k / chunk⌋ = ⌊q / chunk⌋; null for no chunks */
+  readonly chunk?: number | null
   readonly tileQ: number
   readonly tileK: number
   /** rows of a tile that a query takes: the query heads of a key/value head where they are packed, else 1 */
@@ -43,8 +45,10 @@ export interface PagedWorkSpec {
  */
 export function planPagedWork(spec: PagedWorkSpec): { work: Int32Array; items: number } {
   checkFields('planPagedWork', 'spec', spec, pagedWorkSpecFields)
-  const { sequences, tileQ, tileK, rowsPerQuery, splits, capacity } = spec
-  const [window, sinks] = [spec.window ?? null, spec.sinks ?? 0]
+  const { sequences, tileQ, tileK, rowsPerQuery, splits, capacity, window, chunk } = spec
+  for (const [name, count] of Object.entries({ window, chunk }))
+    if (typeof count === 'number' && (!Number.isInteger(count) || count < 1))
+      throw new FoveaError('argument', 'planPagedWork', `${name} must be a whole number ≥ 1 or null, got ${count}`)
   const items: { readonly fields: readonly number[]; readonly runs: readonly number[]; readonly tiles: number }[] = []
   for (const { row, qBase, qLength, kLength, recentFrom = kLength } of sequences) {
     if (qLength > kLength)
@@ -52,7 +56,7 @@ export function planPagedWork(spec: PagedWorkSpec): { work: Int32Array; items: n
     for (let rowStart = 0; rowStart < qLength * rowsPerQuery; rowStart += tileQ) {
       const first = kLength - qLength + Math.floor(rowStart / rowsPerQuery)
       const last = kLength - qLength + Math.min(qLength, Math.ceil((rowStart + tileQ) / rowsPerQuery)) - 1
-      const runs = keyRuns(first, last, window, sinks, tileK)
+      const runs = keyRuns(first, last, spec)
       const tiles = countTiles(runs)
       for (let split = 0; split < splits; split++) {
         const [from, to] = [Math.floor((split * tiles) / splits), Math.floor(((split + 1) * tiles) / splits)]
@@ -90,7 +94,7 @@ export function pagedWorkCapacity(spec: {
 }
 
 /** The tiles that queries at `first` … `last` see, as runs [from, to, full] in tiles, in order. */
-function keyRuns(first: number, last: number, window: number | null, sinks: number, tileK: number): number[] {
+function keyRuns(first: number, last: number, { window, sinks = 0, chunk, tileK }: PagedWorkSpec): number[] {
   const end = Math.floor(last / tileK) + 1
   // tiles that lie before every query
   const before = Math.floor((first + 1) / tileK)
@@ -98,18 +102,19 @@ function keyRuns(first: number, last: number, window: number | null, sinks: numb
   const push = (from: number, to: number, full: number) => {
     if (from < to) runs.push(from, to, full)
   }
-  if (window === null) {
-    push(0, before, 1)
-    push(before, end, 0)
-    return runs
+  const chunkStart = (q: number) => (chunk ? q - (q % chunk) : 0)
+  const windowStart = (q: number) => Math.max(chunkStart(q), window ? q - window + 1 : 0)
+  const start = Math.floor(windowStart(first) / tileK)
+  if (window && sinks > chunkStart(first)) {
+    const sinkStart = Math.min(Math.floor(chunkStart(first) / tileK), start)
+    const sinkEnd = Math.min(Math.ceil(sinks / tileK), start)
+    // where a chunk begins among the sinks, all of them are masked
+    const sinkFull = chunkStart(last) > 0 ? sinkStart : Math.min(Math.floor(sinks / tileK), before, sinkEnd)
+    push(sinkStart, sinkFull, 1)
+    push(sinkFull, sinkEnd, 0)
   }
-  const start = Math.floor(Math.max(0, first - window + 1) / tileK)
-  const sinkEnd = Math.min(Math.ceil(sinks / tileK), start)
-  const sinkFull = Math.min(Math.floor(sinks / tileK), before, sinkEnd)
-  push(0, sinkFull, 1)
-  push(sinkFull, sinkEnd, 0)
   // tiles that begin inside every query's window
-  const inside = Math.min(Math.max(Math.ceil((last - window + 1) / tileK), start), end)
+  const inside = Math.min(Math.max(Math.ceil(windowStart(last) / tileK), start), end)
   const whole = Math.min(Math.max(before, inside), end)
   push(start, inside, 0)
   push(inside, whole, 1)
@@ -149,6 +154,7 @@ const pagedWorkSpecFields: FieldsOf<PagedWorkSpec> = {
   sequences: true,
   window: true,
   sinks: true,
+  chunk: true,
   tileQ: true,
   tileK: true,
   rowsPerQuery: true,
