@@ -1,20 +1,33 @@
 import { type DeviceInfo, type DeviceKind, describeDevice } from '../device/device-info.ts'
 import type { DeviceOptions } from '../device/device-options.ts'
+import { explainWebgpu } from '../device/explain-webgpu.ts'
 import { openDevice } from '../device/index.ts'
 import { FoveaError } from '../ir/error.ts'
 import { type Command, parseCommand } from './command.ts'
 
 /** A back end as found on this machine. */
 type Found =
-  | { readonly kind: DeviceKind; readonly available: true; readonly chosen: boolean; readonly info: DeviceInfo }
-  | { readonly kind: DeviceKind; readonly available: false; readonly reason: string }
+  | {
+      readonly kind: DeviceKind
+      readonly available: true
+      readonly chosen: boolean
+      readonly info: DeviceInfo
+      readonly explanation: readonly string[]
+    }
+  | {
+      readonly kind: DeviceKind
+      readonly available: false
+      readonly reason: string
+      readonly explanation: readonly string[]
+    }
 
 export const devicesCommand: Command = {
   help: [
     'usage: fovea devices [--json]',
     '',
     'Lists every back end: the WebGPU adapters with their tier, limits and features, WebAssembly with its threads and',
-    'SIMD level, the interpreter. A missing one is listed with its reason. `chosen` marks what openDevice() opens.',
+    'SIMD level, the interpreter. `chosen` marks what openDevice() opens. On Linux it says which Vulkan drivers there are,',
+    'who chose them, what they wrote, and, where WebGPU is missing, why and what to do.',
     '',
     '  --json   one JSON array',
   ].join('\n'),
@@ -29,15 +42,19 @@ export const devicesCommand: Command = {
 async function findDevices(): Promise<Found[]> {
   const chosen = await openDevice()
   const isChosen = (kind: DeviceKind, info: DeviceInfo) => chosen.kind === kind && chosen.info.name === info.name
+  const webgpu = await explainWebgpu()
   const look = async (kind: DeviceKind, options: DeviceOptions = {}): Promise<Found> => {
+    const explanation = kind === 'webgpu' ? webgpu : []
     try {
       const device = await openDevice(kind, options)
       const { info } = device
       device.dispose()
-      return { kind, available: true, chosen: isChosen(kind, info), info }
+      return { kind, available: true, chosen: isChosen(kind, info), info, explanation }
     } catch (error) {
       if (!(error instanceof FoveaError)) throw error
-      return { kind, available: false, reason: error.message.split('\n')[0] ?? error.message }
+      // what to run for the reason is being run
+      const [reason = ''] = error.message.split('\n')
+      return { kind, available: false, reason: reason.replace(/: `fovea devices` .*/, ''), explanation }
     }
   }
   const found = [
@@ -56,7 +73,8 @@ async function findDevices(): Promise<Found[]> {
 }
 
 function describe(found: Found): string {
-  if (!found.available) return `${found.kind}: not available\n  ${found.reason}`
-  const text = describeDevice(found.kind, found.info)
+  const explanation = found.explanation.map((line) => `\n  ${line}`).join('')
+  if (!found.available) return `${found.kind}: not available\n  ${found.reason}${explanation}`
+  const text = describeDevice(found.kind, found.info) + explanation
   return found.chosen ? text.replace('\n', '\n  chosen by openDevice()\n') : text
 }

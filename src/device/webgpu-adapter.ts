@@ -3,7 +3,7 @@ import type { SubgroupMatrixConfig, WgslCapabilities } from '../wgsl/capabilitie
 import type { DeviceInfo, WebgpuTier } from './device-info.ts'
 import type { WebgpuOptions } from './device-options.ts'
 import { messageOf } from './fault.ts'
-import { findWebgpu } from './webgpu-platform.ts'
+import { findAdapter } from './webgpu-platform.ts'
 
 /** A GPU device, and what kernels for it may use. */
 export interface OpenedGpu {
@@ -28,7 +28,7 @@ export async function openGpu(where: string, options: WebgpuOptions, realOnly = 
     return { ...describe(where, device, info, options), device, owned: false }
   }
   try {
-    const adapter = options.adapter ?? (await requestAdapter(where, options))
+    const adapter = options.adapter ?? (await findAdapter(where, options, realOnly))
     if (realOnly && isSoftware(adapter.info)) throw new FoveaError('device', where, `${nameOf(adapter.info)} is no GPU`)
     const device = await adapter.requestDevice({
       label: 'fovea',
@@ -40,19 +40,6 @@ export async function openGpu(where: string, options: WebgpuOptions, realOnly = 
     if (error instanceof FoveaError) throw error
     throw new FoveaError('device', where, `the GPU adapter gave no device: ${messageOf(error)}`, { cause: error })
   }
-}
-
-async function requestAdapter(where: string, options: WebgpuOptions): Promise<GPUAdapter> {
-  const gpu = await findWebgpu(where, options)
-  let cause: unknown
-  const request = { powerPreference: options.powerPreference ?? ('high-performance' as const) }
-  // Dawn in Node throws where browsers give null
-  const adapter = await gpu.requestAdapter(request).catch((error: unknown) => {
-    cause = error
-    return null
-  })
-  if (!adapter) throw new FoveaError('device', where, 'there is no WebGPU adapter on this machine', { cause })
-  return adapter
 }
 
 function describe(where: string, device: GPUDevice, adapter: GPUAdapterInfo, options: WebgpuOptions) {
