@@ -38,6 +38,8 @@ export interface PagedTrial {
   /** rows of work beyond what there is to do */
   readonly spare?: number
   readonly seed?: number
+  /** what other sequences left in the pages and among the recent tokens, in turn: where the trial writes nothing (finite) */
+  readonly stale?: readonly number[]
 }
 
 /** A pool filled with the trial's tokens in pages of random order, and what is around a call. */
@@ -65,6 +67,7 @@ export async function fillPages(device: Device, trial: PagedTrial): Promise<Page
   const spec = { format, pages: total, pageSize, numKvHeads: G, headDim: D, valueDim: Dv }
   const recent = recentTokens > 0 ? { rows: sequences.length, recentTokens } : {}
   const pages = createKvPages(device, { ...spec, ...recent }, { maxBindingBytes })
+  if (trial.stale) await leaveBehind(device, trial, pages, trial.stale)
   const order = shuffled(total, random)
   const maxPages = Math.max(...pagesOf) + 1
   const table = new Int32Array(sequences.length * maxPages).fill(-1)
@@ -77,6 +80,7 @@ export async function fillPages(device: Device, trial: PagedTrial): Promise<Page
     table.set(own, row * maxPages)
     for (let t = 0; t < own.length * pageSize; t++) {
       const data = Float64Array.from({ length: rowWidth }, () => Math.fround(random()))
+      if (trial.stale && t >= kLength) continue
       const isNewest = t < kLength && t >= kLength - recentTokens
       tokens.push({
         slot: (own[Math.floor(t / pageSize)] as number) * pageSize + (t % pageSize),
@@ -105,6 +109,30 @@ export async function fillPages(device: Device, trial: PagedTrial): Promise<Page
     pageTable: device.tensor(table, [sequences.length, maxPages]),
     query: device.tensor(Float32Array.from(queries), [queries.length / (H * D), H, D], queryDType),
   }
+}
+
+/** Fills every slot of a pool, and every recent one, with tokens of other sequences. */
+async function leaveBehind(device: Device, trial: PagedTrial, pages: KvPages, stale: readonly number[]): Promise<void> {
+  const { sequences, H, G, D, pageSize, recentTokens = 0 } = trial
+  const rowWidth = (H + 2 * G) * D
+  const N = Math.max(pages.pages * pageSize, sequences.length * recentTokens)
+  const slots = (count: number) =>
+    device.tensor(
+      Int32Array.from({ length: N }, (_, n) => (n < count ? n : -1)),
+      [N],
+    )
+  writePages(device, {
+    // each key and value has all of them, each token begins with another
+    qkv: device.tensor(
+      Float32Array.from({ length: N * rowWidth }, (_, i) => stale[i % stale.length] as number),
+      [N, rowWidth],
+    ),
+    positions: slots(N),
+    slots: slots(pages.pages * pageSize),
+    recentSlots: slots(sequences.length * recentTokens),
+    ...{ rope: null, pages, query: device.empty([N, H, D]) },
+  })
+  await device.sync()
 }
 
 /** First of the tokens that are read unquantised, when all of the trial's are written. */

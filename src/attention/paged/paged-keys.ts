@@ -53,6 +53,8 @@ export interface PagedKeys {
   readonly pageTable: TensorParam // [rows, maxPages]
   /** row of the page table */
   readonly row: Value
+  /** keys of the sequence: what lies behind them in its last page, other sequences have left there */
+  readonly kLength: Value
   /** quantised pools: tiles (or keys, in pages smaller than a tile) from here on are read from the recent ones */
   readonly recentFrom: Value
   readonly kvHead: Value
@@ -66,6 +68,8 @@ export interface PagedKeys {
 /** Where keys of a tile lie: scalars and ranges where a tile never leaves its page, else one of each for each key. */
 interface Place {
   readonly k: Value
+  /** is a key one of the sequence? */
+  readonly inside: Value
   readonly page: Value
   readonly token: Value
   readonly ring: Value
@@ -76,13 +80,14 @@ interface Place {
  * one another; else each key looks up its own.
  */
 export function pagedKeys(keys: PagedKeys): KeyTiles {
-  const { layout, params, pageTable, row, tileK, keyParts, valueParts } = keys
+  const { layout, params, pageTable, row, kLength, tileK, keyParts, valueParts } = keys
   const { pageSize, recentTokens } = layout
   const place = (kStart: Value, range: (start: Value) => Value): Place => {
     const k = pageSize % tileK === 0 ? kStart : range(kStart)
     const within = (size: number) =>
       size > 0 && size % tileK === 0 ? range(kStart.mod(size)) : range(kStart).mod(Math.max(size, 1))
-    return { k, page: load(pageTable, [row, k.div(pageSize)]), token: within(pageSize), ring: within(recentTokens) }
+    const page = load(pageTable, [row, k.div(pageSize)])
+    return { k, inside: range(kStart).lt(kLength), page, token: within(pageSize), ring: within(recentTokens) }
   }
   return (kStart) => {
     const rows = place(kStart, (start) => rowRange(start, tileK))
@@ -96,26 +101,37 @@ export function pagedKeys(keys: PagedKeys): KeyTiles {
   }
 }
 
-/** A part of keys (side 0) or values (side 1) [tileK, width]; quantised ones in units of their scales. */
+/**
+ * A part of keys (side 0) or values (side 1) [tileK, width]; quantised ones in units of their scales. Values beyond the
+ * sequence are 0: those left in a page may be infinite, and a weight of 0 does not hide that. Scores beyond it are masked.
+ */
 function readTile(keys: PagedKeys, tensors: readonly TensorParam[], side: 0 | 1, place: Place, part: TilePart): Value {
   const { layout, params, kvHead, dtype, row, recentFrom } = keys
-  const { k, page, token, ring } = place
+  const { k, inside, page, token, ring } = place
+  const where = side === 1 ? { where: inside } : {}
   const number = dtype === 'f16' ? 'f16' : 'f32'
   const tile = inSegments(layout, page, (s, at) => {
-    const stored = load(tensors[s] as TensorParam, [at, token, kvHead, colRange(0, part.width)])
+    const stored = load(
+      tensors[s] as TensorParam,
+      [at, token, kvHead, colRange(0, part.width)],
+      isQuantised(layout.format) ? {} : where,
+    )
     if (layout.format === 'q8') return stored.cast(number)
     if (layout.format !== 'q4') return stored
     return (part.from === 0 ? stored.and(15) : stored.shr(4)).sub(8).cast(number)
   })
   if (!params.recent) return tile
-  const recent = load(params.recent, [row, side, ring, kvHead, colRange(part.from, part.width)])
+  const recent = load(params.recent, [row, side, ring, kvHead, colRange(part.from, part.width)], where)
   return select(k.ge(recentFrom), recent.cast(tile.dtype), tile)
 }
 
-/** What the elements of each key are multiples of [1, tileK]: 1 for those that are not quantised. */
+/** What the elements of each key are multiples of [1, tileK]: 1 for those that are not quantised, 0 for values beyond the sequence. */
 function readScale({ layout, params, kvHead, recentFrom }: PagedKeys, side: 0 | 1, place: Place): Value {
-  const { k, page, token } = place
-  const scale = inSegments(layout, page, (s, at) => load(params.scales[s] as TensorParam, [at, side, kvHead, token]))
+  const { k, inside, page, token } = place
+  const where = side === 1 ? { where: inside } : {}
+  const scale = inSegments(layout, page, (s, at) =>
+    load(params.scales[s] as TensorParam, [at, side, kvHead, token], where),
+  )
   return params.recent ? select(k.ge(recentFrom), 1, scale) : scale
 }
 

@@ -102,6 +102,7 @@ export function pagedProgram(spec: PagedProgramSpec): Program {
         params,
         pageTable,
         row,
+        kLength,
         recentFrom,
         kvHead,
         keyParts,
