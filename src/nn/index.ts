@@ -48,6 +48,7 @@ export {
   type ProductTilesRequest,
   productTiles,
 } from './matmul-tiles.ts'
+export { type MeanRowsOptions, type MeanRowsSpec, meanRows, meanRowsKernel } from './mean-rows.ts'
 export type { NormBackwardOptions } from './norm-backward.ts'
 export { type LinearWeight, linearBytes, type PlaceLinearOptions, placeLinear } from './place-linear.ts'
 export { type RmsNormOptions, type RmsNormSpec, rmsNorm, rmsNormKernel } from './rms-norm.ts'

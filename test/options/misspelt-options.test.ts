@@ -95,6 +95,7 @@ const calls: Readonly<Record<string, readonly (() => unknown)[]>> = {
         'layerNorm',
         'layerNormBackward',
         'linear',
+        'meanRows',
         'matmul',
         'matmulInParts',
         'placeLinear',
@@ -120,6 +121,7 @@ const calls: Readonly<Record<string, readonly (() => unknown)[]>> = {
         'rmsNormKernel',
         'ropeKernel',
         'settingsRow',
+        'meanRowsKernel',
         'sumRowsKernel',
         'tokenLogLikelihoodKernel',
       ] as const
