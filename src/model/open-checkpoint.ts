@@ -26,8 +26,7 @@ const fields: FieldsOf<CheckpointOptions> = { ...sourceOptionFields, contextLeng
  * `resolveModelSource` throws.
  */
 export async function openCheckpoint(source: ModelSource, options: CheckpointOptions = {}): Promise<Checkpoint> {
-  checkOptions(options)
-  const { contextLength, ignoreFields, ...ofSource } = options
+  const { contextLength, ignoreFields, ...ofSource } = checkpointFields(options)
   const found = await resolveModelSource(source, ofSource)
   const spec = { ...(contextLength !== undefined && { contextLength }), ...(ignoreFields && { ignoreFields }) }
   if (found.kind === 'gguf') return openGgufCheckpoint(found.source, spec)
@@ -40,7 +39,8 @@ export async function openCheckpoint(source: ModelSource, options: CheckpointOpt
   }
 }
 
-function checkOptions(options: CheckpointOptions): void {
+/** The options as they are. Throws `argument` naming the field. */
+export function checkpointFields(options: CheckpointOptions): CheckpointOptions {
   checkFields('openCheckpoint', 'options', options, fields)
   const { contextLength, ignoreFields } = options
   if (ignoreFields !== undefined && !(Array.isArray(ignoreFields) && ignoreFields.every((f) => typeof f === 'string')))
@@ -51,4 +51,5 @@ function checkOptions(options: CheckpointOptions): void {
       'openCheckpoint',
       `contextLength must be a whole number from 1, got ${contextLength}`,
     )
+  return options
 }

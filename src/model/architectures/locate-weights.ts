@@ -82,7 +82,8 @@ export function weightPlace(
   const known = names[base.replace(/^layers\.\d+/, 'layers.N')]
   if (known === undefined && base !== 'lmHead') return undefined
   const whole = base === 'tokenEmbedding' ? embedding : known === undefined ? head : undefined
-  const inFile = whole ?? `${prefix}${tensorName(known ?? '').replace('N', index ?? '')}`
+  // "N" alone is the layer; that of "LayerNorm" is none
+  const inFile = whole ?? `${prefix}${tensorName(known ?? '').replace(/\bN\b/, index ?? 'N')}`
 
   const layer = index === undefined ? undefined : spec.layers[Number(index)]
   const part = (typeof known === 'object' && layer && known.part?.(layer)) || null
