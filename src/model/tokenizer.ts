@@ -1,3 +1,5 @@
+import type { TextTemplates } from './tokenizers/text-templates.ts'
+
 /** One message of a conversation, with whatever else the template reads: `name`, `tool_calls`, `reasoning_content` … */
 export interface ChatMessage {
   readonly role: string
@@ -37,6 +39,8 @@ export interface Tokenizer {
   readonly eosTokens: readonly number[]
   /** the tokenizer as an object of tokenizer.json, for export; absent where there is none */
   readonly definition?: unknown
+  /** what stands around one text, and around and between two (`fillTemplate`); absent where there is no tokenizer */
+  readonly templates?: TextTemplates
   encode(text: string, options?: EncodeOptions): number[]
   /** The same in slices of some milliseconds, between which others run: for long texts. */
   encodeAsync(text: string, options?: EncodeOptions): Promise<number[]>

@@ -3,7 +3,7 @@ import type { ChatTemplate } from '../chat-template.ts'
 import type { ChatMessage, ChatTemplateOptions, EncodeChatOptions, EncodeOptions, Tokenizer } from '../tokenizer.ts'
 import { checkDefinition } from './check-definition.ts'
 import { atOnce, inSlices } from './in-slices.ts'
-import { type TemplateEnds, templateEnds } from './template-ends.ts'
+import { type TemplatePart, type TextTemplates, textTemplates, tokensOf } from './text-templates.ts'
 import { tokenBytes } from './token-bytes.ts'
 import { tokenEncoder } from './token-encoder.ts'
 
@@ -45,12 +45,14 @@ const encodeFields: FieldsOf<EncodeOptions> = { special: true, specialTokens: tr
 export function jsonTokenizer(definition: TokenizerDefinition, settings: TokenizerSettings): Tokenizer {
   const { file, bosToken, eosTokens, chatTemplate } = settings
   checkDefinition(file, definition)
-  const { encoder, bytesOf, ends } = inFile(file, () => {
+  const { encoder, bytesOf, templates } = inFile(file, () => {
     const encoder = tokenEncoder(definition)
     const added = new Map(encoder.added.map(({ content, id }) => [content, id]))
-    const ends = templateEnds(definition.post_processor, (token) => added.get(token) ?? encoder.vocabulary.get(token))
-    return { encoder, bytesOf: tokenBytes(definition.decoder), ends: withSettings(ends, settings) }
+    const idOf = (token: string) => added.get(token) ?? encoder.vocabulary.get(token)
+    const templates = withSettings(textTemplates(definition.post_processor, idOf), settings)
+    return { encoder, bytesOf: tokenBytes(definition.decoder), templates }
   })
+  const [before, after] = endsOf(templates.single)
   const special = new Set(encoder.added.filter((token) => token.special).map(({ id }) => id))
   const texts: (string | undefined)[] = []
   for (const [token, id] of encoder.vocabulary) texts[id] = token
@@ -76,8 +78,8 @@ export function jsonTokenizer(definition: TokenizerDefinition, settings: Tokeniz
     checkSpecialTokens('encode', specialTokens)
     const tokens = yield* encoder.steps(text, specialTokens === 'text')
     if (!around) return tokens
-    tokens.push(...ends.after)
-    return ends.before.length > 0 ? [...ends.before, ...tokens] : tokens
+    tokens.push(...after)
+    return before.length > 0 ? [...before, ...tokens] : tokens
   }
 
   const rendered = (where: string, messages: readonly ChatMessage[], options: ChatTemplateOptions) => {
@@ -96,6 +98,7 @@ export function jsonTokenizer(definition: TokenizerDefinition, settings: Tokeniz
     bosToken,
     eosTokens,
     definition,
+    templates,
     encode: (text, options = {}) => atOnce(steps(text, options)),
     encodeAsync: async (text, options = {}) => inSlices(steps(text, options)),
     decode(tokens, options) {
@@ -147,18 +150,30 @@ function inFile<T>(file: string, read: () => T): T {
 }
 
 /** A setting says whether the begin or end token is there, whatever else the post-processor puts around a text. */
-function withSettings({ before, after }: TemplateEnds, settings: TokenizerSettings): TemplateEnds {
+function withSettings({ single, pair }: TextTemplates, settings: TokenizerSettings): TextTemplates {
   const { bosToken, addBos, addEos } = settings
   const eosToken = settings.eosTokens[0] ?? null
-  const placed = (tokens: readonly number[], token: number | null, wanted: boolean | null) => {
-    if (token === null || wanted === null) return tokens
-    const others = tokens.filter((each) => each !== token)
-    return wanted ? [token, ...others] : others
+  const placed = (parts: readonly TemplatePart[], token: number | null, wanted: boolean | null) => {
+    if (token === null || wanted === null) return parts
+    const at = parts.findIndex((part) => 'text' in part)
+    const end = at < 0 ? parts.length : at
+    const own = parts.slice(0, end).flatMap((part) => {
+      const tokens = tokensOf(part).filter((each) => each !== token)
+      return tokens.length > 0 ? [{ ...part, tokens }] : []
+    })
+    const type = parts[end]?.type ?? 0
+    return [...(wanted ? [{ tokens: [token], type }] : []), ...own, ...parts.slice(end)]
   }
-  return {
-    before: placed(before, bosToken, addBos),
-    after: [...placed([...after].reverse(), eosToken, addEos)].reverse(),
-  }
+  const of = (parts: readonly TemplatePart[]) =>
+    placed(placed(parts, bosToken, addBos).toReversed(), eosToken, addEos).toReversed()
+  return { single: of(single), pair: pair && of(pair) }
+}
+
+/** The tokens before a text and behind it. */
+function endsOf(single: readonly TemplatePart[]): [before: readonly number[], after: readonly number[]] {
+  const at = single.findIndex((part) => 'text' in part)
+  const end = at < 0 ? single.length : at
+  return [single.slice(0, end).flatMap(tokensOf), single.slice(end).flatMap(tokensOf)]
 }
 
 const nothing = new Uint8Array()
