@@ -27,8 +27,13 @@ describe.each(Object.entries(devices))('%s', (_, open) => {
     ['bf16', 72],
     ['q8_0', 96],
     ['q4_0', 96],
+    ['q4_1', 96],
+    ['q5_0', 96],
+    ['q5_1', 160],
     ['q4_k', 256],
+    ['q5_k', 512],
     ['q6_k', 256],
+    ['mxfp4', 96],
   ])('embeds from a placed %s weight, width %d', async (dtype, C) => {
     const random = randomNumbers(seed)
     const matrix = quantizeMatrix(Float32Array.from(draw(random, 70 * C)), 70, C, dtype)

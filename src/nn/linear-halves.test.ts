@@ -57,6 +57,11 @@ describe('linear layers over f16 activations', () => {
     ['q4_0', false],
     ['q4_k', true],
     ['q6_k', false],
+    ['q5_0', true],
+    ['q3_k', false],
+    ['q5_k', true],
+    ['iq4_xs', false],
+    ['mxfp4', true],
   ])('of %s, gated: %s, reach matrix units with many rows and are valid', async (dtype, gated) => {
     const kernel = lowerProgram(halvesProgram(dtype, 300, gated), typicalCapabilities[3])
     expect([kernel.tier, kernel.code.includes('subgroupMatrixMultiplyAccumulate')]).toEqual([3, true])
@@ -68,6 +73,9 @@ describe('linear layers over f16 activations', () => {
     ['f16', 8, true],
     ['q8_0', 1, false],
     ['q6_k', 3, true],
+    ['q2_k', 1, false],
+    ['q5_1', 1, false],
+    ['iq4_nl', 8, true],
   ])('of %s are valid with %d rows, normalised: %s', async (dtype, rows, normed) => {
     const kernel = lowerProgram(halvesProgram(dtype, rows, false, normed), typicalCapabilities[3])
     expect(kernel.tier).toBe(2)

@@ -2,11 +2,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { devices } from '../../test/numerics/devices.ts'
 import { expectClose } from '../../test/numerics/expect-close.ts'
 import { randomNumbers } from '../../test/numerics/random.ts'
+import { randomBlocks } from '../../test/numerics/random-blocks.ts'
 import type { Device, Tensor } from '../device/index.ts'
 import { roundTo } from '../ir/index.ts'
 import { activationReference } from './activations.reference.ts'
 import { gelu, silu } from './activations.ts'
-import { dequantizeRows, quantizeMatrix } from './block-formats/matrix-values.ts'
+import { dequantizeRows, quantizeMatrix, writtenDTypes } from './block-formats/matrix-values.ts'
 import { gatedLinear } from './gated-mlp.ts'
 import { type LinearCase, linearCases, linearInputs, normEps } from './linear.cases.ts'
 import { linearReference } from './linear.reference.ts'
@@ -38,9 +39,14 @@ async function expectLinear(device: Device, of: LinearCase, layout: WeightLayout
   const { M } = inputs
   const x = inputs.x.map((v) => roundTo(of.xDType, v))
   const before = inputs.before.map((v) => roundTo(of.outputDType, v))
-  const matrices = inputs.weights.map((values, i) =>
-    quantizeMatrix(Float32Array.from(values), of.parts[i] as number, K, dtype),
-  )
+  const random = randomNumbers(seed + 1)
+  const matrices = inputs.weights.map((values, i) => {
+    const rows = of.parts[i] as number
+    // what is only read is random bits
+    return writtenDTypes.includes(dtype)
+      ? quantizeMatrix(Float32Array.from(values), rows, K, dtype)
+      : randomBlocks(dtype, rows, K, random)
+  })
   const allocated = device.memory.allocated
   const weight = placeLinear(device, {
     parts: matrices,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { relativeRms } from '../../test/numerics/expect-close.ts'
 import { randomNumbers } from '../../test/numerics/random.ts'
+import { randomBlocks } from '../../test/numerics/random-blocks.ts'
 import { type Device, FoveaError, openDevice } from '../device/index.ts'
 import { silu } from './activations.ts'
 import { dequantizeRows, quantizeMatrix } from './block-formats/matrix-values.ts'
@@ -9,32 +10,23 @@ import { gatedLinear } from './gated-mlp.ts'
 import { gatherRows } from './gather-rows.ts'
 import { linear } from './linear.ts'
 import { linearBytes, type PlaceLinearOptions, placeLinear } from './place-linear.ts'
-import { type MatrixData, type WeightDType, weightBlock } from './weight-data.ts'
+import { type WeightDType, weightBlock } from './weight-data.ts'
 
 const device: Device = await openDevice('interpret', { interpret: { precision: 'real' } })
 const numbers = (seed: number, n: number) => Float32Array.from({ length: n }, randomNumbers(seed))
 const matrix = (rows: number, cols: number, dtype: WeightDType = 'f32') =>
   quantizeMatrix(numbers(rows + cols, rows * cols), rows, cols, dtype)
 
-/** Blocks of random bits, except that their f16 scales are small numbers. */
-function randomBits(dtype: WeightDType, rows: number, cols: number): MatrixData {
-  const { elements, bytes } = weightBlock[dtype]
-  const random = randomNumbers(11)
-  const data = Uint8Array.from({ length: ((rows * cols) / elements) * bytes }, () => (random() + 1) * 128)
-  const halves = { q8_0: [0], q4_0: [0], q4_k: [0, 2], q6_k: [208] }[dtype as 'q8_0']
-  for (let block = 0; block < data.length; block += bytes)
-    for (const at of halves) data[block + at + 1] = 0x20 + ((data[block + at + 1] as number) & 0x0f)
-  return { dtype, rows, cols, bytes: data }
-}
+const quantised = Object.keys(weightBlock).filter((dtype) => weightBlock[dtype as WeightDType].elements > 1)
 
 describe('placed weights', () => {
   it.each<[WeightDType, 'rows' | 'panels']>(
-    (['q8_0', 'q4_0', 'q4_k', 'q6_k'] as const).flatMap((dtype) => [
+    (quantised as WeightDType[]).flatMap((dtype) => [
       [dtype, 'rows'],
       [dtype, 'panels'],
     ]),
   )('every bit of %s is where it belongs, in %s', async (dtype, layout) => {
-    const data = randomBits(dtype, 5, 512)
+    const data = randomBlocks(dtype, 5, 512, randomNumbers(11))
     const table = placeLinear(device, { parts: [data], name: 'table', layout })
     const output = device.empty([5, 512])
     embed(device, { table, ids: device.tensor([0, 1, 2, 3, 4], [5], 'i32'), output })
@@ -50,7 +42,7 @@ describe('placed weights', () => {
     weight.dispose()
     weight.dispose()
     expect([device.memory.allocated, weight.disposed]).toEqual([before, true])
-    for (const dtype of ['f32', 'f16', 'bf16', 'q8_0', 'q4_0', 'q4_k', 'q6_k'] as const)
+    for (const dtype of Object.keys(weightBlock) as WeightDType[])
       for (const kind of ['wasm', 'webgpu'] as const) {
         const { elements, bytes } = weightBlock[dtype]
         expect(linearBytes(dtype, 4096, 2048, kind) / (4096 * (2048 / elements) * bytes)).toBeLessThan(1.1)

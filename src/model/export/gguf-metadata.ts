@@ -1,21 +1,10 @@
-import type { WeightDType } from '../../nn/weight-data.ts'
+import { type WeightDType, weightFormats } from '../../nn/block-formats/weight-formats.ts'
 import { FoveaError } from '../../tile/index.ts'
 import { architectures } from '../architectures/find-architecture.ts'
 import type { ArchitectureName, DecoderSpec, LayerSpec } from '../decoder-spec.ts'
 import type { GgufTypedValue } from '../files/write-gguf.ts'
 import type { TensorToWrite } from '../files/write-safetensors.ts'
 import { ropeForm } from './rope-form.ts'
-
-/** llama.cpp's llama_ftype: what most of the matrices are stored as. */
-const fileTypes: Readonly<Record<WeightDType, number>> = {
-  f32: 0,
-  f16: 1,
-  q4_0: 2,
-  q8_0: 7,
-  q4_k: 15,
-  q6_k: 18,
-  bf16: 32,
-}
 
 /** Architectures for which llama.cpp reads a divisor of each rotary frequency, and by which names. */
 const divisorTensors: Readonly<Partial<Record<ArchitectureName, readonly string[]>>> = {
@@ -46,7 +35,7 @@ export function ggufMetadata(
   text('general.architecture', arch)
   text('general.type', 'model')
   text('general.name', name)
-  count('general.file_type', fileTypes[dtype])
+  count('general.file_type', weightFormats[dtype].ggml?.fileType ?? 1)
   count('general.quantization_version', 2)
   count(`${arch}.vocab_size`, spec.vocabSize)
   count(`${arch}.context_length`, spec.maxPositions)

@@ -1,3 +1,4 @@
+import { weightFormats } from '../../nn/block-formats/weight-formats.ts'
 import type { SizedDType } from './tensor-table.ts'
 
 /** The types of a value of the metadata; an array is written `{ arrayOf }`. Their order is that of the format's numbers. */
@@ -39,38 +40,67 @@ export const ggufValueBytes: Readonly<Record<GgufValueType, number>> = {
 /** A value of the metadata; integers of 64 bits beyond ±2^53 are `bigint`. */
 export type GgufValue = number | bigint | boolean | string | readonly GgufValue[]
 
-/** Numbers and names of ggml's tensor types (enum ggml_type), with our dtype where it is one that we read. */
-export const ggmlTypes: ReadonlyMap<number, { readonly name: string; readonly dtype?: SizedDType }> = new Map([
-  [0, { name: 'F32', dtype: 'f32' }],
-  [1, { name: 'F16', dtype: 'f16' }],
-  [2, { name: 'Q4_0', dtype: 'q4_0' }],
-  [3, { name: 'Q4_1' }],
-  [6, { name: 'Q5_0' }],
-  [7, { name: 'Q5_1' }],
-  [8, { name: 'Q8_0', dtype: 'q8_0' }],
-  [9, { name: 'Q8_1' }],
-  [10, { name: 'Q2_K' }],
-  [11, { name: 'Q3_K' }],
-  [12, { name: 'Q4_K', dtype: 'q4_k' }],
-  [13, { name: 'Q5_K' }],
-  [14, { name: 'Q6_K', dtype: 'q6_k' }],
-  [15, { name: 'Q8_K' }],
-  [16, { name: 'IQ2_XXS' }],
-  [17, { name: 'IQ2_XS' }],
-  [18, { name: 'IQ3_XXS' }],
-  [19, { name: 'IQ1_S' }],
-  [20, { name: 'IQ4_NL' }],
-  [21, { name: 'IQ3_S' }],
-  [22, { name: 'IQ2_S' }],
-  [23, { name: 'IQ4_XS' }],
-  [24, { name: 'I8', dtype: 'i8' }],
-  [25, { name: 'I16', dtype: 'i16' }],
-  [26, { name: 'I32', dtype: 'i32' }],
-  [27, { name: 'I64', dtype: 'i64' }],
-  [28, { name: 'F64', dtype: 'f64' }],
-  [29, { name: 'IQ1_M' }],
-  [30, { name: 'BF16', dtype: 'bf16' }],
-  [34, { name: 'TQ1_0' }],
-  [35, { name: 'TQ2_0' }],
-  [39, { name: 'MXFP4' }],
+/** Names of ggml's tensor types by their numbers (enum ggml_type). */
+const ggmlTypeNames: Readonly<Record<number, string>> = {
+  0: 'F32',
+  1: 'F16',
+  2: 'Q4_0',
+  3: 'Q4_1',
+  6: 'Q5_0',
+  7: 'Q5_1',
+  8: 'Q8_0',
+  9: 'Q8_1',
+  10: 'Q2_K',
+  11: 'Q3_K',
+  12: 'Q4_K',
+  13: 'Q5_K',
+  14: 'Q6_K',
+  15: 'Q8_K',
+  16: 'IQ2_XXS',
+  17: 'IQ2_XS',
+  18: 'IQ3_XXS',
+  19: 'IQ1_S',
+  20: 'IQ4_NL',
+  21: 'IQ3_S',
+  22: 'IQ2_S',
+  23: 'IQ4_XS',
+  24: 'I8',
+  25: 'I16',
+  26: 'I32',
+  27: 'I64',
+  28: 'F64',
+  29: 'IQ1_M',
+  30: 'BF16',
+  34: 'TQ1_0',
+  35: 'TQ2_0',
+  39: 'MXFP4',
+  40: 'NVFP4',
+}
+
+/** Those that are no weights and yet have a size that is known here. */
+const plainTypes: readonly (readonly [type: number, dtype: SizedDType])[] = [
+  [24, 'i8'],
+  [25, 'i16'],
+  [26, 'i32'],
+  [27, 'i64'],
+  [28, 'f64'],
+]
+
+/** Our dtypes of ggml's tensor types, as far as they are read. */
+const ggmlDTypes: ReadonlyMap<number, SizedDType> = new Map([
+  ...plainTypes,
+  ...Object.entries(weightFormats).flatMap(([dtype, { ggml }]) =>
+    ggml ? [[ggml.type, dtype as SizedDType] as const] : [],
+  ),
 ])
+
+/** What a tensor type is called, and our dtype where it is one that we read. */
+export function ggmlType(type: number): { readonly name: string; readonly dtype: SizedDType | undefined } {
+  return { name: ggmlTypeNames[type] ?? `type ${type}`, dtype: ggmlDTypes.get(type) }
+}
+
+/** The tensor type of a dtype, undefined where files have none for it. */
+export function ggmlTypeOf(dtype: SizedDType): number | undefined {
+  for (const [type, known] of ggmlDTypes) if (known === dtype) return type
+  return undefined
+}

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { gguf } from '@huggingface/gguf'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { weightFormats } from '../../nn/block-formats/weight-formats.ts'
 import type { WeightDType } from '../../nn/weight-data.ts'
 import { bytesSource } from './byte-source.ts'
 import { openGguf } from './gguf.ts'
@@ -31,15 +32,12 @@ async function written(
 
 const open = (bytes: Uint8Array) => openGguf(bytesSource('model.gguf', bytes))
 
-const sizes: Readonly<Record<WeightDType, number>> = {
-  f32: 512 * 4,
-  f16: 512 * 2,
-  bf16: 512 * 2,
-  q8_0: 16 * 34,
-  q4_0: 16 * 18,
-  q4_k: 2 * 144,
-  q6_k: 2 * 210,
-}
+/** bytes of 512 elements by dtype, of those that files have */
+const sizes = Object.fromEntries(
+  Object.entries(weightFormats).flatMap(([dtype, { ggml, elements, bytes }]) =>
+    ggml ? [[dtype, (512 / elements) * bytes]] : [],
+  ),
+) as Readonly<Record<WeightDType, number>>
 const tensorOf = (name: string, dtype: WeightDType) => {
   const bytes = new Uint8Array(sizes[dtype]).map((_, i) => i * 13 + name.length)
   return { name, dtype, shape: [2, 256], read: async () => bytes }

@@ -4,7 +4,7 @@ import type { ByteSource } from './byte-source.ts'
 import type { GgufTensorInfo } from './gguf-header.ts'
 import { readGgufHeader } from './gguf-header.ts'
 import type { GgufValue } from './gguf-types.ts'
-import { ggmlTypes } from './gguf-types.ts'
+import { ggmlType } from './gguf-types.ts'
 import { shown } from './shown.ts'
 import type { TensorPlace, TensorTable } from './tensor-table.ts'
 import { isWeightDType, tensorBytes, tensorTable } from './tensor-table.ts'
@@ -68,15 +68,14 @@ type Fault = (message: string) => FoveaError
 type DescribedPlace = Omit<TensorPlace, 'byteLength'> & { readonly byteLength: number | null }
 
 function readPlace({ name, dims, type, offset }: GgufTensorInfo, dataStart: number, fault: Fault): DescribedPlace {
-  const known = ggmlTypes.get(type)
-  const dtype = known?.dtype
+  const { name: storedAs, dtype } = ggmlType(type)
   const shape = dims.toReversed()
-  const place = { name, storedAs: known?.name ?? `type ${type}`, shape, offset: dataStart + offset }
+  const place = { name, storedAs, shape, offset: dataStart + offset }
   if (dtype === undefined) return { ...place, dtype: 'opaque', byteLength: null }
   const byteLength = tensorBytes(dtype, shape)
   if (byteLength === undefined) {
     const blocks = isWeightDType(dtype) ? `, whose blocks hold ${weightBlock[dtype].elements}` : ''
-    throw fault(`${name}: [${shape.join(', ')}] is no shape of ${known?.name}${blocks}`)
+    throw fault(`${name}: [${shape.join(', ')}] is no shape of ${storedAs}${blocks}`)
   }
   return { ...place, dtype, byteLength }
 }

@@ -1,7 +1,6 @@
 import { FoveaError } from '../../tile/index.ts'
 import type { GgufValueType } from './gguf-types.ts'
-import { ggmlTypes, ggufValueBytes, ggufValueTypes } from './gguf-types.ts'
-import type { SizedDType } from './tensor-table.ts'
+import { ggmlTypeOf, ggufValueBytes, ggufValueTypes } from './gguf-types.ts'
 import { tensorBytes } from './tensor-table.ts'
 import type { ByteSink } from './write-aside.ts'
 import { writeAside } from './write-aside.ts'
@@ -47,7 +46,7 @@ export async function writeGguf(
     header.scalar('string', name, name)
     header.scalar('u32', shape.length, name)
     for (const size of shape.toReversed()) header.scalar('u64', size, name)
-    header.scalar('u32', ggmlType(dtype) ?? -1, name)
+    header.scalar('u32', ggmlTypeOf(dtype) ?? -1, name)
     header.scalar('u64', offset, name)
     offset += padded(sizes[i] ?? 0)
   }
@@ -71,14 +70,9 @@ export async function writeGguf(
 
 function checkedSize({ name, dtype, shape }: TensorToWrite): number {
   const size = tensorBytes(dtype, shape)
-  if (size === undefined || shape.length > 4 || ggmlType(dtype) === undefined)
+  if (size === undefined || shape.length > 4 || ggmlTypeOf(dtype) === undefined)
     throw new FoveaError('argument', 'writeGguf', `${name}: ${dtype} [${shape.join(', ')}] cannot be written`)
   return size
-}
-
-function ggmlType(dtype: SizedDType): number | undefined {
-  for (const [id, type] of ggmlTypes) if (type.dtype === dtype) return id
-  return undefined
 }
 
 function writeValue(header: ByteWriter, key: string, { type, value }: GgufTypedValue): void {

@@ -3,25 +3,30 @@ import { describe, expect, it } from 'vitest'
 import { toBfloatBits, toHalfBits } from '../../tile/index.ts'
 import type { WeightDType } from '../weight-data.ts'
 import { weightBlock } from '../weight-data.ts'
-import { dequantizeRows, quantizeMatrix } from './matrix-values.ts'
+import { dequantizeRows, quantizeMatrix, writtenDTypes } from './matrix-values.ts'
 import { encodeBfloats, encodeHalves } from './narrow-floats.ts'
-import { quantizeQ4 } from './q4-0.ts'
-import { quantizeQ8 } from './q8-0.ts'
 
 const floats = ['f32', 'f16', 'bf16'] as const
-const quantised = ['q8_0', 'q4_0', 'q4_k', 'q6_k'] as const
+const quantised = writtenDTypes.filter((dtype) => weightBlock[dtype].elements > 1)
 
 /** Largest error of an element relative to the largest element of its block: half a step, and the rounding of the scales. */
-const worstError: Readonly<Record<WeightDType, number>> = {
+const worstError: Readonly<Partial<Record<WeightDType, number>>> = {
   f32: 0,
   f16: 2 ** -11,
   bf16: 2 ** -8,
   q8_0: 0.5 / 127 + 2 ** -11,
   // 15 of 16 values lie within half a step of 1/8; what is opposite the largest is up to a step away
   q4_0: 1 / 8 + 2 ** -10,
+  // half of a range of up to 2 in 15 or 31 steps
+  q4_1: 1 / 15 + 2 ** -9,
+  q5_0: 1 / 16 + 2 ** -10,
+  q5_1: 1 / 31 + 2 ** -9,
   // a range of up to 2 in 15 steps, and mins and scales of 6 bits
   q4_k: 2 / 15,
+  q5_k: 2 / 31 + 1 / 63,
   q6_k: 1 / 32 + 1 / 128,
+  // a quarter of the largest lies between 4 and 6, or above 6
+  mxfp4: 1 / 4,
 }
 
 const blockOf = (dtype: WeightDType, values: ArrayLike<number>) =>
@@ -104,18 +109,24 @@ describe('quantisers', () => {
 
   it('writes the Q8_0 block of the reference, halves away from zero', () => {
     // amax 127: d = 1, f16 0x3c00; 2.5 → 3, −2.5 → −3, 0.49 → 0
-    const bytes = quantizeQ8(Float32Array.from({ length: 32 }, (_, i) => [127, 2.5, -2.5, 0.49][i] ?? 0))
+    const { bytes } = blockOf(
+      'q8_0',
+      Array.from({ length: 32 }, (_, i) => [127, 2.5, -2.5, 0.49][i] ?? 0),
+    )
     expect([...bytes.subarray(0, 6)]).toEqual([0x00, 0x3c, 127, 3, 253, 0])
   })
 
   it('writes the Q4_0 block of the reference, scaled by what is largest with its sign', () => {
     // largest is −8: d = 1; −8 → 0, 8 → 16, kept to 15, 0 → 8, 0.5 → 9 (⌊9⌋), −0.5 → 8
     const values = Float32Array.from({ length: 32 }, (_, i) => [-8, 8, 0, 0.5, -0.5][i] ?? 0)
-    const bytes = quantizeQ4(values)
+    const { bytes } = blockOf('q4_0', values)
     expect([...bytes.subarray(0, 2)]).toEqual([0x00, 0x3c])
     expect([...bytes.subarray(2, 7)].map((pair) => pair & 15)).toEqual([0, 15, 8, 9, 8])
     expect(bytes[2]! >> 4).toBe(8)
-    const mirrored = quantizeQ4(values.map((v) => (v === 8 ? 7 : -v)))
+    const { bytes: mirrored } = blockOf(
+      'q4_0',
+      values.map((v) => (v === 8 ? 7 : -v)),
+    )
     expect([...mirrored.subarray(0, 2)]).toEqual([0x00, 0xbc])
   })
 
@@ -132,7 +143,7 @@ describe('quantisers', () => {
           // beyond what the smallest f16 scale resolves, nothing is promised
           const floor = 2 ** -24 * 64
           values.forEach((v, i) => {
-            expect(Math.abs(back[i]! - v)).toBeLessThanOrEqual(worstError[dtype] * largest * 1.001 + floor)
+            expect(Math.abs(back[i]! - v)).toBeLessThanOrEqual(worstError[dtype]! * largest * 1.001 + floor)
           })
         }),
         { numRuns: 30 },
@@ -155,13 +166,23 @@ describe('quantisers', () => {
       { length: 4096 },
       (_, i) => Math.sqrt(-2 * Math.log(uniform(2 * i))) * Math.cos(2 * Math.PI * (((i + 1) * 0.569840290998053) % 1)),
     )
-    const rms = { q8_0: 0.0065, q4_0: 0.1, q4_k: 0.08, q6_k: 0.02 }
+    const rms: Readonly<Partial<Record<WeightDType, number>>> = {
+      q8_0: 0.0065,
+      q4_0: 0.1,
+      q4_1: 0.09,
+      q5_0: 0.05,
+      q5_1: 0.045,
+      q4_k: 0.08,
+      q5_k: 0.04,
+      q6_k: 0.02,
+      mxfp4: 0.15,
+    }
     for (const dtype of quantised) {
       const back = dequantizeRows(blockOf(dtype, normal))
       const power = normal.reduce((sum, v) => sum + v * v, 0)
       const error = normal.reduce((sum, v, i) => sum + (v - back[i]!) ** 2, 0)
-      expect(Math.sqrt(error / power)).toBeLessThan(rms[dtype])
-      expect(Math.sqrt(error / power)).toBeGreaterThan(rms[dtype] / 4)
+      expect(Math.sqrt(error / power)).toBeLessThan(rms[dtype]!)
+      expect(Math.sqrt(error / power)).toBeGreaterThan(rms[dtype]! / 4)
     }
   })
 
@@ -169,7 +190,10 @@ describe('quantisers', () => {
     for (const dtype of quantised)
       for (const constant of [0, -0, 1, -1, 1e-8, -1e-30, 1e-44, 60000]) {
         const back = dequantizeRows(blockOf(dtype, new Float32Array(256).fill(constant)))
-        for (const v of back) expect(Math.abs(v - constant)).toBeLessThanOrEqual(Math.abs(constant) * 0.02 + 1e-6)
+        for (const v of back)
+          expect(Math.abs(v - constant)).toBeLessThanOrEqual(
+            Math.abs(constant) * (dtype === 'mxfp4' ? 0.25 : 0.02) + 1e-6,
+          )
       }
   })
 
@@ -181,6 +205,7 @@ describe('quantisers', () => {
     expect(() => quantizeMatrix(values, 2, 256, 'f16')).toThrow('70000 in row 1, column 44 cannot be stored as f16')
     expect(() => quantizeMatrix(values, 2, 256, 'q4_0')).not.toThrow()
     expect(() => quantizeMatrix(values, 4, 128, 'q4_k')).toThrow('a multiple of 256')
+    expect(() => quantizeMatrix(values, 2, 256, 'q3_k')).toThrow('q3_k is only read; written are f32, f16, bf16, q8_0')
     expect(() => quantizeMatrix(values, 3, 256, 'q8_0')).toThrow('[3, 256] has 768 values, got 512')
     expect(() => dequantizeRows({ dtype: 'q8_0', rows: 2, cols: 32, bytes: new Uint8Array(67) })).toThrow(
       'takes 68 bytes',

@@ -3,70 +3,44 @@
 // elements 0–63 in their low and 64–127 in their high halves, 32 bytes of high bits elements l, l + 32, l + 64, l + 96.
 // llama.cpp, ggml/src/ggml-common.h (block_q6_K), ggml-quants.c (make_qx_quants, quantize_row_q6_K_ref,
 // dequantize_row_q6_K).
-import { fromHalfBits, toHalfBits } from '../../tile/index.ts'
+import { blockFormat, type FittedBlock } from './block-format.ts'
 import { nearestInteger } from './nearest-integer.ts'
+import { asHalf } from './write-blocks.ts'
 
-const elements = 256
-const blockBytes = 210
 const groupSize = 16
-/** where the parts of a block begin */
-const highBits = 128
-const scales = 192
-const factor = 208
 
-export function dequantizeQ6K(bytes: Uint8Array, count: number): Float32Array {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const values = new Float32Array(count)
-  for (let block = 0, at = 0; block < count; block += elements, at += blockBytes) {
-    const d = fromHalfBits(view.getUint16(at + factor, true))
-    for (let i = 0; i < elements; i++) {
-      const { low, lowShift, high, highShift } = placeOf(i)
-      const q = ((bytes[at + low]! >> lowShift) & 15) | (((bytes[at + high]! >> highShift) & 3) << 4)
-      const scale = Math.fround(d * view.getInt8(at + scales + (i >> 4)))
-      values[block + i] = scale * (q - 32)
-    }
-  }
-  return values
-}
-
-/** The bytes that hold element i of a block, and how far up in them its bits are. */
-function placeOf(i: number): { low: number; lowShift: number; high: number; highShift: number } {
-  const half = i >> 7
-  const within = i & 127
-  return {
-    low: half * 64 + (within & 63),
-    lowShift: (within >> 6) * 4,
-    high: highBits + half * 32 + (within & 31),
-    highShift: (within >> 5) * 2,
-  }
-}
+export const q6_k = blockFormat({
+  elements: 256,
+  bytes: 210,
+  ggml: { type: 14, fileType: 18 },
+  quants: {
+    fields: [
+      { bits: 4, at: (i) => 8 * (64 * (i >> 7) + (i & 63)) + 4 * ((i >> 6) & 1) },
+      { bits: 2, at: (i) => 8 * (128 + 32 * (i >> 7) + (i & 31)) + 2 * ((i >> 5) & 3) },
+    ],
+    minus: 32,
+  },
+  group: groupSize,
+  factor: { at: 208, as: 'f16' },
+  scales: { fields: [{ bits: 8, at: (g) => 8 * (192 + g) }], signed: true },
+  writes: { largest: 65504 * 128, fit },
+})
 
 /** Each group gets the scale of least squared error, weighted by x², among 19 candidates, rounded to 8 bits. */
-export function quantizeQ6K(values: Float32Array): Uint8Array {
-  const bytes = new Uint8Array((values.length / elements) * blockBytes)
-  const view = new DataView(bytes.buffer)
-  for (let block = 0, at = 0; block < values.length; block += elements, at += blockBytes) {
-    const fits = Array.from({ length: elements / groupSize }, (_, group) => {
-      const from = block + group * groupSize
-      return fitGroup(values.subarray(from, from + groupSize))
-    })
-    let largest = 0
-    for (const fit of fits) if (Math.abs(fit) > Math.abs(largest)) largest = fit
-    view.setUint16(at + factor, toHalfBits(largest / -128), true)
-    const d = fromHalfBits(view.getUint16(at + factor, true))
-    for (const [group, fit] of fits.entries()) {
-      const scale = largest === 0 ? 0 : Math.min(127, nearestInteger((-128 / largest) * fit))
-      view.setInt8(at + scales + group, scale)
-      for (let i = group * groupSize; i < (group + 1) * groupSize; i++) {
-        // where the scale is 0 any q gives 0
-        const q = d * scale === 0 ? 0 : clampQuant(nearestInteger(values[block + i]! / (d * scale)))
-        const { low, lowShift, high, highShift } = placeOf(i)
-        bytes[at + low]! |= ((q + 32) & 15) << lowShift
-        bytes[at + high]! |= ((q + 32) >> 4) << highShift
-      }
-    }
-  }
-  return bytes
+function fit(values: Float32Array): FittedBlock {
+  const fits = Array.from({ length: values.length / groupSize }, (_, group) =>
+    fitGroup(values.subarray(group * groupSize, (group + 1) * groupSize)),
+  )
+  let largest = 0
+  for (const scale of fits) if (Math.abs(scale) > Math.abs(largest)) largest = scale
+  const factor = asHalf(largest / -128)
+  const scales = fits.map((scale) => (largest === 0 ? 0 : Math.min(127, nearestInteger((-128 / largest) * scale))))
+  const quants = Uint8Array.from(values, (x, i) => {
+    const scale = factor * scales[Math.floor(i / groupSize)]!
+    // where the scale is 0 any q gives 0
+    return 32 + (scale === 0 ? 0 : clampQuant(nearestInteger(x / scale)))
+  })
+  return { factor, scales, quants }
 }
 
 /** The scale, of either sign, of which scale · q is nearest to x, q in −32…31. */

@@ -1,6 +1,7 @@
 import type { DeviceKind } from '../../device/device-info.ts'
 import { type StorageDType, storageBytes } from '../../tile/index.ts'
-import type { WeightDType } from '../weight-data.ts'
+import type { BlockFormat, FieldPlaces, NumberPlaces } from '../block-formats/block-format.ts'
+import { type WeightDType, weightFormats } from '../block-formats/weight-formats.ts'
 
 /** One kind of number of a weight; a weight's plane holds it for every output feature. */
 export interface PlaneFormat {
@@ -10,11 +11,15 @@ export interface PlaneFormat {
   length(inFeatures: number): number
 }
 
-export type PlaneName = 'values' | 'quants' | 'high' | 'scales' | 'supers'
+/**
+ * `values`: plain floats; `quants`: their lowest bits, several inputs in a byte; `high`: the bits above; `scales` of groups, then
+ * what their minima are; `zeros` of groups; `supers`: factors of blocks, then those of their minima.
+ */
+export type PlaneName = 'values' | 'quants' | 'high' | 'scales' | 'zeros' | 'supers'
 
 /**
  * A weight in memory. Formats of less than 8 bits hold several inputs in a byte: input k of each of `parts` equal parts of the
- * row shares the byte k, so that kernels meet whole runs of one part.
+ * row shares the byte k, so that kernels meet whole runs of one part. Single bits lie in words of 32 neighbouring inputs.
  */
 export interface PlacedFormat {
   readonly parts: 1 | 2 | 4
@@ -23,31 +28,41 @@ export interface PlacedFormat {
   readonly planes: readonly PlaneFormat[]
 }
 
-const per = (name: PlaneName, dtype: StorageDType, inputs: number, times = 1): PlaneFormat => ({
-  name,
-  dtype,
-  length: (inFeatures) => (inFeatures / inputs) * times,
-})
-const plain = (dtype: StorageDType): PlacedFormat => ({ parts: 1, group: 0, planes: [per('values', dtype, 1)] })
+/** How each dtype lies in memory: about as many bits as in the file. */
+export const placedFormats = Object.fromEntries(
+  Object.entries(weightFormats).map(([dtype, format]) => [
+    dtype,
+    format.kind === 'plain' ? { parts: 1, group: 0, planes: [per('values', format.dtype, 1)] } : placedBlocks(format),
+  ]),
+) as Readonly<Record<WeightDType, PlacedFormat>>
 
-/** How each dtype lies in memory: as many bits as in the file. */
-export const placedFormats: Readonly<Record<WeightDType, PlacedFormat>> = {
-  f32: plain('f32'),
-  f16: plain('f16'),
-  bf16: plain('bf16'),
-  q8_0: { parts: 1, group: 32, planes: [per('quants', 'i8', 1), per('scales', 'f16', 32)] },
-  q4_0: { parts: 2, group: 32, planes: [per('quants', 'u8', 2), per('scales', 'f16', 32)] },
-  // scales, then minima; their factors, likewise
-  q4_k: {
-    parts: 2,
-    group: 32,
-    planes: [per('quants', 'u8', 2), per('scales', 'u8', 32, 2), per('supers', 'f16', 256, 2)],
-  },
-  q6_k: {
-    parts: 4,
-    group: 16,
-    planes: [per('quants', 'u8', 2), per('high', 'u8', 4), per('scales', 'i8', 16), per('supers', 'f16', 256)],
-  },
+function placedBlocks(format: BlockFormat): PlacedFormat {
+  const { elements, group, quantPlaces, scalePlaces, offset } = format
+  const [low, high] = quantPlaces.fields as readonly [FieldPlaces, FieldPlaces?]
+  const planes = [per('quants', quantPlaces.signed ? 'i8' : 'u8', 8 / low.bits)]
+  if (high) planes.push(high.bits === 1 ? per('high', 'i32', 32) : per('high', 'u8', 8 / high.bits))
+  const factor = ({ f16: 'f16', f32: 'f32', e8m0: 'bf16' } as const)[format.factor.as]
+  if (scalePlaces) {
+    const own = offset?.kind === 'minimum' && !sharesByte(format) ? 2 : 1
+    planes.push(per('scales', isSigned(scalePlaces) ? 'i8' : 'u8', group, own))
+    planes.push(per('supers', factor, elements, offset?.kind === 'minimum' ? 2 : 1))
+  } else planes.push(per('scales', factor, group, offset?.kind === 'sum' ? 2 : 1))
+  if (offset?.kind === 'zero') planes.push(per('zeros', 'u8', group))
+  const fewest = Math.min(...quantPlaces.fields.map(({ bits }) => bits).filter((bits) => bits > 1))
+  return { parts: (8 / fewest) as 1 | 2 | 4, group, planes }
+}
+
+function per(name: PlaneName, dtype: StorageDType, inputs: number, times = 1): PlaneFormat {
+  return { name, dtype, length: (inFeatures) => (inFeatures / inputs) * times }
+}
+
+/** Are scale and minimum of a group one byte, the minimum its high half? */
+export function sharesByte({ scalePlaces, offsetPlaces }: BlockFormat): boolean {
+  return scalePlaces !== null && offsetPlaces !== null && scalePlaces.bits + offsetPlaces.bits <= 8
+}
+
+function isSigned({ signed, minus }: NumberPlaces): boolean {
+  return signed || minus > 0
 }
 
 /**
@@ -81,9 +96,10 @@ export function paddedFeatures(layout: WeightLayout, partRows: readonly number[]
 
 /** Neighbouring inputs, from a multiple of it on within a part of `depth` inputs, that have one scale; 0: there are no scales. */
 export function scaleRun(dtype: WeightDType, depth: number): number {
-  const { group } = placedFormats[dtype]
-  // a part of Q4_0 may begin in the middle of a block
-  return group > 0 && depth % group !== 0 ? group / 2 : group
+  let run = placedFormats[dtype].group
+  // a part may begin in the middle of a group
+  while (run > 1 && depth % run !== 0) run /= 2
+  return run
 }
 
 /** Bytes of one output feature in each plane. */

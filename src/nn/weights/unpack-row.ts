@@ -1,22 +1,28 @@
-import type { WeightDType } from '../weight-data.ts'
-import { type PlaneName, placedFormats } from './placed-format.ts'
+import { type BlockFormat, type FieldPlaces, type NumberPlaces, readNumber } from '../block-formats/block-format.ts'
+import { type WeightDType, weightFormats } from '../block-formats/weight-formats.ts'
+import { type PlaneName, placedFormats, sharesByte } from './placed-format.ts'
 
 /** The entries of one output feature, as bits. */
 export type RowEntries = Readonly<Partial<Record<PlaneName, Uint8Array | Uint16Array | Uint32Array>>>
 
+const entryArrays = {
+  i8: Uint8Array,
+  u8: Uint8Array,
+  f16: Uint16Array,
+  bf16: Uint16Array,
+  f32: Uint32Array,
+  i32: Uint32Array,
+  u32: Uint32Array,
+} as const
+
 /** Room for the entries of a row. */
 export function rowEntries(dtype: WeightDType, inFeatures: number): RowEntries {
-  const entries: Partial<Record<PlaneName, Uint8Array | Uint16Array | Uint32Array>> = {}
-  for (const plane of placedFormats[dtype].planes) {
-    const length = plane.length(inFeatures)
-    const narrow = plane.dtype === 'i8' || plane.dtype === 'u8'
-    entries[plane.name] = narrow
-      ? new Uint8Array(length)
-      : plane.dtype === 'f32'
-        ? new Uint32Array(length)
-        : new Uint16Array(length)
-  }
-  return entries
+  return Object.fromEntries(
+    placedFormats[dtype].planes.map(({ name, dtype: stored, length }) => [
+      name,
+      new entryArrays[stored](length(inFeatures)),
+    ]),
+  )
 }
 
 /** Takes the row of a weight that begins at byte `at` apart into its entries. */
@@ -27,99 +33,98 @@ export function unpackRow(
   inFeatures: number,
   entries: RowEntries,
 ): void {
-  unpackers[dtype](bytes, at, inFeatures, entries as Required<RowEntries>)
+  const format = weightFormats[dtype]
+  if (format.kind === 'plain') unpackFloats(format.bytes, bytes, at, inFeatures, entries as Required<RowEntries>)
+  else unpackBlocks(format, bytes, at, inFeatures, entries as Required<RowEntries>)
 }
-
-type Unpack = (bytes: Uint8Array, at: number, inFeatures: number, entries: Required<RowEntries>) => void
 
 const word = (bytes: Uint8Array, at: number) => (bytes[at] as number) | ((bytes[at + 1] as number) << 8)
 
-const halves: Unpack = (bytes, at, inFeatures, { values }) => {
-  for (let k = 0; k < inFeatures; k++) values[k] = word(bytes, at + 2 * k)
-}
-
-/** The blocks are those of ggml-quants (llama.cpp), see the reference. */
-const unpackers: Readonly<Record<WeightDType, Unpack>> = {
-  f32: (bytes, at, inFeatures, { values }) => {
-    for (let k = 0; k < inFeatures; k++) values[k] = word(bytes, at + 4 * k) | (word(bytes, at + 4 * k + 2) << 16)
-  },
-  f16: halves,
-  bf16: halves,
-  q8_0: (bytes, at, inFeatures, { quants, scales }) => {
-    for (let block = 0; block < inFeatures / 32; block++) {
-      const from = at + 34 * block
-      scales[block] = word(bytes, from)
-      quants.set(bytes.subarray(from + 2, from + 34), 32 * block)
-    }
-  },
-  q4_0: (bytes, at, inFeatures, { quants, scales }) => {
-    const put = nibbles(quants, inFeatures)
-    for (let block = 0; block < inFeatures / 32; block++) {
-      const from = at + 18 * block
-      scales[block] = word(bytes, from)
-      for (let i = 0; i < 16; i++) {
-        const pair = bytes[from + 2 + i] as number
-        put(32 * block + i, pair & 15)
-        put(32 * block + 16 + i, pair >> 4)
-      }
-    }
-  },
-  q4_k: (bytes, at, inFeatures, { quants, scales, supers }) => {
-    const put = nibbles(quants, inFeatures)
-    const [groups, blocks] = [inFeatures / 32, inFeatures / 256]
-    for (let block = 0; block < blocks; block++) {
-      const from = at + 144 * block
-      supers[block] = word(bytes, from)
-      supers[blocks + block] = word(bytes, from + 2)
-      const packed = (i: number) => bytes[from + 4 + i] as number
-      for (let j = 0; j < 8; j++) {
-        const first = j < 4
-        const scale = first ? packed(j) & 63 : (packed(j + 4) & 15) | ((packed(j - 4) >> 6) << 4)
-        const minimum = first ? packed(j + 4) & 63 : (packed(j + 4) >> 4) | ((packed(j) >> 6) << 4)
-        scales[8 * block + j] = scale
-        scales[groups + 8 * block + j] = minimum
-      }
-      for (let i = 0; i < 128; i++) {
-        const pair = bytes[from + 16 + i] as number
-        const k = 256 * block + 64 * (i >> 5) + (i & 31)
-        put(k, pair & 15)
-        put(k + 32, pair >> 4)
-      }
-    }
-  },
-  q6_k: (bytes, at, inFeatures, { quants, high, scales, supers }) => {
-    const put = nibbles(quants, inFeatures)
-    const quarter = inFeatures / 4
-    high.fill(0)
-    const putHigh = (k: number, bits: number) => {
-      const slot = k % quarter
-      high[slot] = (high[slot] as number) | (bits << (2 * Math.floor(k / quarter)))
-    }
-    for (let block = 0; block < inFeatures / 256; block++) {
-      const from = at + 210 * block
-      supers[block] = word(bytes, from + 208)
-      scales.set(bytes.subarray(from + 192, from + 208), 16 * block)
-      for (let i = 0; i < 64; i++) {
-        const [half, l] = [i >> 5, i & 31]
-        const bits = bytes[from + 128 + i] as number
-        const [a, b] = [bytes[from + 64 * half + l] as number, bytes[from + 64 * half + 32 + l] as number]
-        const low = [a & 15, b & 15, a >> 4, b >> 4]
-        for (let quad = 0; quad < 4; quad++) {
-          const k = 256 * block + 128 * half + 32 * quad + l
-          put(k, low[quad] as number)
-          putHigh(k, (bits >> (2 * quad)) & 3)
-        }
-      }
-    }
-  },
-}
-
-/** Writes 4-bit numbers: those of the first half of the row into the low bits. */
-function nibbles(quants: Uint8Array | Uint16Array | Uint32Array, inFeatures: number) {
-  const half = inFeatures / 2
-  quants.fill(0)
-  return (k: number, bits: number) => {
-    if (k < half) quants[k] = (quants[k] as number) | bits
-    else quants[k - half] = (quants[k - half] as number) | (bits << 4)
+function unpackFloats(width: number, bytes: Uint8Array, at: number, count: number, { values }: Required<RowEntries>) {
+  for (let k = 0; k < count; k++) {
+    const from = at + width * k
+    values[k] = width === 2 ? word(bytes, from) : word(bytes, from) | (word(bytes, from + 2) << 16)
   }
+}
+
+function unpackBlocks(
+  format: BlockFormat,
+  bytes: Uint8Array,
+  at: number,
+  inFeatures: number,
+  entries: Required<RowEntries>,
+): void {
+  const { elements, bytes: blockBytes, group, groups, quantPlaces, scalePlaces, offsetPlaces, factor, offset } = format
+  const blocks = inFeatures / elements
+  for (const [i, field] of quantPlaces.fields.entries())
+    spread(field, format, bytes, at, blocks, i === 0 ? entries.quants : entries.high)
+  const factors = scalePlaces ? entries.supers : entries.scales
+  for (let block = 0; block < blocks; block++) {
+    const from = at + blockBytes * block
+    factors[block] = factorBits(bytes, from + factor.at, factor.as)
+    if (offset?.kind === 'minimum') factors[blocks + block] = word(bytes, from + offset.at)
+    // a sum is what is taken off, the other way round
+    if (offset?.kind === 'sum') factors[blocks + block] = word(bytes, from + offset.at) ^ 0x8000
+    const first = groups * block
+    if (scalePlaces) numbers(scalePlaces, bytes, from, groups, entries.scales, first, 0)
+    if (offsetPlaces && offset?.kind === 'zero') numbers(offsetPlaces, bytes, from, groups, entries.zeros, first, 0)
+    else if (offsetPlaces && sharesByte(format)) numbers(offsetPlaces, bytes, from, groups, entries.scales, first, 4)
+    else if (offsetPlaces) numbers(offsetPlaces, bytes, from, groups, entries.scales, inFeatures / group + first, 0)
+  }
+}
+
+type Entries = Uint8Array | Uint16Array | Uint32Array
+
+/** Numbers of the groups of a block, from bit `shift` of the entries from `first` on. */
+function numbers(
+  places: NumberPlaces,
+  bytes: Uint8Array,
+  from: number,
+  groups: number,
+  target: Entries,
+  first: number,
+  shift: number,
+): void {
+  for (let g = 0; g < groups; g++) {
+    const number = readNumber(places, bytes, from, g)
+    target[first + g] = shift === 0 ? number : (target[first + g] as number) | (number << shift)
+  }
+}
+
+/** A field of every element of a row: single bits into words of 32, others into the bytes that parts of the row share. */
+function spread(
+  { bits, mask, byteOf, shiftOf }: FieldPlaces,
+  { elements, bytes: blockBytes }: BlockFormat,
+  bytes: Uint8Array,
+  at: number,
+  blocks: number,
+  target: Entries,
+): void {
+  const inFeatures = blocks * elements
+  // in words neighbours lie side by side, in bytes they are in the same place of neighbouring bytes
+  const words = bits === 1
+  const span = words ? 32 : (inFeatures * bits) / 8
+  let [slot, shift, run] = [0, 0, 0]
+  target.fill(0)
+  for (let block = 0, from = at; block < blocks; block++, from += blockBytes)
+    for (let i = 0; i < elements; i++) {
+      const field = ((bytes[from + (byteOf[i] as number)] as number) >> (shiftOf[i] as number)) & mask
+      target[slot] = (target[slot] as number) | (field << shift)
+      run++
+      if (words) shift++
+      else slot++
+      if (run < span) continue
+      run = 0
+      if (words) [slot, shift] = [slot + 1, 0]
+      else [slot, shift] = [0, shift + bits]
+    }
+}
+
+/** The bits of a factor as its plane holds it: f16, f32, or half of 2^(byte − 127) as bf16. */
+function factorBits(bytes: Uint8Array, at: number, as: BlockFormat['factor']['as']): number {
+  if (as === 'f16') return word(bytes, at)
+  if (as === 'f32') return word(bytes, at) | (word(bytes, at + 2) << 16)
+  const exponent = bytes[at] as number
+  // below the smallest normal number the exponent is in the mantissa
+  return exponent > 1 ? (exponent - 1) << 7 : 0x20 << exponent
 }
