@@ -19,7 +19,13 @@ import { compileProgram } from '../compile-program.ts'
 const tileN = 16
 
 /** attention to a window of b's rows that may hang over both ends: products along lanes, then sums that start from others */
-function program(M: number, dtype: StorageDType, K: number, kind: 'plain' | 'select' | 'gather', off: number): Program {
+function program(
+  M: number,
+  dtype: StorageDType,
+  K: number,
+  kind: 'plain' | 'select' | 'gather' | 'bounded',
+  off: number,
+): Program {
   return defineProgram('streamed', (p) => {
     const a = p.input('a', 'f32', [null, K])
     const b = p.input('b', dtype, [null, null, K])
@@ -32,7 +38,9 @@ function program(M: number, dtype: StorageDType, K: number, kind: 'plain' | 'sel
     const { acc, s } = loop({ to: 3 * tileN, step: tileN }, start, (i, carried) => {
       const base = i.add(off)
       const rows = kind === 'gather' ? load(table, [rowRange(base, tileN)]) : rowRange(base, tileN)
-      const read = (tensor: typeof b, at: number) => load(tensor, [at, rows, colRange(0, K)]).cast('f32')
+      // a bound inside the second tile: rows of the first are all below it, those of the third are not
+      const where = kind === 'bounded' ? { where: rows.lt(load(table, [4])) } : {}
+      const read = (tensor: typeof b, at: number) => load(tensor, [at, rows, colRange(0, K)], where).cast('f32')
       const tile = (at: number) => (kind === 'select' ? select(i.lt(tileN), read(b, at), read(other, at)) : read(b, at))
       const scores = dot(q, tile(0).T)
       const m = scores.rowMax().mul(0.01)
@@ -56,7 +64,7 @@ describe('products of few rows', () => {
     [4, 'u8', 8],
     [4, 'bf16', 64],
   ] as const)('%i rows, %s, %i columns', (M, dtype, K) => {
-    for (const kind of ['plain', 'select', 'gather'] as const)
+    for (const kind of ['plain', 'select', 'gather', 'bounded'] as const)
       for (const off of [3, -2]) {
         const of = program(M, dtype, K, kind, off)
         const unit = dtype === 'i8' || dtype === 'u8' ? 1 : 16

@@ -1,3 +1,4 @@
+import { indexForm } from '../../ir/affine.ts'
 import { isScalar, type LoadNode, type Node } from '../../ir/node.ts'
 import { get, type Instruction, i32, type Local, op } from '../assembler/instruction.ts'
 import { isElementwise } from '../plan/node-class.ts'
@@ -31,8 +32,12 @@ export function steadyRows(frame: PassFrame, value: Node): SteadyRows | null {
   for (const node of nodes) {
     const { tensor, dims, where } = scope.plan.accesses.of(node)
     const last = dims.length - 1
-    if (!isContiguous(scope.plan.accesses.of(node), frame.laneAxis) || (where && !isScalar(where))) return null
-    if (where) require(scalarValue(scope, where))
+    if (!isContiguous(scope.plan.accesses.of(node), frame.laneAxis)) return null
+    if (where) {
+      const all = everyRow(scope, where, frame.rows)
+      if (!all) return null
+      require(all)
+    }
     const steps: number[] = []
     for (const [index, dim] of dims.entries()) {
       if (index === last) {
@@ -63,6 +68,15 @@ export function steadyRows(frame: PassFrame, value: Node): SteadyRows | null {
     })
   }
   return { test, loads }
+}
+
+/** Whether a condition holds in every row: a scalar, or rows that follow one another below a bound; null for any other. */
+function everyRow(scope: EmitScope, where: Node, rows: number): Instruction | null {
+  if (isScalar(where)) return scalarValue(scope, where)
+  if (where.op !== 'binary' || where.fn !== 'lt' || where.a.dtype !== 'i32' || where.b.dtype !== 'i32') return null
+  const [row, bound] = [indexForm(where.a), where.b]
+  if (row.kind !== 'range' || row.axis !== 'rows' || !isScalar(bound)) return null
+  return op('i32.le_s', scalarValue(scope, row.base), op('i32.sub', scalarValue(scope, bound), i32(rows)))
 }
 
 /** The loads among what the lanes of a value are computed from, by the decided selects. */
