@@ -9,8 +9,13 @@ export interface Pass {
   readonly view?: Tensor
 }
 
-/** Enqueues a pass; more items along x than the grid may have run in several parts. */
-export function runPass(device: Device, { kernel, tensors, view }: Pass): void {
+/**
+ * Enqueues a pass; more items along x than the grid may have run in several parts. `captured`: tensors that it reads in place
+ * of those that its hooks captured.
+ */
+export function runPass(device: Device, pass: Pass, captured?: ReadonlyMap<Tensor, Tensor>): void {
+  const { tensors, view } = pass
+  const kernel = captured ? { ...pass.kernel, captured } : pass.kernel
   const most = device.info.limits.maxComputeWorkgroupsPerDimension ?? Number.POSITIVE_INFINITY
   const [count, y, z] = kernel.grid
   const { items } = tensors

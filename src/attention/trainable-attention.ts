@@ -28,10 +28,16 @@ export interface TrainableAttention {
   readonly scratchBytes: number
   /** tensors of floats that `scoreMod` captured: `backward` gives gradients of those that its `dCaptured` names */
   readonly captured: readonly Tensor[]
-  /** Enqueues the forward: `output` and `lse` as `attention` gives them. */
-  forward(tensors: FlashTensors): void
-  /** Enqueues the backward: gradients in the dtype of query, `dSinks` f32; what they held is replaced. */
-  backward(tensors: BackwardTensors): void
+  /**
+   * Enqueues the forward: `output` and `lse` as `attention` gives them. `replaced`: tensors that it reads in place of some of
+   * `captured`, of the same dtype and shape, so that layers which attend alike share all that was prepared.
+   */
+  forward(tensors: FlashTensors, replaced?: ReadonlyMap<Tensor, Tensor>): void
+  /**
+   * Enqueues the backward: gradients in the dtype of query, `dSinks` f32; what they held is replaced. `replaced` as in the
+   * forward; `dCaptured` still names the tensors that were captured.
+   */
+  backward(tensors: BackwardTensors, replaced?: ReadonlyMap<Tensor, Tensor>): void
   /** Frees what it holds; again is harmless. */
   dispose(): void
 }
@@ -144,26 +150,50 @@ function trainable(
   return {
     scratchBytes: held.reduce((sum, { size }) => sum + 4 * size, 0),
     captured: captured?.tensors ?? [],
-    forward(tensors) {
-      check('TrainableAttention.forward', tensors)
-      runPass(device, flashPass(forward, tensors))
+    forward(tensors, replaced) {
+      const where = 'TrainableAttention.forward'
+      check(where, tensors)
+      checkReplaced(where, device, captured?.tensors ?? [], replaced)
+      runPass(device, flashPass(forward, tensors), replaced)
     },
-    backward(tensors) {
+    backward(tensors, replaced) {
       const where = 'TrainableAttention.backward'
       check(where, tensors)
+      checkReplaced(where, device, captured?.tensors ?? [], replaced)
       checkGradients(where, device, tensors)
       const { dCaptured } = tensors
       for (const gradient of dCaptured?.values() ?? [])
         checkTensors(where, device, { 'gradient of a captured tensor': gradient })
       if (!captured && dCaptured && dCaptured.size > 0)
         throw new FoveaError('argument', where, 'scoreMod captured no tensor of floats')
-      for (const pass of backwardPasses(device, backward, tensors)) runPass(device, pass)
-      if (dCaptured) captured?.enqueue(tensors, dCaptured)
+      for (const pass of backwardPasses(device, backward, tensors)) runPass(device, pass, replaced)
+      if (dCaptured) captured?.enqueue(tensors, dCaptured, replaced)
     },
     dispose() {
       disposed = true
       for (const tensor of held) tensor.dispose()
     },
+  }
+}
+
+/** What is read in place of a captured tensor is like it. */
+function checkReplaced(
+  where: string,
+  device: Device,
+  captured: readonly Tensor[],
+  replaced: ReadonlyMap<Tensor, Tensor> = new Map(),
+): void {
+  for (const [tensor, by] of replaced) {
+    if (!captured.includes(tensor))
+      throw new FoveaError('argument', where, 'replaced names a tensor of floats that scoreMod does not read')
+    checkTensors(where, device, { 'what replaces a captured tensor': by })
+    const [wanted, got] = [tensor, by].map(({ dtype, shape }) => `${dtype} [${shape.join(', ')}]`)
+    if (wanted !== got)
+      throw new FoveaError(
+        tensor.dtype === by.dtype ? 'shape' : 'dtype',
+        where,
+        `what replaces a captured ${wanted} must be like it, got ${got}`,
+      )
   }
 }
 

@@ -103,7 +103,7 @@ export class BackedDevice<Block extends MemoryBlock> implements Device {
     const call = { program: kernel.program, grid: kernel.grid, args }
     if (this.#capture) {
       this.#backend.check(where, call)
-      this.#capture.add(call, tensors)
+      this.#capture.add(call, kernel, tensors)
       return
     }
     for (const param of kernel.program.params)

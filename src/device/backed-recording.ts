@@ -1,6 +1,8 @@
 import { FoveaError } from '../ir/error.ts'
+import type { Kernel } from '../tile/kernel.ts'
 import { type BackedTensor, markWritten, releaseMemory, type SharedBlock } from './backed-tensor.ts'
 import type { Backend, BackendCall, MemoryBlock, Recorded } from './backend.ts'
+import { boundTensor } from './bind-kernel.ts'
 import type { Device, Recording, Tensor } from './device.ts'
 
 /** The calls made inside `Device.record`, and what they hold. */
@@ -10,10 +12,10 @@ export class Capture<Block extends MemoryBlock> {
   readonly #held = new Set<SharedBlock<Block>>()
 
   /** Keeps a call that was checked; its tensors are held until `release`. */
-  add(call: BackendCall<Block>, tensors: Readonly<Record<string, Tensor>>): void {
+  add(call: BackendCall<Block>, kernel: Kernel, tensors: Readonly<Record<string, Tensor>>): void {
     for (const param of call.program.params) {
       if (param.kind === 'scalar') continue
-      const { memory } = (param.source ?? tensors[param.name]) as BackedTensor<Block>
+      const { memory } = boundTensor(kernel, param, tensors) as BackedTensor<Block>
       if (param.access !== 'read') this.written.add(memory)
       if (this.#held.has(memory)) continue
       this.#held.add(memory)

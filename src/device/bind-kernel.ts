@@ -12,9 +12,10 @@ const maxPrograms = 2 ** 31 - 1 - 65_536
 /** The arguments of a kernel in the order of its program's parameters, each checked; throws what `Device.run` documents. */
 export function bindKernel<Block extends MemoryBlock>(
   device: Device,
-  { program, grid, scalars }: Kernel,
+  kernel: Kernel,
   tensors: Readonly<Record<string, Tensor>>,
 ): BoundArgument<Block>[] {
+  const { program, grid, scalars } = kernel
   const fail = (code: 'limit' | 'argument' | 'shape' | 'dtype' | 'disposed' | 'device', message: string): never => {
     throw new FoveaError(code, 'device.run', `${program.name}: ${message}`)
   }
@@ -28,7 +29,7 @@ export function bindKernel<Block extends MemoryBlock>(
     if (!names.has(name)) fail('argument', `has no parameter ${name} (${[...names].join(', ')})`)
 
   const checkTensor = (param: TensorParam): BoundArgument<Block> => {
-    const tensor = (param.source ?? tensors[param.name]) as unknown
+    const tensor = boundTensor(kernel, param, tensors)
     if (!(tensor instanceof BackedTensor))
       return fail('argument', `${param.name} must be a tensor, got ${tensor === undefined ? 'nothing' : typeof tensor}`)
     const got = () => describeTensor(tensor)
@@ -68,4 +69,13 @@ export function bindKernel<Block extends MemoryBlock>(
     memory.set(argument.block, argument.param)
   }
   return bound
+}
+
+/** What a parameter of a kernel stands for: a captured tensor, what is bound in its place, or an argument. */
+export function boundTensor(
+  { captured }: Kernel,
+  { source, name }: TensorParam,
+  tensors: Readonly<Record<string, Tensor>>,
+): unknown {
+  return source ? (captured?.get(source) ?? source) : tensors[name]
 }

@@ -42,7 +42,8 @@ export interface Device {
   fromBuffer(buffer: GPUBuffer, spec: BufferSpec): Tensor
 
   /**
-   * Enqueues a kernel: `tensors` by the names of the program's parameters; captured tensors bind themselves. A grid with a
+   * Enqueues a kernel: `tensors` by the names of the program's parameters; captured tensors bind themselves, or what
+   * `kernel.captured` names in their place. A grid with a
    * zero does nothing. No tensor written may share memory with another one bound.
    *
    * Throws `argument` (a binding missing, unknown or aliased), `shape`, `dtype`, `disposed`, `device` (a tensor of another

@@ -11,4 +11,6 @@ export interface Kernel {
   readonly program: Program
   readonly grid: readonly [x: number, y: number, z: number]
   readonly scalars: Readonly<Record<string, number>>
+  /** tensors that are bound in place of captured ones, each of the dtype and with as many dimensions: one program serves them all */
+  readonly captured?: ReadonlyMap<object, object>
 }

@@ -156,6 +156,65 @@ describe('what is asked for', () => {
     prepared.dispose()
   })
 
+  test('what was prepared with one tensor serves another like it, bit for bit', async () => {
+    const tensors = { query: random(1, 33, 2, 4), key: random(1, 33, 2, 4), value: random(1, 33, 2, 4) }
+    const dOutput = random(1, 33, 2, 4)
+    const [slopes, table, ids] = [
+      random(2),
+      random(2, 67),
+      device.tensor(
+        Int32Array.from({ length: 33 }, (_, i) => i),
+        [33],
+      ),
+    ]
+    // views, as of weights that lie in one memory
+    const memory = random(64 + 134)
+    const [otherSlopes, otherTable] = [memory.slice(0, 0, 2), memory.view({ shape: [2, 67], offset: 64 })]
+    const prepare = (slope: Tensor, row: Tensor) =>
+      prepareTrainableAttention(device, {
+        ...tensors,
+        scoreMod: ({ score, head, q, k }) => score.mul(slope.at(head)).add(row.at(head, ids.at(q).sub(k).add(33))),
+      })
+    const run = async (
+      prepared: Awaited<ReturnType<typeof prepare>>,
+      replaced?: ReadonlyMap<Tensor, Tensor>,
+    ): Promise<readonly (readonly number[])[]> => {
+      const [output, lse] = [device.empty([1, 33, 2, 4]), device.empty([1, 2, 33])]
+      const [dQuery, dKey, dValue] = [0, 1, 2].map(() => device.empty([1, 33, 2, 4])) as [Tensor, Tensor, Tensor]
+      const dCaptured = new Map(prepared.captured.map((tensor) => [tensor, device.empty(tensor.shape)] as const))
+      const gradients = { dOutput, dQuery, dKey, dValue, dCaptured }
+      // kept by a recording too
+      const recording = device.record(() => {
+        prepared.forward({ ...tensors, output, lse }, replaced)
+        prepared.backward({ ...tensors, output, lse, ...gradients }, replaced)
+      })
+      recording.run()
+      const all = [output, lse, dQuery, dKey, dValue, ...dCaptured.values()]
+      const read = await Promise.all(all.map(async (tensor) => [...(await tensor.read())]))
+      recording.dispose()
+      return read
+    }
+    const [first, second] = [await prepare(slopes, table), await prepare(otherSlopes, otherTable)]
+    const replaced = new Map([
+      [slopes, otherSlopes],
+      [table, otherTable],
+    ])
+    const [own, inPlace, wanted] = [await run(first), await run(first, replaced), await run(second)]
+    expect(inPlace).toEqual(wanted)
+    expect(own[0]).not.toEqual(wanted[0])
+    // some of them
+    const [half, alone] = [await run(first, new Map([[slopes, otherSlopes]])), await prepare(otherSlopes, table)]
+    expect(half).toEqual(await run(alone))
+    await expect(run(first, new Map([[ids, ids]]))).rejects.toThrow(
+      /replaced names a tensor of floats that scoreMod does not/,
+    )
+    await expect(run(first, new Map([[slopes, random(3)]]))).rejects.toThrow(
+      /replaces a captured f32 \[2\] must be like it, got f32 \[3\]/,
+    )
+    await expect(run(first, new Map([[slopes, device.empty([2], 'f16')]]))).rejects.toThrow(/got f16 \[2\]/)
+    for (const prepared of [first, second, alone]) prepared.dispose()
+  })
+
   test('what has no gradient is refused when it is prepared', async () => {
     const tensors = { query: random(1, 9, 2, 4), key: random(1, 9, 2, 4), value: random(1, 9, 2, 4) }
     const table = random(40)

@@ -34,9 +34,13 @@ export interface CapturedGradients {
   readonly tensors: readonly Tensor[]
   /**
    * Enqueues the gradients (f32, of the tensors' sizes) of some or all of `tensors`, replacing what they held; after the row terms
-   * of the same backward. Allocates nothing.
+   * of the same backward, which read `captured` in place of some of `tensors`. Allocates nothing.
    */
-  enqueue(tensors: BackwardTensors, dCaptured: ReadonlyMap<Tensor, Tensor>): void
+  enqueue(
+    tensors: BackwardTensors,
+    dCaptured: ReadonlyMap<Tensor, Tensor>,
+    captured?: ReadonlyMap<Tensor, Tensor>,
+  ): void
 }
 
 /** `keep` is given what it holds. Null where a score function captures no floats. */
@@ -75,13 +79,13 @@ export function prepareCapturedGradients(
   const collector: Collector = { parts, scoreGradient, plans, sequences: workSpec.sequences }
   return {
     tensors,
-    enqueue(given, dCaptured) {
+    enqueue(given, dCaptured, captured) {
       check(tensors, dCaptured)
       for (const gradient of dCaptured.values()) for (const pass of clearPasses(parts, gradient)) runPass(device, pass)
       for (const group of groups) {
         const wanted = group.members.filter((at) => dCaptured.has(loads[at]?.tensor.source as Tensor))
         if (wanted.length > 0)
-          for (const pass of passesOf(collector, group, wanted, given, dCaptured)) runPass(device, pass)
+          for (const pass of passesOf(collector, group, wanted, given, dCaptured)) runPass(device, pass, captured)
       }
     },
   }
