@@ -1,4 +1,5 @@
 import type { AttentionOptions } from '../attention/attention-request.ts'
+import type { Captured } from '../attention/hooks.ts'
 import { slidingWindow } from '../attention/masks/sliding-window.ts'
 import { sigmoid } from '../attention/normalizers/sigmoid.ts'
 import { softpick } from '../attention/normalizers/softpick.ts'
@@ -7,6 +8,7 @@ import { softCap } from '../attention/scores/soft-cap.ts'
 import type { Tensor } from '../device/device.ts'
 import type { AttentionSpec } from '../model/decoder-spec.ts'
 import { FoveaError } from '../tile/index.ts'
+import type { UpdateRule } from './parameter-store.ts'
 
 /** What a variant changes of a layer's attention: hooks that are added to the layer's own. */
 export interface AttentionChange extends Pick<AttentionOptions, 'maskMod' | 'scoreMod' | 'normalizer'> {
@@ -14,7 +16,26 @@ export interface AttentionChange extends Pick<AttentionOptions, 'maskMod' | 'sco
   readonly rope?: boolean
 }
 
-export interface AttentionVariant {
+/** A tensor of a variant's own that is trained: every layer has one, f32. */
+export interface VariantParameter {
+  /** sizes, each ≥ 1; none for a single number. A function where they depend on the layer */
+  readonly shape: readonly number[] | ((layer: AttentionSpec) => readonly number[])
+  /** one number for all elements, or the values in row-major order. A function where they depend on the layer, `index` from 0 */
+  readonly initial: number | ArrayLike<number> | ((layer: AttentionSpec, index: number) => number | ArrayLike<number>)
+  /** how it is updated, over what the model's rule says of it; without weight decay unless that is said here */
+  readonly update?: UpdateRule
+}
+
+/**
+ * A way to attend. One that learns names its parameters, and `change` is given those of a layer:
+ *
+ *     const learned: AttentionVariant<'temperature'> = {
+ *       name: 'temperature',
+ *       parameters: { temperature: { shape: ({ numHeads }) => [numHeads], initial: 1 } },
+ *       change: (_layer, _constant, { temperature }) => ({ scoreMod: ({ score, head }) => score.mul(temperature.at(head)) }),
+ *     }
+ */
+export interface AttentionVariant<Name extends string = string> {
   /** as it was asked for, "window:8" */
   readonly name: string
   /**
@@ -22,8 +43,18 @@ export interface AttentionVariant {
    * layer's normalised input, `gate` [H, C] a parameter of its own
    */
   readonly gateDivisor?: number
-  /** `constant` puts f32 numbers on the device for as long as the attention lives. */
-  change(layer: AttentionSpec, constant: (data: Float32Array) => Tensor): AttentionChange
+  /** tensors that are trained, by names of letters and digits: "temperature" is the parameter "layers.0.attention.temperature" … */
+  readonly parameters?: Readonly<Record<Name, VariantParameter>>
+  /**
+   * `constant` puts f32 numbers on the device for as long as the attention lives; `parameters` are those of one layer, which its
+   * score function reads (`temperature.at(head)`). It is asked once for layers that attend alike, and what it gives serves them
+   * all, each with its own parameters.
+   */
+  change(
+    layer: AttentionSpec,
+    constant: (data: Float32Array) => Tensor,
+    parameters: Readonly<Record<Name, Captured>>,
+  ): AttentionChange
 }
 
 /** A variant by its name; `value` is what stands behind a colon. */

@@ -3,6 +3,7 @@ export {
   type AttentionVariant,
   attentionVariant,
   attentionVariants,
+  type VariantParameter,
 } from './attention-variants.ts'
 export { type MovingAverage, type MovingAverageOptions, movingAverage } from './averaging/moving-average.ts'
 export { decoderSpec, type ModelFields } from './config/model-config.ts'
@@ -65,6 +66,7 @@ export { type OneCycleOptions, oneCycle } from './schedules/one-cycle.ts'
 export type { Schedule } from './schedules/schedule.ts'
 export { type WarmupStableDecayOptions, warmupStableDecay } from './schedules/warmup-stable-decay.ts'
 export type { StepResult } from './step-result.ts'
+export type { CapturedWeights } from './tape/captured-weights.ts'
 export type { TapeEmbedding } from './tape/embedding.ts'
 export { sortIds } from './tape/embedding.ts'
 export type { TapeNorm } from './tape/norm.ts'

@@ -9,6 +9,10 @@ import { updateFlat } from './update-flat.ts'
 export interface ParameterDeclaration {
   readonly name: string
   readonly shape: readonly number[]
+  /** its elements are read by themselves, in f32: whatever its shape it lies among the vectors, and has no narrow copy */
+  readonly elementwise?: true
+  /** over what the store's rule says of it, unless that is frozen */
+  readonly update?: UpdateRule
 }
 
 /** How a parameter is updated; those that agree in everything are one group. */
@@ -28,6 +32,8 @@ export interface ParameterStoreOptions {
   readonly compute?: ComputeDType
   /** how each parameter is updated, 'frozen' for not at all; plain updates by default */
   readonly rule?: (parameter: ParameterDeclaration) => UpdateRule | 'frozen'
+  /** a store whose trained parameters are trained with these, and seen here as well; it stays its owner's */
+  readonly along?: ParameterStore
 }
 
 /** Elements between the starts of two blocks: every view begins where vectors of any width may. */
@@ -59,15 +65,19 @@ export class ParameterStore {
     if (options.compute !== undefined) checkChoice('ParameterStore', 'compute', options.compute, computeDTypes)
     this.#device = device
     try {
-      this.groups = this.#place(options)
+      this.groups = [...this.#place(options), ...(options.along?.groups ?? [])]
     } catch (error) {
       this.dispose()
       throw error
     }
+    for (const { name } of options.along?.groups.flatMap(({ parameters }) => parameters) ?? []) {
+      if (this.#placed.has(name)) throw new FoveaError('argument', 'ParameterStore', `${name} is declared twice`)
+      this.#placed.set(name, (options.along as ParameterStore).get(name))
+    }
     this.names = [...this.#placed.keys()]
   }
 
-  /** bytes of weights, gradients and narrow copies */
+  /** bytes of weights, gradients and narrow copies that it holds */
   get bytes(): number {
     return this.#bytes
   }
@@ -123,7 +133,11 @@ export class ParameterStore {
     for (const tensor of this.#owned.splice(0)) tensor.dispose()
   }
 
-  #place({ blocks, compute = 'f32', rule = () => ({}) }: ParameterStoreOptions): ParameterGroup[] {
+  #place({ blocks, compute = 'f32', rule: ruleOf = () => ({}) }: ParameterStoreOptions): ParameterGroup[] {
+    const rule = (parameter: ParameterDeclaration) => {
+      const said = ruleOf(parameter)
+      return said === 'frozen' ? said : { ...said, ...parameter.update }
+    }
     const most = this.#device.info.limits.maxStorageBufferBindingSize ?? Number.POSITIVE_INFINITY
     const drafts = new Map<string, Draft>()
     for (const block of blocks) {
@@ -136,7 +150,7 @@ export class ParameterStore {
           'ParameterStore',
           `${block.map(({ name }) => name).join(', ')} lie joined, but are to be updated differently: ${[...keys].join(', ')}`,
         )
-      const isMatrix = first.shape.length > 1
+      const isMatrix = first.shape.length > 1 && !first.elementwise
       const kind = isMatrix ? 'matrices' : 'vectors'
       const draft: Draft = { kind, rule: rule(first), blocks: [], size: 0 }
       const size = Math.ceil(block.reduce((sum, { shape }) => sum + product(shape), 0) / alignment) * alignment
@@ -218,4 +232,4 @@ interface Draft {
 
 const product = (shape: readonly number[]) => shape.reduce((size, extent) => size * extent, 1)
 
-const fields: FieldsOf<ParameterStoreOptions> = { blocks: true, compute: true, rule: true }
+const fields: FieldsOf<ParameterStoreOptions> = { blocks: true, compute: true, rule: true, along: true }

@@ -3,8 +3,10 @@ import type { AttentionSpec } from '../../model/decoder-spec.ts'
 import type { PlacedRope } from '../../model/place-rope.ts'
 import { applyRope } from '../../nn/rope.ts'
 import type { AttentionKernel } from '../attention-kernel.ts'
+import { type CapturedWeights, enqueueAttentionBackward, readInPlace } from '../tape/captured-weights.ts'
 import { enqueueNorm, enqueueNormBackward, type TapeNorm } from '../tape/norm.ts'
 import type { TapeCore } from '../tape/tape-core.ts'
+import { isTrained } from '../tape/tape-weight.ts'
 import type { Variable } from '../tape/variable.ts'
 
 /** The attention of a layer, made ready for rows of one length. */
@@ -17,6 +19,8 @@ export interface DecoderAttention {
   readonly queryNorm: TapeNorm | null
   readonly keyNorm: TapeNorm | null
   readonly positions: Tensor // i32 [B · T]
+  /** weights of its own that the kernel's score function reads */
+  readonly captured: CapturedWeights
 }
 
 /**
@@ -26,7 +30,7 @@ export interface DecoderAttention {
  */
 export function attend(tape: TapeCore, qkv: Variable, of: DecoderAttention): Variable {
   const { workspace } = tape
-  const { spec, batch, length, kernel, queryNorm, keyNorm, rope } = of
+  const { spec, batch, length, kernel, queryNorm, keyNorm, rope, captured } = of
   const { numHeads: H, numKvHeads: G, headDim: D } = spec
   const input = qkv.value
   const rows = batch * length
@@ -46,7 +50,10 @@ export function attend(tape: TapeCore, qkv: Variable, of: DecoderAttention): Var
     queryKey = turned
   }
   const lse = workspace.take([batch, H, length])
-  const y = tape.empty([rows, H * D], qkv.dtype, qkv.needsGradient)
+  // weights of its own may be trained where nothing before it is
+  const weights = [queryNorm, keyNorm].flatMap((norm) => (norm ? [norm.weight, norm.bias] : []))
+  const trained = qkv.needsGradient || isTrained(...weights, ...captured.values())
+  const y = tape.empty([rows, H * D], qkv.dtype, trained)
   const output = y.value
   const bound = () => ({
     query: heads.batched(queryKey, 0, H),
@@ -55,7 +62,7 @@ export function attend(tape: TapeCore, qkv: Variable, of: DecoderAttention): Var
     output: heads.batched(output, 0, H),
     lse,
   })
-  kernel.forward(bound())
+  kernel.forward(bound(), readInPlace(captured))
 
   return tape.note({
     output: y,
@@ -63,15 +70,15 @@ export function attend(tape: TapeCore, qkv: Variable, of: DecoderAttention): Var
     scratch: queryKey === input ? [lse] : [lse, queryKey],
     backward() {
       const dOutput = y.gradient?.tensor as Tensor
-      tape.addGradient(qkv, (dInput) => {
+      const write = (dInput: Tensor) => {
         let dQueryKey = rope || queryNorm ? takeHeads() : dInput
-        kernel.backward({
-          ...bound(),
+        const gradients = {
           dOutput: heads.batched(dOutput, 0, H),
           dQuery: heads.batched(dQueryKey, 0, H),
           dKey: heads.batched(dQueryKey, H, G),
           dValue: heads.batched(dInput, H + G, G),
-        })
+        }
+        enqueueAttentionBackward(tape, kernel, { ...bound(), ...gradients }, captured)
         if (rope) {
           const target = queryNorm ? takeHeads() : dInput
           turn(tape, of, heads.flat(dQueryKey, 0, H + G), heads.flat(target, 0, H + G), true)
@@ -91,7 +98,13 @@ export function attend(tape: TapeCore, qkv: Variable, of: DecoderAttention): Var
             })
           workspace.give(dQueryKey)
         }
-      })
+      }
+      if (qkv.needsGradient) tape.addGradient(qkv, write)
+      else {
+        const unused = tape.take(qkv.shape, qkv.dtype)
+        write(unused.tensor)
+        unused.drop()
+      }
     },
   })
 }

@@ -2,6 +2,7 @@ import { weightShapes } from '../../model/architectures/weight-shapes.ts'
 import type { DecoderSpec } from '../../model/decoder-spec.ts'
 import type { AttentionVariant } from '../attention-variants.ts'
 import type { ParameterDeclaration } from '../parameter-store.ts'
+import { variantParameters } from './variant-parameters.ts'
 
 /**
  * The parameters of a decoder by their names of `Checkpoint`. Queries, keys and values of a layer lie joined, and so do gate
@@ -26,7 +27,8 @@ export function decoderParameters(spec: DecoderSpec, attention?: AttentionVarian
       const name = gateName(`layers.${i}`)
       blocks.push([{ name, shape: [numHeads, spec.hiddenSize] }], [{ name: `${name}.bias`, shape: [numHeads] }])
     }
-  return blocks
+  const own = attention ? variantParameters(spec, attention) : []
+  return [...blocks, ...own.map(({ initial: _, ...declaration }) => [declaration])]
 }
 
 /** The same for weights that lie joined. */

@@ -45,7 +45,7 @@ export function attendLinear(
     logDecay: byToken(decays),
   })
 
-  const y = tape.empty([rows, H * D], qkv.dtype, qkv.needsGradient)
+  const y = tape.empty([rows, H * D], qkv.dtype, qkv.needsGradient || logDecay.needsGradient)
   const finalState = workspace.take([batch, H, D, D])
   const bound = { ...inputs(), output: heads(y.value, 0), finalState }
   const form = device.kind === 'webgpu' && length > 8 ? ('chunked' as const) : ('recurrent' as const)

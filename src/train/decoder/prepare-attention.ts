@@ -3,10 +3,9 @@ import { document } from '../../attention/masks/document.ts'
 import { slidingWindow } from '../../attention/masks/sliding-window.ts'
 import { chainScores } from '../../attention/scores/chain-scores.ts'
 import { softCap } from '../../attention/scores/soft-cap.ts'
-import { prepareTrainableAttention } from '../../attention/trainable-attention.ts'
+import { prepareTrainableAttention, type TrainableAttention } from '../../attention/trainable-attention.ts'
 import type { Device, Tensor } from '../../device/device.ts'
 import type { AttentionSpec } from '../../model/decoder-spec.ts'
-import type { AttentionKernel } from '../attention-kernel.ts'
 import type { AttentionChange } from '../attention-variants.ts'
 import type { ComputeDType } from '../precision.ts'
 import type { StepShape } from '../trainable-model.ts'
@@ -23,7 +22,7 @@ export async function prepareAttention(
     /** queries and keys come normalised or turned, in memory of their own; else they lie beside the values */
     readonly apart: boolean
   },
-): Promise<AttentionKernel> {
+): Promise<TrainableAttention> {
   const { shape, dtype, documents, change, apart } = request
   const { batch, length } = shape
   const { numHeads, numKvHeads, headDim } = spec

@@ -1,17 +1,19 @@
 import type { Device, Tensor } from '../../device/device.ts'
 import type { AttentionSpec, DecoderSpec, LayerSpec, NormSpec } from '../../model/decoder-spec.ts'
 import { type PlacedRope, placeRope, ropeKey } from '../../model/place-rope.ts'
-import { FoveaError } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 import type { AttentionKernel } from '../attention-kernel.ts'
 import type { AttentionChange, AttentionVariant } from '../attention-variants.ts'
 import type { ParameterStore } from '../parameter-store.ts'
 import type { ComputeDType } from '../precision.ts'
 import { activation } from '../tape/activation.ts'
+import type { CapturedWeights } from '../tape/captured-weights.ts'
 import { checkpoint } from '../tape/checkpoint.ts'
 import { embed, sortIds, type TableRows } from '../tape/embedding.ts'
 import { linear } from '../tape/linear.ts'
 import { norm, type TapeNorm } from '../tape/norm.ts'
 import { TapeCore } from '../tape/tape-core.ts'
+import type { TapeWeight } from '../tape/tape-weight.ts'
 import type { Variable } from '../tape/variable.ts'
 import type { PreparedModel, StepInputs, StepShape } from '../trainable-model.ts'
 import { attend, type DecoderAttention } from './decoder-attention.ts'
@@ -19,6 +21,7 @@ import { type DecoderLayer, decoderLayer, type TapeLinear } from './decoder-laye
 import { gateName } from './decoder-parameters.ts'
 import { attendLinear, logDecayOf } from './linear-attention.ts'
 import { prepareAttention } from './prepare-attention.ts'
+import { capturedWeights, checkCaptured, variantWeights } from './variant-parameters.ts'
 
 /** What of a decoder its computation is made from. */
 export interface DecoderParts {
@@ -53,7 +56,7 @@ class DecoderMaker {
   readonly #inputs: StepInputs
   readonly #owned: { dispose(): void }[] = []
   readonly #ropes = new Map<string, PlacedRope>()
-  readonly #kernels = new Map<string, { kernel: AttentionKernel; change: AttentionChange }>()
+  readonly #kernels = new Map<string, LayerKernel>()
   #bytes = 0
 
   constructor(parts: DecoderParts, shape: StepShape, inputs: StepInputs) {
@@ -144,7 +147,7 @@ class DecoderMaker {
   async #attention(name: string, { attention }: LayerSpec, positions: Tensor): Promise<DecoderLayer['attention']> {
     const { gateDivisor } = this.#parts.attention
     if (gateDivisor !== undefined) return this.#linearAttention(name, attention, gateDivisor)
-    const { kernel, change } = await this.#kernel(attention)
+    const { kernel, change, captured } = await this.#kernel(name, attention)
     const { qkNorm } = attention
     const of: DecoderAttention = {
       spec: attention,
@@ -154,6 +157,7 @@ class DecoderMaker {
       queryNorm: qkNorm && this.#norm(`${name}.attention.queryNorm`, qkNorm.norm),
       keyNorm: qkNorm && this.#norm(`${name}.attention.keyNorm`, qkNorm.norm),
       positions,
+      captured,
     }
     return (tape, qkv) => attend(tape, qkv, of)
   }
@@ -192,22 +196,30 @@ class DecoderMaker {
     return { spec, weight: parameters.get(name), bias: spec.bias ? parameters.get(`${name}.bias`) : null }
   }
 
-  /** Layers that attend alike share their kernels: one of them runs at a time. */
-  async #kernel(spec: AttentionSpec): Promise<{ kernel: AttentionKernel; change: AttentionChange }> {
+  /** Layers that attend alike share their kernels, each with weights of its own: one of them runs at a time. */
+  async #kernel(name: string, spec: AttentionSpec): Promise<LayerKernel & { captured: CapturedWeights }> {
     const { numHeads, numKvHeads, headDim, scale, softCap, window, rope, qkNorm } = spec
-    const key = [numHeads, numKvHeads, headDim, scale, softCap, window, rope === null, qkNorm === null].join(' ')
+    const { device, attention, precision, parameters } = this.#parts
+    const own = variantWeights(parameters, attention, name)
+    const shapes = Object.values(own).map(({ weight }) => weight.shape.join('x'))
+    const key = [numHeads, numKvHeads, headDim, scale, softCap, window, rope === null, qkNorm === null, ...shapes].join(
+      ' ',
+    )
     const known = this.#kernels.get(key)
-    if (known) return known
-    const { device, attention, precision } = this.#parts
-    const change = attention.change(spec, (data) => this.#constant(data, [data.length]))
+    if (known) return { ...known, captured: capturedWeights(known.own, own) }
+    const tensors = Object.fromEntries(Object.entries(own).map(([of, { weight }]) => [of, weight]))
+    const change = attention.change(spec, (data) => this.#constant(data, [data.length]), tensors)
+    checkFields('TrainableDecoder.prepare', `what attention ${attention.name} changes`, change, changeFields)
     const { documents } = this.#inputs
     const apart = qkNorm !== null || (rope !== null && change.rope !== false)
     const asked = { shape: this.#shape, dtype: precision, documents, change, apart }
     const kernel = await prepareAttention(device, spec, asked)
     this.#owned.push(kernel)
+    checkCaptured(attention, kernel.captured, own, this.#owned)
     this.#bytes += kernel.scratchBytes
-    this.#kernels.set(key, { kernel, change })
-    return { kernel, change }
+    const made = { kernel, change, own }
+    this.#kernels.set(key, made)
+    return { ...made, captured: capturedWeights(own, own) }
   }
 
   #rope(spec: NonNullable<AttentionSpec['rope']>): PlacedRope {
@@ -237,3 +249,12 @@ class DecoderMaker {
     return tensor
   }
 }
+
+interface LayerKernel {
+  readonly kernel: AttentionKernel
+  readonly change: AttentionChange
+  /** the variant's parameters of the layer that it was prepared with */
+  readonly own: Readonly<Record<string, TapeWeight>>
+}
+
+const changeFields: FieldsOf<AttentionChange> = { maskMod: true, scoreMod: true, normalizer: true, rope: true }

@@ -20,6 +20,7 @@ import { decoderParameters } from './decoder-parameters.ts'
 import { initialWeight } from './initial-weights.ts'
 import { liveCheckpoint } from './live-checkpoint.ts'
 import { type DecoderParts, prepareDecoder } from './prepare-decoder.ts'
+import { variantParameters } from './variant-parameters.ts'
 
 interface FreshWeights {
   readonly spec: DecoderSpec
@@ -66,6 +67,7 @@ export class TrainableDecoder implements PlannableModel {
     this.spec = from.spec
     this.precision = precision
     this.attention = options.attention ?? attentionVariant('full')
+    checkFields(where, 'attention', this.attention, variantFields)
     this.checkpointing = checkpointing
     this.tokenizer = options.tokenizer ?? ('tokenizer' in from ? from.tokenizer : undefined)
     this.parameters = new ParameterStore(device, {
@@ -112,8 +114,18 @@ export class TrainableDecoder implements PlannableModel {
     return new TrainableDecoder(device, { ...this.#options, ...changes })
   }
 
-  /** The weights as they are now as a checkpoint, for export or an engine; `read` gives others, such as averages. */
+  /**
+   * The weights as they are now as a checkpoint, for export or an engine; `read` gives others, such as averages. Throws
+   * `unsupported` where the attention has parameters of its own: no file of a model can say them.
+   */
   checkpoint(read: (name: string) => Promise<Float32Array> = (name) => this.parameters.read(name)): Checkpoint {
+    const own = variantParameters(this.spec, this.attention).map(({ name }) => name)
+    if (own.length > 0)
+      throw new FoveaError(
+        'unsupported',
+        'TrainableDecoder.checkpoint',
+        `config.json and files of weights have no place for ${own.join(', ')}, parameters of the attention ${this.attention.name}, without which the model is another: trainer.save keeps them, parameters.read gives them, and liveCheckpoint takes weights that they were folded into`,
+      )
     return liveCheckpoint({ spec: this.spec, read, tokenizer: this.tokenizer })
   }
 
@@ -123,8 +135,8 @@ export class TrainableDecoder implements PlannableModel {
 }
 
 /**
- * A decoder with its weights on the device. Rejects with `shape` where a checkpoint disagrees with its specification, and with
- * what `Checkpoint`, `ParameterStore` and `Device.empty` throw.
+ * A decoder with its weights on the device. Rejects with `shape` where a checkpoint disagrees with its specification, with what
+ * is wrong with parameters of the attention (`argument`, `shape`), and with what `Checkpoint`, `ParameterStore` and `Device.empty` throw.
  */
 export async function createTrainableDecoder(
   device: Device,
@@ -133,16 +145,18 @@ export async function createTrainableDecoder(
   const { from } = options
   const decoder = new TrainableDecoder(device, options)
   try {
+    const own = new Map(variantParameters(from.spec, decoder.attention).map(({ name, initial }) => [name, initial()]))
     const ofSpec = weightShapes(from.spec)
     for (const name of decoder.parameters.names) {
       const { shape } = decoder.parameters.get(name)
       const fresh = 'seed' in from ? from : { seed: 0 }
       const weight =
-        'seed' in from || !ofSpec.has(name)
+        own.get(name) ??
+        ('seed' in from || !ofSpec.has(name)
           ? initialWeight(from.spec, name, shape, fresh)
           : shape.length === 2
             ? dequantizeRows(await from.matrix(name))
-            : await from.vector(name)
+            : await from.vector(name))
       decoder.parameters.write(name, weight)
     }
     return decoder
@@ -161,4 +175,5 @@ const fields: FieldsOf<TrainableDecoderOptions> = {
   checkpointing: true,
   tokenizer: true,
 }
+const variantFields: FieldsOf<AttentionVariant> = { name: true, gateDivisor: true, parameters: true, change: true }
 const changeFields: FieldsOf<Parameters<PlannableModel['planned']>[1]> = { checkpointing: true }

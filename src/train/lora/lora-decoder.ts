@@ -27,7 +27,8 @@ export interface LoraDecoderOptions extends Omit<TrainableDecoderOptions, 'rule'
 
 /**
  * A decoder whose weights stay as they are while low-rank updates of its linear layers are trained: y = x Wᵀ + scale x Aᵀ Bᵀ.
- * The base has no gradients and no states. Its `parameters` are the adapters: "layers.0.attention.query.loraA" and `.loraB`.
+ * The base has no gradients and no states. Its `parameters` are the adapters: "layers.0.attention.query.loraA" and `.loraB`;
+ * parameters of an attention variant, which no checkpoint has, are trained with them.
  *
  * Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", arXiv 2106.09685.
  */
@@ -49,6 +50,7 @@ export class LoraDecoder implements PlannableModel {
         ...block.map(({ name, outputs }) => [{ name: `${name}.loraB`, shape: [outputs, plan.rank] }]),
       ]),
       compute: base.precision,
+      along: base.parameters,
       ...(rule && { rule }),
     })
   }
@@ -162,7 +164,9 @@ export async function createLoraDecoder(device: Device, options: LoraDecoderOpti
   checkFields('createLoraDecoder', 'options', options, fields)
   const { lora, seed = 0, rule, ...rest } = options
   const plan = planLora(options.from.spec, lora)
-  const base = await createTrainableDecoder(device, { ...rest, rule: () => 'frozen' })
+  const ruleOfBase: ParameterStoreOptions['rule'] = (parameter) =>
+    parameter.elementwise ? (rule?.(parameter) ?? {}) : 'frozen'
+  const base = await createTrainableDecoder(device, { ...rest, rule: ruleOfBase })
   try {
     const decoder = new LoraDecoder(base, plan, rule)
     for (const [i, { name, inputs }] of plan.targets.entries())

@@ -19,7 +19,8 @@ const before = 'base_model.model.'
 /**
  * Writes the adapters of a decoder as a folder that Hugging Face PEFT reads: adapter_config.json and adapter_model.safetensors
  * (f32, `base_model.model.<module>.lora_A.weight`). `base` is what PEFT looks the base up by (the checkpoint's path or name).
- * Throws `unsupported` for layers that the architecture's files store fused with others, `io` naming the file.
+ * Throws `unsupported` for layers that the architecture's files store fused with others and for an attention with parameters of
+ * its own, `io` naming the file.
  */
 export async function savePeft(
   decoder: LoraDecoder,
@@ -27,7 +28,14 @@ export async function savePeft(
   options: { readonly base?: string } = {},
 ): Promise<void> {
   checkFields('savePeft', 'options', options, savePeftFields)
-  const { plan, parameters } = decoder
+  const { plan, parameters, base } = decoder
+  const own = Object.keys(base.attention.parameters ?? {})
+  if (own.length > 0)
+    throw new FoveaError(
+      'unsupported',
+      'savePeft',
+      `adapters of PEFT have no place for ${own.join(', ')}, parameters of the attention ${base.attention.name}`,
+    )
   const tensors = plan.targets.flatMap(({ name, module, outputs, inputs }): TensorToWrite[] => {
     if (module === null)
       throw new FoveaError(

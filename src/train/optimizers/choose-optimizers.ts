@@ -112,7 +112,7 @@ export function chooseOptimizers(config: OptimizerConfig): ChosenOptimizers {
   const { name: _, others: ofOthers, learningRate, weightDecay, ...options } = read
   const main = { ...optimizerDefaults[name as OptimizerName], ...defined({ learningRate, weightDecay }) }
   const optimizer = make(defined(options) as never)
-  const decays = ({ shape }: ParameterDeclaration) => shape.length >= 2
+  const decays = ({ shape, elementwise }: ParameterDeclaration) => shape.length >= 2 && !elementwise
   if (!matrices)
     return {
       learningRate: main.learningRate,
@@ -141,8 +141,8 @@ export function chooseOptimizers(config: OptimizerConfig): ChosenOptimizers {
 }
 
 /** A matrix between hidden states: not a table of embeddings, nor the output projection. */
-export function isHiddenMatrix({ name, shape }: ParameterDeclaration): boolean {
-  return shape.length === 2 && !/embed|lm_?head|\bwte\b|\bwpe\b/i.test(name)
+export function isHiddenMatrix({ name, shape, elementwise }: ParameterDeclaration): boolean {
+  return shape.length === 2 && !elementwise && !/embed|lm_?head|\bwte\b|\bwpe\b/i.test(name)
 }
 
 /** Without the fields that are undefined; what they hold was checked. */

@@ -5,6 +5,7 @@ import type { AttentionKernel } from '../attention-kernel.ts'
 import { activation, gated } from './activation.ts'
 import { add } from './add.ts'
 import { attention } from './attention.ts'
+import type { CapturedWeights } from './captured-weights.ts'
 import { checkpoint } from './checkpoint.ts'
 import { type CrossEntropyRequest, crossEntropy } from './cross-entropy.ts'
 import { embed, type TapeEmbedding } from './embedding.ts'
@@ -59,12 +60,13 @@ export class Tape extends TapeCore {
     return rotate(this, x, rope, positions)
   }
 
-  /** `kernel`: what `prepareTrainableAttention` gave */
+  /** `kernel`: what `prepareTrainableAttention` gave; `captured`: weights that are trained, by the tensors that its score function captured */
   attention(
     inputs: { readonly query: Variable; readonly key: Variable; readonly value: Variable },
     kernel: AttentionKernel,
+    captured?: CapturedWeights,
   ): Variable {
-    return attention(this, inputs, kernel)
+    return attention(this, inputs, kernel, captured)
   }
 
   /** Ends a tape: the losses of the targets, and the gradient that `backward` starts from. */
