@@ -1,4 +1,3 @@
-import type { PageLayout } from '../attention/paged/page-pool.ts'
 import type { RopeLayout } from '../nn/rope-tables.ts'
 import { loadRope, type RopeTurn, rope, ropeColumns } from '../nn/rope-values.ts'
 import {
@@ -9,41 +8,15 @@ import {
   type Program,
   type ProgramBuilder,
   rowRange,
-  type StorageDType,
   select,
   store,
   type TensorParam,
   type Value,
-  zeros,
 } from '../tile/index.ts'
 import { type Head, pageWriter } from './page-writer.ts'
 import type { Piece } from './quantise-pages.ts'
-
-/** The sides of a projected token that a kernel handles. */
-export type WriteSide = 'query' | 'key' | 'value'
-
-/** Normalisation of a head, or of all heads of a token as one row: y = x / √(mean x² + eps) · (offset + weight). */
-export interface WriteNorm {
-  readonly eps: number
-  readonly offset: number
-  readonly over: 'head' | 'all'
-}
-
-/** All that specialises the program; numbers of tokens and positions are run-time values. */
-export interface WriteProgramSpec {
-  readonly sides: readonly WriteSide[]
-  readonly layout: PageLayout
-  readonly numHeads: number
-  readonly numKvHeads: number
-  readonly tileN: number
-  readonly rope: { readonly layout: RopeLayout; readonly interleaved: boolean } | null
-  readonly queryNorm: WriteNorm | null
-  readonly keyNorm: WriteNorm | null
-  readonly qkvDType: StorageDType
-  readonly queryDType: StorageDType
-  readonly normDType: StorageDType
-  readonly alignment: { readonly qkv: number; readonly query: number; readonly pool: number }
-}
+import { elements, type Norm, normOf, valueNormOf } from './write-norms.ts'
+import type { WriteProgramSpec } from './write-pages-spec.ts'
 
 /**
  * One program owns tileN tokens and `headsEach` of the H + 2G heads of their rows: normalises and turns queries and keys,
@@ -61,19 +34,21 @@ export function writePagesProgram(spec: WriteProgramSpec): Program {
       from: firstHead.sub(from).max(0),
       to: firstHead.add(headsEach).sub(from).min(count),
     })
-    const turn = turnOf(p, spec, rows)
-    const [head, valueHead] = [headReader(qkv, rows, D), headReader(qkv, rows, valueDim)]
+    const positions = positionsOf(p, spec)
+    const turn = turnOf(p, spec, rows, positions)
+    const [head, valueHead] = [headReader(spec, qkv, rows, D), headReader(spec, qkv, rows, valueDim)]
     // heads are numbered among those of the sides that this kernel handles
     let before = 0
     if (sides.includes('query')) {
       const query = p.output('query', spec.queryDType, [null, H, D], { alignment: alignment.query })
       const norm = normOf(p, spec, 'query', qkv, rows)
+      const warmth = positions && temperatureOf(spec, load(positions, [rows]))
       loop(
         within(before, H),
         {},
         (h, _, emit) => {
           for (const { columns, value } of head(h, h.mul(D), norm, turn).pieces)
-            emit(store(query, [rows, h, columns], value))
+            emit(store(query, [rows, h, columns], warmth ? value.mul(warmth) : value))
           return {}
         },
         p.emit,
@@ -97,12 +72,13 @@ export function writePagesProgram(spec: WriteProgramSpec): Program {
       before += G
     }
     if (sides.includes('value')) {
+      const norm = valueNormOf(spec, qkv, rows)
       const write = target('value')
       loop(
         within(before, G),
         {},
         (g, _, emit) => {
-          write(g, valueHead(g, g.mul(valueDim).add((H + G) * D), null, null), emit)
+          write(g, valueHead(g, g.mul(valueDim).add((H + G) * D), norm, null), emit)
           return {}
         },
         p.emit,
@@ -118,73 +94,47 @@ interface Turn {
   at(pairs: Value): RopeTurn
 }
 
-function turnOf(p: ProgramBuilder, { rope, sides }: WriteProgramSpec, rows: Value): Turn | null {
-  if (!rope || (!sides.includes('query') && !sides.includes('key'))) return null
+/** The positions of all tokens, where anything asks for them. */
+function positionsOf(p: ProgramBuilder, { rope, sides, changes }: WriteProgramSpec): TensorParam | null {
+  const turns = rope && (sides.includes('query') || sides.includes('key'))
+  const warms = changes.temperature && sides.includes('query')
+  return turns || warms ? p.input('positions', 'i32', [null]) : null
+}
+
+function turnOf(
+  p: ProgramBuilder,
+  { rope, sides }: WriteProgramSpec,
+  rows: Value,
+  positions: TensorParam | null,
+): Turn | null {
+  if (!rope || !positions || (!sides.includes('query') && !sides.includes('key'))) return null
   const { layout, interleaved } = rope
-  const positions = p.input('positions', 'i32', [null])
   const table = p.input('table', 'f32', [layout.rows, 2 * layout.pairs])
   return { layout, interleaved, at: (pairs) => loadRope(table, layout, load(positions, [rows]), pairs) }
 }
 
-/** Factor [tileN, 1] and weights of a head's columns. */
-interface Norm {
-  factor(base: Value): Value
-  weight(head: Value, columns: Value): Value
-}
-
-function normOf(
-  p: ProgramBuilder,
-  spec: WriteProgramSpec,
-  side: 'query' | 'key',
-  qkv: TensorParam,
-  rows: Value,
-): Norm | null {
-  const norm = side === 'query' ? spec.queryNorm : spec.keyNorm
-  if (!norm) return null
-  const { numHeads: H, numKvHeads: G, tileN } = spec
-  const D = spec.layout.headDim
-  const { eps, offset, over } = norm
-  const heads = side === 'query' ? H : G
-  const first = side === 'query' ? 0 : H
-  const weights = p.input(`${side}Norm`, spec.normDType, [over === 'all' ? heads * D : D])
-  const squares = (base: Value) => {
-    const x = load(qkv, [rows, colRange(base, D)]).cast('f32')
-    return x.mul(x).rowSum()
-  }
-  const factorOf = (sum: Value, count: number) =>
-    sum
-      .mul(1 / count)
-      .add(eps)
-      .rsqrt()
-  const whole =
-    over === 'all'
-      ? factorOf(
-          loop({ to: heads }, { sum: zeros([tileN, 1]) }, (h, { sum }) => ({
-            sum: sum.add(squares(h.add(first).mul(D))),
-          })).sum,
-          heads * D,
-        )
-      : null
-  return {
-    factor: (base) => whole ?? factorOf(squares(base), D),
-    weight: (head, columns) => {
-      const w = load(weights, [over === 'all' ? columns.add(head.mul(D)) : columns]).cast('f32')
-      return offset === 0 ? w : w.add(offset)
-    },
-  }
+/** What queries at these positions are multiplied by. */
+function temperatureOf({ changes: { temperature } }: WriteProgramSpec, positions: Value): Value | null {
+  if (!temperature) return null
+  const { strength, period, offset } = temperature
+  const periods = positions.add(offset).div(period).cast('f32')
+  return periods.add(1).log().mul(strength).add(1)
 }
 
 /** Reads a head of width D of the tile's tokens, from column `base` of their rows, normalised and turned. */
-function headReader(qkv: TensorParam, rows: Value, D: number) {
+function headReader(spec: WriteProgramSpec, qkv: TensorParam, rows: Value, D: number) {
   return (head: Value, base: Value, norm: Norm | null, turn: Turn | null): Head => {
-    const factor = norm?.factor(base)
-    const read = (columns: Value): Value => {
-      const x = load(qkv, [rows, columns.add(base)]).cast('f32')
-      return norm && factor ? x.mul(factor).mul(norm.weight(head, columns)) : x
+    const scaled = norm?.over(base)
+    const normed = (columns: Value, x: Value, afterRope: boolean): Value => {
+      if (!norm || !scaled || norm.afterRope !== afterRope) return x
+      const y = scaled(x)
+      return norm.weight ? y.mul(norm.weight(head, columns)) : y
     }
+    const read = (columns: Value) => normed(columns, elements(spec, qkv, rows, columns.add(base)), false)
+    const after = (columns: Value, x: Value) => normed(columns, x, true)
     const plain = (from: number, count: number): Piece => {
       const columns = colRange(from, count)
-      return { columns, value: read(columns) }
+      return { columns, value: after(columns, read(columns)) }
     }
     if (!turn) return { pieces: [plain(0, D)], halves: () => [plain(0, D / 2), plain(D / 2, D / 2)] }
     const { layout, interleaved, at } = turn
@@ -192,13 +142,13 @@ function headReader(qkv: TensorParam, rows: Value, D: number) {
     const turned = rope({ first: read(columns.first), second: read(columns.second) }, at(colRange(0, layout.pairs)))
     const rest = D - 2 * layout.pairs
     const pieces = [
-      { columns: columns.first, value: turned.first },
-      { columns: columns.second, value: turned.second },
+      { columns: columns.first, value: after(columns.first, turned.first) },
+      { columns: columns.second, value: after(columns.second, turned.second) },
       ...(rest > 0 ? [plain(2 * layout.pairs, rest)] : []),
     ]
     const half = (from: number): Piece => {
       const c = colRange(from, D / 2)
-      return { columns: c, value: turnColumns(turn, c, read) }
+      return { columns: c, value: after(c, turnColumns(turn, c, read)) }
     }
     return { pieces, halves: () => (rest === 0 && !interleaved ? pieces : [half(0), half(D / 2)]) }
   }

@@ -4,7 +4,8 @@ import { commonAlignment } from '../attention/softmax/flash.ts'
 import type { Device, Tensor } from '../device/index.ts'
 import type { RopeLayout } from '../nn/rope-tables.ts'
 import { alignmentOf, checkFields, type FieldsOf, FoveaError, type Kernel } from '../tile/index.ts'
-import { type WriteNorm, type WriteProgramSpec, type WriteSide, writePagesProgram } from './write-pages-program.ts'
+import { writePagesProgram } from './write-pages-program.ts'
+import type { WriteChanges, WriteNorm, WriteProgramSpec, WriteSide } from './write-pages-spec.ts'
 
 export interface WritePagesOptions {
   /** queries, keys and values of each token: H and G heads of width D, G of width Dv */
@@ -16,8 +17,10 @@ export interface WritePagesOptions {
   readonly recentSlots?: Tensor // i32 [N]
   /** `ropeTables`, with its data as a tensor f32 [rows, 2 · pairs]; null: nothing is turned */
   readonly rope: { readonly tables: RopeLayout & { readonly table: Tensor }; readonly interleaved: boolean } | null
-  readonly queryNorm?: (WriteNorm & { readonly weight: Tensor }) | null // [D], over all heads [H·D]
-  readonly keyNorm?: (WriteNorm & { readonly weight: Tensor }) | null // [D], over all heads [G·D]
+  readonly queryNorm?: (WriteNorm & { readonly weight: Tensor }) | null // [D], with weights for each head [H·D]
+  readonly keyNorm?: (WriteNorm & { readonly weight: Tensor }) | null // [D], with weights for each head [G·D]
+  /** clipping, a norm of values, a temperature of queries; none by default */
+  readonly changes?: WriteChanges
   readonly pages: PagePool
   readonly query: Tensor // [N, H, D], written: f32, f16 or bf16
 }
@@ -26,13 +29,13 @@ export interface WritePagesOptions {
  * What lies between the projection of a step's tokens and attention over pages: queries and keys are normalised where asked
  * (y = x / √(mean x² + eps) · (offset + weight), of each head or of all as one row) and turned to their positions
  * (Su et al., RoFormer, 2021, arXiv 2104.09864), keys and values are stored in their slots, queries in `query`. Computed in
- * f32. One kernel, or several where the device binds fewer buffers than it has; nothing is allocated.
+ * f32; `changes` names what else few models do. One kernel, or several where the device binds fewer buffers than it has; nothing is allocated.
  *
  * Throws `shape`, `dtype`, `limit` (more segments than any kernel can bind) and what `Device.run` throws.
  */
 export function writePages(device: Device, options: WritePagesOptions): void {
   checkFields('writePages', 'options', options, fields)
-  const { qkv, positions, slots, rope, queryNorm = null, keyNorm = null, pages, query } = options
+  const { qkv, positions, slots, rope, queryNorm = null, keyNorm = null, changes = {}, pages, query } = options
   checkShapes(options)
   const [N = 0, H = 0] = query.shape
   const G = pages.numKvHeads
@@ -42,7 +45,7 @@ export function writePages(device: Device, options: WritePagesOptions): void {
     const heads = sides.reduce((sum, side) => sum + (side === 'query' ? H : G), 0)
     const pool = commonAlignment([...pages.keys, ...pages.values, ...(pages.recent ? [pages.recent] : [])])
     const spec: WriteProgramSpec = {
-      ...{ sides, layout: pages, numHeads: H, numKvHeads: G, tileN, queryNorm, keyNorm },
+      ...{ sides, layout: pages, numHeads: H, numKvHeads: G, tileN, queryNorm, keyNorm, changes },
       rope: rope && { layout: layoutOf(rope.tables), interleaved: rope.interleaved },
       qkvDType: qkv.dtype,
       queryDType: query.dtype,
@@ -69,13 +72,16 @@ export function writePages(device: Device, options: WritePagesOptions): void {
 }
 
 /** Which sides one kernel handles, so that none binds more buffers than the device allows. */
-function groupSides(device: Device, { rope, queryNorm, keyNorm, pages }: WritePagesOptions): readonly WriteSide[][] {
+function groupSides(
+  device: Device,
+  { rope, queryNorm, keyNorm, changes = {}, pages }: WritePagesOptions,
+): readonly WriteSide[][] {
   const most = device.info.limits.maxStorageBuffersPerShaderStage ?? Number.POSITIVE_INFINITY
   const buffers = (sides: readonly WriteSide[]) => {
     const [query, key, value] = (['query', 'key', 'value'] as const).map((side) => sides.includes(side))
     const scales = isQuantised(pages.format) ? pages.segments : 0
     const pool = (key ? pages.segments : 0) + (value ? pages.segments : 0) + scales + (pages.recent ? 2 : 0)
-    const turns = rope && (query || key) ? 2 : 0
+    const turns = rope && (query || key) ? 2 : changes.temperature && query ? 1 : 0
     const norms = (queryNorm && query ? 1 : 0) + (keyNorm && key ? 1 : 0)
     return 1 + turns + norms + (key || value ? pool + 1 : 0) + (query ? 1 : 0)
   }
@@ -95,7 +101,9 @@ function groupSides(device: Device, { rope, queryNorm, keyNorm, pages }: WritePa
 }
 
 function programKey({ layout, rope, queryNorm, keyNorm, ...rest }: WriteProgramSpec): string {
-  const norms = [queryNorm, keyNorm].map((norm) => norm && [norm.eps, norm.offset, norm.over])
+  const norms = [queryNorm, keyNorm].map(
+    (norm) => norm && [norm.kind ?? 'rms', norm.eps, norm.offset, norm.over, norm.afterRope ?? false],
+  )
   return `write ${layoutKey(layout)} ${JSON.stringify([rope, norms, rest])}`
 }
 
@@ -109,7 +117,7 @@ function checkShapes(options: WritePagesOptions): void {
     Object.entries({ qkv, positions, slots, query, key: pages.keys[0] as Tensor })
       .map(([name, { dtype, shape }]) => `${name} ${dtype} [${shape.join(', ')}]`)
       .join(', ')
-  const fail = (code: 'shape' | 'dtype', what: string): never => {
+  const fail = (code: 'shape' | 'dtype' | 'unsupported', what: string): never => {
     throw new FoveaError(code, 'writePages', `${what}, got ${show()}`)
   }
   const [N = 0, H = 0, D = 0] = query.shape
@@ -132,8 +140,10 @@ function checkShapes(options: WritePagesOptions): void {
     ['queryNorm', queryNorm, H],
     ['keyNorm', keyNorm, G],
   ] as const) {
-    const size = norm?.over === 'all' ? heads * D : D
+    const size = norm && norm.over !== 'head' ? heads * D : D
     if (norm && norm.weight.shape.join() !== `${size}`) fail('shape', `the weight of ${name} must be [${size}]`)
+    if (norm?.kind === 'layer' && (norm.over === 'all' || norm.afterRope))
+      fail('unsupported', `${name} is a layer norm, which goes over single heads before rope`)
   }
   if (queryNorm && keyNorm && queryNorm.weight.dtype !== keyNorm.weight.dtype)
     fail('dtype', 'the weights of both norms must have one dtype')
@@ -147,6 +157,7 @@ const fields: FieldsOf<WritePagesOptions> = {
   rope: true,
   queryNorm: true,
   keyNorm: true,
+  changes: true,
   pages: true,
   query: true,
 }

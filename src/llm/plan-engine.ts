@@ -6,6 +6,7 @@ import { decoderBytes } from '../model/decoder-bytes.ts'
 import type { DecoderSpec } from '../model/decoder-spec.ts'
 import { defaultStepDTypes, planRunner, type RunnerLimits } from '../model/plan-runner.ts'
 import { type StepDTypes, stepBufferBytes } from '../model/step-buffers.ts'
+import { valueWidth } from '../model/value-width.ts'
 import { checkChoice } from '../tile/index.ts'
 import { type CheckedEngineOptions, checkEngineOptions, type EngineOptions } from './engine-options.ts'
 import { tokenSamplerBytes } from './token-sampler.ts'
@@ -61,7 +62,11 @@ export function planEngine(
   const { pageSize, contextLength, maxSequences, chunkSize } = options
   const maxPages = Math.ceil(contextLength / pageSize)
   const cache: PageCacheSpec = {
-    layers: spec.layers.map(({ attention: { numKvHeads, headDim } }) => ({ numKvHeads, headDim })),
+    layers: spec.layers.map(({ attention }) => ({
+      numKvHeads: attention.numKvHeads,
+      headDim: attention.headDim,
+      valueDim: valueWidth(attention),
+    })),
     format,
     // the last pages of sequences that share the rest are their own
     pages: Math.max(maxPages, Math.ceil(options.cacheTokens / pageSize)) + maxSequences,
@@ -83,11 +88,10 @@ export function planEngine(
           sequences: maxSequences,
           decodeQueries,
         }
-  const headDim = spec.layers[0]?.attention.headDim ?? 0
   const plan = planRunner(
     device,
     spec,
-    { layout: { headDim, pageSize }, policy: policyOf(cache), maxTokens: maxPages * pageSize },
+    { pageSize, policy: policyOf(cache), maxTokens: maxPages * pageSize },
     limits,
     dtypes,
   )

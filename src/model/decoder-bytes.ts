@@ -3,7 +3,7 @@ import { linearBytes } from '../nn/place-linear.ts'
 import type { Checkpoint, WeightSource } from './checkpoint.ts'
 import type { LayerSpec, NormSpec } from './decoder-spec.ts'
 import { ropeBytes } from './place-rope.ts'
-import { qkvGroups, upParts } from './weight-groups.ts'
+import { headNormSize, qkvGroups, upParts } from './weight-groups.ts'
 
 /** Bytes of device memory that `loadDecoderWeights` takes, from the sizes and formats that the file states. */
 export function decoderBytes(device: Device, checkpoint: Checkpoint, maxPositions: number): number {
@@ -12,7 +12,8 @@ export function decoderBytes(device: Device, checkpoint: Checkpoint, maxPosition
   const positions = spec.embedding.learnedPositions ? checkpoint.matrixInfo('positionEmbedding') : null
   return (
     linear(['tokenEmbedding'], false) +
-    (positions ? 4 * positions.rows * positions.cols : 0) +
+    (positions ? 4 * (positions.rows - (spec.embedding.firstPosition ?? 0)) * positions.cols : 0) +
+    norm(spec.embedding.norm ?? null) +
     spec.layers.reduce((sum, layerSpec, i) => sum + layer(layerSpec, `layers.${i}`), 0) +
     norm(spec.finalNorm) +
     (spec.logits.tied ? 0 : linear(['lmHead'], spec.logits.bias)) +
@@ -41,11 +42,11 @@ export function weightBytes(device: Device, weights: WeightSource, hiddenSize: n
   const norm = (wanted: NormSpec | null): number => (wanted ? 4 * hiddenSize * (wanted.bias ? 2 : 1) : 0)
   const layer = (layerSpec: LayerSpec, name: string): number => {
     const { attention, mlp, norms } = layerSpec
-    const { numHeads, numKvHeads, headDim, qkNorm } = attention
-    const qkNormWidth = qkNorm ? (qkNorm.over === 'head' ? 2 * headDim : (numHeads + numKvHeads) * headDim) : 0
+    const qkNormWidth = attention.qkNorm ? headNormSize(attention, 'queryNorm') + headNormSize(attention, 'keyNorm') : 0
     return (
       qkvGroups(weights, name).reduce((sum, { parts }) => sum + linear(parts, attention.qkvBias), 0) +
       linear([`${name}.attention.output`], attention.outputBias) +
+      (attention.gate ? linear([`${name}.attention.outputGate`], false) : 0) +
       linear(upParts(name, layerSpec), mlp.bias) +
       linear([`${name}.mlp.down`], mlp.bias) +
       Object.values(norms).reduce((sum, wanted: NormSpec | null) => sum + norm(wanted), 0) +

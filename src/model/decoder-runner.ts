@@ -5,15 +5,15 @@ import { recentSlots } from '../cache/recent-slots.ts'
 import type { Device, Recording, Tensor } from '../device/device.ts'
 import { FoveaError } from '../tile/index.ts'
 import { enqueueDecoder, enqueueLogits } from './decoder.ts'
-import type { DecoderSpec } from './decoder-spec.ts'
 import type { DecoderWeights } from './decoder-weights.ts'
+import { decodeWork, makeStepViews, prefillWork, type StepShape } from './make-step-views.ts'
+import type { HeadsPlan } from './plan-heads.ts'
 import { type CachePlan, defaultStepDTypes, planRunner, type RunnerLimits, type RunnerPlan } from './plan-runner.ts'
 import { RecordedSteps } from './recorded-steps.ts'
-import { needsSublayerBuffer, StepBuffers, type StepDTypes } from './step-buffers.ts'
-import type { AttentionCall, StepViews } from './step-views.ts'
+import { StepBuffers, type StepDTypes } from './step-buffers.ts'
 
 /** Where keys and values lie, as a cache gives it. */
-export interface RunnerCache extends Omit<CachePlan, 'layout'> {
+export interface RunnerCache extends Omit<CachePlan, 'pageSize'> {
   readonly pools: readonly PagePool[] // one per layer
   readonly pageTable: Tensor // i32 [rows, maxPages]
 }
@@ -36,15 +36,6 @@ export interface StepTail {
   /** tells tails apart: equal keys enqueue the same for the same number of rows */
   readonly key: string
   enqueue(logits: Tensor): void
-}
-
-interface StepShape {
-  readonly prefillTokens: number
-  readonly decodeTokens: number
-  readonly rows: number
-  /** of decode */
-  readonly tiling: PagedTiling
-  readonly splits: number
 }
 
 /** steps of so many shapes are kept recorded */
@@ -76,8 +67,8 @@ export class DecoderRunner {
     this.weights = weights
     this.limits = limits
     this.#cache = cache
-    const [layout] = cache.pools as [PagePool]
-    this.#plan = planRunner(device, weights.spec, { ...cache, layout }, limits, dtypes)
+    const [{ pageSize }] = cache.pools as [PagePool]
+    this.#plan = planRunner(device, weights.spec, { ...cache, pageSize }, limits, dtypes)
     this.#buffers = new StepBuffers(device, weights.spec, this.#plan.stepLimits, dtypes)
     this.ids = this.#buffers.view('ids', [limits.tokens])
   }
@@ -85,8 +76,9 @@ export class DecoderRunner {
   /** Enqueues a step; the logits [rows, V] are what `tail` reads. Throws `argument` beyond the limits. */
   run(input: StepInput, tail: StepTail | null): void {
     const shape = this.#shapeOf(input)
-    const { prefillTokens, decodeTokens, rows, tiling, splits } = shape
-    const sizes = [prefillTokens, decodeTokens, rows, tiling.tileQ, tiling.tileK, splits]
+    const { prefillTokens, decodeTokens, rows, decodes } = shape
+    const tiles = [...decodes.values()].flatMap(({ tiling, splits }) => [tiling.tileQ, tiling.tileK, splits])
+    const sizes = [prefillTokens, decodeTokens, rows, ...tiles]
     const key = [...sizes, rows > 0 ? (tail?.key ?? '') : ''].join(' ')
     const step = this.#recorded.get(key) ?? this.#recorded.add(key, this.#record(shape, tail))
     this.#fill(input, shape)
@@ -128,13 +120,23 @@ export class DecoderRunner {
         `${positions.length} tokens of ${prefill.length} + ${decode.length} sequences, ${rows.length} rows; limits are ${JSON.stringify(limits)}`,
       )
     const contexts = decode.map(({ kLength }) => kLength)
-    const splits = decode.length > 0 ? this.#plan.splitsOf(contexts, decodeQueries) : 1
-    const tiling = this.#plan.decodeTiling(decodeQueries, contexts)
-    return { prefillTokens, decodeTokens, rows: rows.length, tiling, splits }
+    const decodes = new Map(
+      [...this.#plan.heads].map(([key, plan]) => {
+        const splits = decode.length > 0 ? plan.splitsOf(contexts, decodeQueries) : 1
+        return [key, { tiling: plan.decodeTiling(decodeQueries, contexts), splits }] as const
+      }),
+    )
+    return { prefillTokens, decodeTokens, rows: rows.length, decodes }
   }
 
   #record(shape: StepShape, tail: StepTail | null): Recording {
-    const { views, logits, all } = this.#views(shape)
+    const { views, logits, all } = makeStepViews(
+      this.#buffers,
+      this.weights.spec,
+      this.#plan,
+      this.#cache.pageTable,
+      shape,
+    )
     try {
       return this.device.record(() => {
         enqueueDecoder(this.device, this.weights, this.#cache.pools, views)
@@ -163,123 +165,39 @@ export class DecoderRunner {
     if (recentTokens > 0)
       write('recentSlots', recentSlots([...prefill, ...decode], recentTokens, new Int32Array(positions.length)))
     write('rowIndices', rows)
-    this.#writeWork(
-      'prefillWork',
-      prefill,
-      0,
-      this.#plan.prefillTiling,
-      1,
-      this.#plan.prefillItems(shape.prefillTokens),
-    )
-    this.#writeWork(
-      'decodeWork',
-      decode,
-      shape.prefillTokens,
-      shape.tiling,
-      shape.splits,
-      this.#plan.decodeItems(shape.decodeTokens, shape.tiling, shape.splits),
-    )
+    const { prefillTokens, decodeTokens } = shape
+    if (prefill.length > 0)
+      for (const { plan, first, items } of prefillWork(this.#plan, prefillTokens))
+        this.#writeWork('prefillWork', prefill, plan, { tiling: plan.prefillTiling, splits: 1, first, items })
+    // rows of decode count from their own first one
+    const local = decode.map((sequence) => ({ ...sequence, qBase: sequence.qBase - prefillTokens }))
+    if (decode.length > 0)
+      for (const { plan, first, items, tiling, splits } of decodeWork(this.#plan, decodeTokens, shape))
+        this.#writeWork('decodeWork', local, plan, { tiling, splits, first, items })
   }
 
   #writeWork(
     name: 'prefillWork' | 'decodeWork',
     sequences: readonly PagedSequence[],
-    base: number,
-    tiling: PagedTiling,
-    splits: number,
-    capacity: number,
+    { visible, groupSize }: HeadsPlan,
+    place: { readonly tiling: PagedTiling; readonly splits: number; readonly first: number; readonly items: number },
   ): void {
-    if (sequences.length === 0) return
-    const local = base === 0 ? sequences : sequences.map((sequence) => ({ ...sequence, qBase: sequence.qBase - base }))
-    this.#plan.visible.forEach(({ window, sinks }, i) => {
+    const { tiling, splits, first, items } = place
+    visible.forEach(({ window, sinks, chunk }, i) => {
       const { work } = planPagedWork({
-        sequences: local,
+        sequences,
         window,
         sinks,
+        chunk,
         tileQ: tiling.tileQ,
         tileK: tiling.tileK,
-        rowsPerQuery: tiling.packHeads ? this.#plan.groupSize : 1,
+        rowsPerQuery: tiling.packHeads ? groupSize : 1,
         splits,
-        capacity,
+        capacity: items,
       })
-      const view = this.#buffers.view(name, [work.length], i * capacity * workWidth)
+      const view = this.#buffers.view(name, [work.length], (first + i * items) * workWidth)
       view.write(work)
       view.dispose()
     })
-  }
-
-  #views(shape: StepShape): { views: StepViews; logits: Tensor | null; all: Tensor[] } {
-    const { spec } = this.weights
-    const { hiddenSize: C, vocabSize: V } = spec
-    const [{ attention, mlp }] = spec.layers as [DecoderSpec['layers'][number]]
-    const { numHeads: H, numKvHeads: G, headDim: D } = attention
-    const all: Tensor[] = []
-    const view: StepBuffers['view'] = (name, dims, offset) => {
-      const made = this.#buffers.view(name, dims, offset)
-      all.push(made)
-      return made
-    }
-    const { prefillTokens, decodeTokens, rows } = shape
-    const N = prefillTokens + decodeTokens
-    const works = (name: 'prefillWork' | 'decodeWork', items: number) =>
-      new Map(
-        this.#plan.visible.map(({ layerWindow, window, sinks }, i) => {
-          const work = view(name, [items, workWidth], i * items * workWidth)
-          return [layerWindow, { work, window, sinks }] as const
-        }),
-      )
-    const calls: AttentionCall[] = []
-    if (prefillTokens > 0)
-      calls.push({
-        query: view('query', [prefillTokens, H, D]),
-        output: view('attended', [prefillTokens, H * D]),
-        tiling: this.#plan.prefillTiling,
-        splits: 1,
-        states: null,
-        works: works('prefillWork', this.#plan.prefillItems(prefillTokens)),
-      })
-    if (decodeTokens > 0) {
-      const { splits, tiling } = shape
-      const first = prefillTokens * H * D
-      calls.push({
-        query: view('query', [decodeTokens, H, D], first),
-        output: view('attended', [decodeTokens, H * D], first),
-        tiling,
-        splits,
-        states:
-          splits === 1
-            ? null
-            : {
-                states: view('states', [splits, decodeTokens, H, D]),
-                stateSums: view('stateSums', [splits, 2, H, decodeTokens]),
-                lse: view('lse', [H, decodeTokens]),
-              },
-        works: works('decodeWork', this.#plan.decodeItems(decodeTokens, tiling, splits)),
-      })
-    }
-    const views: StepViews = {
-      ids: view('ids', [N]),
-      positions: view('positions', [N]),
-      slots: view('slots', [N]),
-      recentSlots: view('recentSlots', [N]),
-      pageTable: this.#cache.pageTable,
-      x: view('x', [N, C]),
-      h: view('h', [N, C]),
-      y: view('y', needsSublayerBuffer(spec) ? [N, C] : [0, C]),
-      qkv: view('qkv', [N, (H + 2 * G) * D]),
-      query: view('query', [N, H, D]),
-      attended: view('attended', [N, H * D]),
-      inner: view('inner', [N, mlp.size]),
-      attention: calls,
-      rows:
-        rows === 0
-          ? null
-          : {
-              indices: view('rowIndices', [rows]),
-              gathered: view('gathered', [rows, C]),
-              hidden: view('hidden', [rows, C]),
-            },
-    }
-    return { views, logits: rows === 0 ? null : view('logits', [rows, V]), all }
   }
 }

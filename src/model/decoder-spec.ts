@@ -1,18 +1,9 @@
-import type { Activation } from '../nn/activations.ts'
+import type { Activation, GatedActivation } from '../nn/activations.ts'
 
-/** The architectures of decoder-only transformers that are known, by the names of their configurations. */
-export type ArchitectureName =
-  | 'llama'
-  | 'mistral'
-  | 'qwen2'
-  | 'qwen3'
-  | 'gemma2'
-  | 'gemma3'
-  | 'phi3'
-  | 'gpt2'
-  | 'gpt_neox'
-  | 'olmo2'
-  | 'smollm3'
+/** The name of an architecture that is known (`architectures`), as its configurations have it. */
+export type ArchitectureName = string
+
+// Fields that may be absent say something that few architectures have; absent, there is none of it.
 
 /** A normalisation: y = (x − mean) / √(mean of squares + eps) · (offset + weight) + bias; `rms` subtracts no mean. */
 export interface NormSpec {
@@ -21,6 +12,8 @@ export interface NormSpec {
   /** added to the weight: 1 for Gemma, else 0 */
   readonly offset: number
   readonly bias: boolean
+  /** the file has no weight: 1 in its place (OLMo) */
+  readonly weightless?: true
 }
 
 /**
@@ -39,6 +32,8 @@ export interface AttentionSpec {
   readonly numHeads: number
   readonly numKvHeads: number
   readonly headDim: number
+  /** width of values (headDim) */
+  readonly valueDim?: number
   /** factor of the scores */
   readonly scale: number
   /** c · tanh(score / c), null for none */
@@ -46,10 +41,39 @@ export interface AttentionSpec {
   /** a query sees its own and the window − 1 keys before it; null for all */
   readonly window: number | null
   readonly rope: RopeSpec | null
-  /** normalisation of queries and keys before rope: each head by itself (weight [headDim]), or all heads as one row */
-  readonly qkNorm: { readonly norm: NormSpec; readonly over: 'head' | 'all' } | null
+  /**
+   * normalisation of queries and keys before rope (or after it): each head by itself with one weight [headDim] for all
+   * ('head') or one for each ('each head', weight [heads · headDim]), or all heads as one row ('all', [heads · headDim])
+   */
+  readonly qkNorm: {
+    readonly norm: NormSpec
+    readonly over: 'head' | 'each head' | 'all'
+    readonly afterRope?: true
+  } | null
   readonly qkvBias: boolean
   readonly outputBias: boolean
+  /** queries, keys and values are kept within ± this, before anything else (OLMo, MPT) */
+  readonly clip?: number
+  /** ALiBi: score + slope · (k − q), a slope for each head (Press et al. 2021, arXiv 2108.12409) */
+  readonly alibiSlopes?: readonly number[]
+  /** a learned logit for each head joins the sum of the softmax, and nothing else (gpt-oss) */
+  readonly sinks?: true
+  /** a query sees the keys before it in its own chunk of so many positions (Llama 4) */
+  readonly chunk?: number
+  /** queries are multiplied, after rope, by 1 + strength · ln(1 + ⌊(position + offset) / period⌋) (Llama 4, Ministral 3) */
+  readonly temperature?: QueryTemperature
+  /** values of each head are divided by their root mean square, √(mean + eps) (Gemma 3n and 4) */
+  readonly valueNormEps?: number
+  /** keys serve as values too, before norm and rope (Gemma 4) */
+  readonly keysAsValues?: true
+  /** what attention gives is multiplied by activation(gate · input), a gate for each element or head, before the output */
+  readonly gate?: { readonly activation: Activation; readonly per: 'element' | 'head' }
+}
+
+export interface QueryTemperature {
+  readonly strength: number
+  readonly period: number
+  readonly offset: number
 }
 
 export interface MlpSpec {
@@ -58,6 +82,10 @@ export interface MlpSpec {
   readonly activation: Activation
   readonly gated: boolean
   readonly bias: boolean
+  /** in place of the activation xIELU, whose four numbers are in the file */
+  readonly learnedActivation?: 'xielu'
+  /** of `gated`: combine(gate(x), up(x)) in place of activation(gate(x)) · up(x) */
+  readonly combine?: GatedActivation
 }
 
 /** x += afterAttention(attention(beforeAttention(x))); x += afterMlp(mlp(beforeMlp(x))). A null norm changes nothing. */
@@ -72,6 +100,8 @@ export interface LayerSpec {
   }
   /** attention and MLP both read the layer's input, and both are added to it (GPT-NeoX) */
   readonly parallel: boolean
+  /** factors of what attention and MLP add to x (Granite) */
+  readonly branchScale?: { readonly attention: number; readonly mlp: number }
 }
 
 /** A decoder-only transformer as data: all that its weights do not say. */
@@ -80,12 +110,25 @@ export interface DecoderSpec {
   readonly vocabSize: number
   readonly hiddenSize: number
   readonly maxPositions: number
-  /** token embeddings are multiplied by `scale`; `learnedPositions` adds a row of the position table (GPT-2) */
-  readonly embedding: { readonly scale: number; readonly learnedPositions: boolean }
+  /**
+   * token embeddings are multiplied by `scale`; `learnedPositions` adds a row of the position table (GPT-2), that of the
+   * position + `firstPosition` (OPT); `norm` follows (BLOOM)
+   */
+  readonly embedding: {
+    readonly scale: number
+    readonly learnedPositions: boolean
+    readonly firstPosition?: number
+    readonly norm?: NormSpec
+  }
   readonly layers: readonly LayerSpec[]
   readonly finalNorm: NormSpec
-  /** logits = softCap(lmHead(x)); `tied`: the matrix of the token embedding serves again */
-  readonly logits: { readonly softCap: number | null; readonly tied: boolean; readonly bias: boolean }
+  /** logits = softCap(scale · lmHead(x)), scale not beside a bias; `tied`: the matrix of the token embedding serves again */
+  readonly logits: {
+    readonly softCap: number | null
+    readonly tied: boolean
+    readonly bias: boolean
+    readonly scale?: number
+  }
   /** tokens that begin a text and that end a generation, as the configuration says */
   readonly bosToken: number | null
   readonly eosTokens: readonly number[]

@@ -1,10 +1,12 @@
 import type { Device, Tensor } from '../device/device.ts'
 import { dequantizeRows } from '../nn/block-formats/matrix-values.ts'
 import { type LinearWeight, placeLinear } from '../nn/place-linear.ts'
+import type { XieluNumbers } from '../nn/xielu.ts'
 import type { Checkpoint, WeightSource } from './checkpoint.ts'
 import type { DecoderSpec, LayerSpec, NormSpec } from './decoder-spec.ts'
 import { type PlacedRope, placeRope, ropeKey } from './place-rope.ts'
-import { qkvGroups, upParts } from './weight-groups.ts'
+import { readXielu } from './read-xielu.ts'
+import { headNormSize, qkvGroups, upParts } from './weight-groups.ts'
 
 /** Weight and bias of a normalisation. */
 export interface PlacedNorm {
@@ -26,10 +28,15 @@ export interface PlacedLayer {
   readonly qkv: readonly LinearPart[]
   readonly queryNorm: Tensor | null
   readonly keyNorm: Tensor | null
+  readonly sinkLogits: Tensor | null // [H]
+  readonly alibiSlopes: Tensor | null // [H]
+  /** of what attention gives */
+  readonly gate: LinearWeight | null
   readonly attentionOutput: LinearWeight
   /** gate and up in one when gated, else up */
   readonly up: LinearWeight
   readonly down: LinearWeight
+  readonly xielu: XieluNumbers | null
   readonly rope: PlacedRope | null
 }
 
@@ -38,6 +45,7 @@ export interface DecoderWeights {
   readonly spec: DecoderSpec
   readonly embedding: LinearWeight
   readonly positionTable: Tensor | null // f32 [P, C]
+  readonly embeddingNorm: PlacedNorm | null
   readonly layers: readonly PlacedLayer[]
   readonly finalNorm: PlacedNorm
   readonly head: LinearWeight
@@ -79,32 +87,36 @@ export class WeightLoader {
     options: { readonly maxPositions: number; readonly signal?: AbortSignal },
   ): Promise<DecoderWeights> {
     const embedding = await this.linear('tokenEmbedding', ['tokenEmbedding'], false)
-    const positionTable = spec.embedding.learnedPositions ? await this.#table('positionEmbedding') : null
+    const { learnedPositions, firstPosition = 0, norm } = spec.embedding
+    const positionTable = learnedPositions ? await this.#table('positionEmbedding', firstPosition) : null
+    const embeddingNorm = norm ? await this.norm('embeddingNorm', norm, spec.hiddenSize) : null
     const layers: PlacedLayer[] = []
     for (const [i, layer] of spec.layers.entries()) {
       options.signal?.throwIfAborted()
-      layers.push(await this.layer(`layers.${i}`, layer, options.maxPositions))
+      layers.push(await this.layer(`layers.${i}`, layer, spec.hiddenSize, options.maxPositions))
     }
-    const finalNorm = await this.norm('finalNorm', spec.finalNorm)
+    const finalNorm = await this.norm('finalNorm', spec.finalNorm, spec.hiddenSize, spec.logits.scale)
     const head = spec.logits.tied ? embedding : await this.linear('lmHead', ['lmHead'], spec.logits.bias)
-    return { spec, embedding, positionTable, layers, finalNorm, head, dispose: () => this.dispose() }
+    return { spec, embedding, positionTable, embeddingNorm, layers, finalNorm, head, dispose: () => this.dispose() }
   }
 
   dispose(): void {
     for (const thing of this.#owned.splice(0)) thing.dispose()
   }
 
-  async layer(name: string, spec: LayerSpec, maxPositions: number): Promise<PlacedLayer> {
+  async layer(name: string, spec: LayerSpec, hiddenSize: number, maxPositions: number): Promise<PlacedLayer> {
     const { attention, mlp, norms } = spec
     const norm = async (key: keyof LayerSpec['norms']) => {
       const wanted = norms[key]
-      return wanted ? await this.norm(`${name}.norms.${key}`, wanted) : null
+      return wanted ? await this.norm(`${name}.norms.${key}`, wanted, hiddenSize) : null
     }
     const qkv: LinearPart[] = []
     for (const { parts, column } of qkvGroups(this.#checkpoint, name))
       qkv.push({ weight: await this.linear(`${name}.attention.qkv`, parts, attention.qkvBias), column })
     const part = (sublayer: string, bias: boolean) => this.linear(`${name}.${sublayer}`, [`${name}.${sublayer}`], bias)
-    const qkNorm = (which: string) => (attention.qkNorm ? this.vector(`${name}.attention.${which}`) : null)
+    const { qkNorm } = attention
+    const headNorm = async (which: 'queryNorm' | 'keyNorm') =>
+      qkNorm && (await this.norm(`${name}.attention.${which}`, qkNorm.norm, headNormSize(attention, which))).weight
     return {
       spec,
       norms: {
@@ -114,11 +126,17 @@ export class WeightLoader {
         afterMlp: await norm('afterMlp'),
       },
       qkv,
-      queryNorm: await qkNorm('queryNorm'),
-      keyNorm: await qkNorm('keyNorm'),
+      queryNorm: await headNorm('queryNorm'),
+      keyNorm: await headNorm('keyNorm'),
+      sinkLogits: attention.sinks ? await this.vector(`${name}.attention.sinks`) : null,
+      alibiSlopes: attention.alibiSlopes
+        ? this.own(this.#device.tensor(Float32Array.from(attention.alibiSlopes), [attention.numHeads]))
+        : null,
+      gate: attention.gate ? await part('attention.outputGate', false) : null,
       attentionOutput: await part('attention.output', attention.outputBias),
       up: await this.linear(`${name}.mlp.up`, upParts(name, spec), mlp.bias),
       down: await part('mlp.down', mlp.bias),
+      xielu: mlp.learnedActivation ? await readXielu(this.#checkpoint, `${name}.mlp`) : null,
       rope: attention.rope && this.#rope(attention.rope, maxPositions),
     }
   }
@@ -131,8 +149,17 @@ export class WeightLoader {
     return this.own(placeLinear(this.#device, { name, parts: matrices, bias: bias ? joined(biases) : null }))
   }
 
-  async norm(name: string, spec: NormSpec): Promise<PlacedNorm> {
-    return { spec, weight: await this.vector(name), bias: spec.bias ? await this.vector(`${name}.bias`) : null }
+  /** `factor` goes into weight and bias, which then have no offset beside them. */
+  async norm(name: string, spec: NormSpec, size: number, factor = 1): Promise<PlacedNorm> {
+    const weight = spec.weightless ? new Float32Array(size).fill(1 - spec.offset) : await this.#checkpoint.vector(name)
+    const bias = spec.bias ? await this.#checkpoint.vector(`${name}.bias`) : null
+    const place = (data: Float32Array) => this.own(this.#device.tensor(data, [data.length]))
+    if (factor === 1) return { spec, weight: place(weight), bias: bias && place(bias) }
+    return {
+      spec: { ...spec, offset: 0 },
+      weight: place(weight.map((w) => (w + spec.offset) * factor)),
+      bias: bias && place(bias.map((b) => b * factor)),
+    }
   }
 
   async vector(name: string): Promise<Tensor> {
@@ -140,9 +167,11 @@ export class WeightLoader {
     return this.own(this.#device.tensor(data, [data.length]))
   }
 
-  async #table(name: string): Promise<Tensor> {
+  /** A table from its row `first` on. */
+  async #table(name: string, first: number): Promise<Tensor> {
     const { rows, cols } = this.#checkpoint.matrixInfo(name)
-    return this.own(this.#device.tensor(dequantizeRows(await this.#checkpoint.matrix(name)), [rows, cols]))
+    const values = dequantizeRows(await this.#checkpoint.matrix(name)).subarray(first * cols)
+    return this.own(this.#device.tensor(values, [rows - first, cols]))
   }
 
   /** Layers that turn alike share their tables. */

@@ -1,9 +1,11 @@
 import type { PagePool } from '../attention/paged/page-pool.ts'
 import { pagedAttention } from '../attention/paged/paged-attention.ts'
 import { writePages } from '../cache/write-pages.ts'
+import type { WriteNorm } from '../cache/write-pages-spec.ts'
 import type { Device, Tensor } from '../device/device.ts'
 import { accumulate } from '../nn/accumulate.ts'
 import { embed } from '../nn/embedding.ts'
+import { gateHeads } from '../nn/gate-heads.ts'
 import { gatedLinear } from '../nn/gated-mlp.ts'
 import { gatherRows } from '../nn/gather-rows.ts'
 import { layerNorm } from '../nn/layer-norm.ts'
@@ -11,8 +13,11 @@ import { linear } from '../nn/linear.ts'
 import type { LinearWeight } from '../nn/place-linear.ts'
 import { rmsNorm } from '../nn/rms-norm.ts'
 import { type FusedNorm, fusesNorm } from '../nn/weights/fused-norm.ts'
+import { xielu } from '../nn/xielu.ts'
+import type { AttentionSpec } from './decoder-spec.ts'
 import type { DecoderWeights, PlacedLayer, PlacedNorm } from './decoder-weights.ts'
-import type { AttentionCall, StepViews } from './step-views.ts'
+import { headsKey, visibilityKey } from './plan-heads.ts'
+import type { AttentionCall, HeadViews, StepViews } from './step-views.ts'
 
 /**
  * Enqueues a step of a decoder-only transformer (Vaswani et al. 2017, arXiv 1706.03762, in the forms that `LayerSpec` tells):
@@ -25,15 +30,17 @@ export function enqueueDecoder(
   pools: readonly PagePool[],
   step: StepViews,
 ): void {
-  const { spec, positionTable } = weights
+  const { spec, positionTable, embeddingNorm } = weights
   const { ids, positions, x } = step
+  const embedded = embeddingNorm ? step.embedded : x
   embed(device, {
     table: weights.embedding,
     ids,
     scale: spec.embedding.scale,
     ...(positionTable && { positionTable, positions }),
-    output: x,
+    output: embedded,
   })
+  if (embeddingNorm) normalise(device, embeddingNorm, embedded, x)
   weights.layers.forEach((layer, i) => {
     enqueueLayer(device, layer, pools[i] as PagePool, step)
   })
@@ -54,64 +61,97 @@ export function enqueueLogits(
 function enqueueLayer(device: Device, layer: PlacedLayer, pool: PagePool, step: StepViews): void {
   const { x, h, y } = step
   const { norms, spec } = layer
+  const scale = spec.branchScale ?? { attention: 1, mlp: 1 }
   // both sublayers of a parallel layer read what it was given
   const parallelInput = spec.parallel && norms.beforeMlp ? normalise(device, norms.beforeMlp, x, y) : null
-  enqueueAttention(device, layer, pool, step)
-  addSublayer(device, step.attended, layer.attentionOutput, norms.afterAttention, step)
+  const attended = enqueueAttention(device, layer, pool, step)
+  addSublayer(device, attended, layer.attentionOutput, norms.afterAttention, step, scale.attention)
   const input = parallelInput ? { x: parallelInput } : normalised(device, norms.beforeMlp, layer.up, x, h)
-  const { activation, gated } = spec.mlp
-  const up = { ...input, weight: layer.up, activation, output: step.inner }
-  if (gated) gatedLinear(device, up)
-  else linear(device, up)
-  addSublayer(device, step.inner, layer.down, norms.afterMlp, step)
+  addSublayer(device, enqueueMlp(device, layer, input, step), layer.down, norms.afterMlp, step, scale.mlp)
 }
 
-/** x += norm(weight · input) */
+/** What a linear layer reads: x, with a norm that its own kernels apply. */
+interface LinearInput {
+  readonly x: Tensor
+  readonly norm?: FusedNorm
+}
+
+function enqueueMlp(device: Device, layer: PlacedLayer, input: LinearInput, step: StepViews): Tensor {
+  const { activation, combine, gated, size } = layer.spec.mlp
+  const output = step.inner.get(size) as Tensor
+  const up = { ...input, weight: layer.up, output }
+  if (gated) gatedLinear(device, { ...up, activation, combine })
+  else linear(device, layer.xielu ? up : { ...up, activation })
+  if (layer.xielu) xielu(device, { ...layer.xielu, output })
+  return output
+}
+
+/** x += scale · norm(weight · input) */
 export function addSublayer(
   device: Device,
   input: Tensor,
   weight: LinearWeight,
   norm: PlacedNorm | null,
   { x, y, h }: Pick<StepViews, 'x' | 'y' | 'h'>,
+  scale = 1,
 ): void {
-  if (!norm) {
+  if (!norm && scale === 1) {
     linear(device, { x: input, weight, output: x, accumulate: true })
     return
   }
   linear(device, { x: input, weight, output: y })
-  accumulate(device, { x: normalise(device, norm, y, h), output: x })
+  accumulate(device, { x: norm ? normalise(device, norm, y, h) : y, output: x, scale })
 }
 
-function enqueueAttention(device: Device, layer: PlacedLayer, pool: PagePool, step: StepViews): void {
+/** What attention gives, before its output matrix. */
+function enqueueAttention(device: Device, layer: PlacedLayer, pool: PagePool, step: StepViews): Tensor {
   const { attention } = layer.spec
+  const { qkv, query, attended, gate, attention: calls } = step.heads.get(headsKey(attention)) as HeadViews
   const [{ weight: first }] = layer.qkv as readonly [PlacedLayer['qkv'][number]]
   const input = normalised(device, layer.norms.beforeAttention, first, step.x, step.h)
   for (const { weight, column } of layer.qkv) {
-    const output = step.qkv.slice(1, column, column + weight.outFeatures)
+    const output = qkv.slice(1, column, column + weight.outFeatures)
     linear(device, { ...input, weight, output })
     output.dispose()
   }
-  const { qkNorm } = attention
-  const norm = (weight: Tensor | null) =>
-    qkNorm && weight ? { weight, eps: qkNorm.norm.eps, offset: qkNorm.norm.offset, over: qkNorm.over } : null
+  const gates = layer.gate && gate.get(layer.gate.outFeatures)
+  if (layer.gate && gates) linear(device, { ...input, weight: layer.gate, output: gates })
+  const { qkNorm, clip, temperature, valueNormEps } = attention
+  const norm = (weight: Tensor | null) => qkNorm && weight && { ...writeNorm(qkNorm), weight }
   writePages(device, {
-    qkv: step.qkv,
+    qkv,
     positions: step.positions,
     slots: step.slots,
     recentSlots: step.recentSlots,
     rope: layer.rope,
     queryNorm: norm(layer.queryNorm),
     keyNorm: norm(layer.keyNorm),
+    changes: { clip, temperature, valueNormEps },
     pages: pool,
-    query: step.query,
+    query,
   })
-  for (const call of step.attention) attend(device, layer, pool, step, call)
+  for (const call of calls) attend(device, layer, pool, step, call)
+  if (gates && attention.gate)
+    gateHeads(device, { gate: gates, activation: attention.gate.activation, output: attended })
+  return attended
 }
 
-function attend(device: Device, { spec }: PlacedLayer, pool: PagePool, step: StepViews, call: AttentionCall): void {
-  const { scale, softCap, window } = spec.attention
-  const visible = call.works.get(window)
-  if (!visible) throw new RangeError(`no work was planned for a window of ${window}`)
+function writeNorm({ norm, over, afterRope }: NonNullable<AttentionSpec['qkNorm']>): WriteNorm {
+  const { kind, eps, offset } = norm
+  return { kind, eps, offset, over, afterRope: afterRope === true }
+}
+
+function attend(
+  device: Device,
+  { spec, sinkLogits, alibiSlopes }: PlacedLayer,
+  pool: PagePool,
+  step: StepViews,
+  call: AttentionCall,
+): void {
+  const { scale, softCap } = spec.attention
+  const key = visibilityKey(spec.attention)
+  const visible = call.works.get(key)
+  if (!visible) throw new RangeError(`no work was planned for ${key}`)
   pagedAttention(device, {
     query: call.query,
     pages: pool,
@@ -124,6 +164,9 @@ function attend(device: Device, { spec }: PlacedLayer, pool: PagePool, step: Ste
     softCap,
     window: visible.window,
     sinks: visible.sinks,
+    chunk: visible.chunk,
+    sinkLogits,
+    alibiSlopes,
     output: call.output,
   })
 }
@@ -135,7 +178,7 @@ export function normalised(
   reader: LinearWeight,
   x: Tensor,
   output: Tensor,
-): { readonly x: Tensor; readonly norm?: FusedNorm } {
+): LinearInput {
   if (!norm) return { x }
   const { spec, weight } = norm
   if (spec.kind === 'rms' && fusesNorm(reader, x.shape[0] as number))
@@ -146,5 +189,5 @@ export function normalised(
 export function normalise(device: Device, { spec, weight, bias }: PlacedNorm, x: Tensor, output: Tensor): Tensor {
   const { eps, offset } = spec
   if (spec.kind === 'rms') return rmsNorm(device, { x, weight, eps, offset, output })
-  return layerNorm(device, { x, weight, ...(bias && { bias }), eps, output })
+  return layerNorm(device, { x, weight, ...(bias && { bias }), eps, offset, output })
 }

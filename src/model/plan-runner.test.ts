@@ -20,16 +20,17 @@ it('has room for the states of a step of drafts of any length', () => {
   const plan = planRunner(
     device,
     spec,
-    { layout: { headDim: 64, pageSize: 64 }, policy: null, maxTokens },
+    { pageSize: 64, policy: null, maxTokens },
     { tokens: 64, rows: sequences * decodeQueries, sequences, decodeQueries },
     { compute: 'f32', query: 'f32' },
   )
+  const [heads] = [...plan.heads.values()]
   const { numHeads } = spec.layers[0]?.attention ?? { numHeads: 0 }
   let split = 0
   for (let queries = 1; queries <= decodeQueries; queries++)
     for (let count = 1; count <= sequences; count++)
       for (const context of [20, 100, 300, 600, maxTokens]) {
-        const splits = plan.splitsOf(new Array<number>(count).fill(context), queries)
+        const splits = heads?.splitsOf(new Array<number>(count).fill(context), queries) ?? 1
         if (splits === 1) continue
         split++
         const step = `${count} sequences, ${queries} queries, ${splits} splits`

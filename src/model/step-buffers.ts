@@ -1,6 +1,7 @@
 import type { Device, Tensor } from '../device/device.ts'
 import { type StorageDType, storageBytes } from '../tile/index.ts'
-import type { DecoderSpec } from './decoder-spec.ts'
+import type { AttentionSpec, DecoderSpec } from './decoder-spec.ts'
+import { valueWidth } from './value-width.ts'
 
 /** The largest step that a runner makes, which all of its buffers are allocated for. */
 export interface StepLimits {
@@ -11,11 +12,10 @@ export interface StepLimits {
   /** elements of attention states: splits · tokens of decode · heads · head width, and their sums */
   readonly stateElements: number
   readonly stateRows: number
-  /** rows of work for prefill and for decode, for each window */
+  /** rows of work for prefill and for decode, of all kinds of layers together */
   readonly prefillItems: number
   readonly decodeItems: number
   readonly workWidth: number
-  readonly windows: number
 }
 
 /** dtypes of a step's tensors: what layers read (`compute`) and queries; the residual stream is f32. */
@@ -29,12 +29,14 @@ export type StepBufferName =
   | 'positions'
   | 'slots'
   | 'recentSlots'
+  | 'embedded'
   | 'x'
   | 'h'
   | 'y'
   | 'qkv'
   | 'query'
   | 'attended'
+  | 'gate'
   | 'inner'
   | 'rowIndices'
   | 'gathered'
@@ -56,8 +58,9 @@ export function stepBufferSpecs(
   const { tokens, rows } = limits
   const widest = (width: (layer: (typeof layers)[number]) => number) =>
     layers.reduce((most, layer) => Math.max(most, width(layer)), 0)
-  const attention = widest(({ attention: { numHeads, headDim } }) => numHeads * headDim)
-  const qkv = widest(({ attention: { numHeads, numKvHeads, headDim } }) => (numHeads + 2 * numKvHeads) * headDim)
+  const query = widest(({ attention: { numHeads, headDim } }) => numHeads * headDim)
+  const attended = widest(({ attention }) => attention.numHeads * valueWidth(attention))
+  const qkv = widest(({ attention }) => qkvWidth(attention))
   const i32 = (elements: number) => ({ elements, dtype: 'i32' as const })
   const f32 = (elements: number) => ({ elements, dtype: 'f32' as const })
   const compute = (elements: number) => ({ elements, dtype: dtypes.compute })
@@ -66,12 +69,14 @@ export function stepBufferSpecs(
     positions: i32(tokens),
     slots: i32(tokens),
     recentSlots: i32(tokens),
+    embedded: f32(spec.embedding.norm ? tokens * hiddenSize : 0),
     x: f32(tokens * hiddenSize),
     h: compute(tokens * hiddenSize),
     y: compute(needsSublayerBuffer(spec) ? tokens * hiddenSize : 0),
     qkv: f32(tokens * qkv),
-    query: { elements: tokens * attention, dtype: dtypes.query },
-    attended: compute(tokens * attention),
+    query: { elements: tokens * query, dtype: dtypes.query },
+    attended: compute(tokens * attended),
+    gate: compute(tokens * widest(({ attention }) => gateWidth(attention))),
     inner: compute(tokens * widest(({ mlp }) => mlp.size)),
     rowIndices: i32(rows),
     gathered: f32(rows * hiddenSize),
@@ -80,14 +85,28 @@ export function stepBufferSpecs(
     states: f32(limits.stateElements),
     stateSums: f32(2 * limits.stateRows),
     lse: f32(limits.stateRows),
-    prefillWork: i32(limits.windows * limits.prefillItems * limits.workWidth),
-    decodeWork: i32(limits.windows * limits.decodeItems * limits.workWidth),
+    prefillWork: i32(limits.prefillItems * limits.workWidth),
+    decodeWork: i32(limits.decodeItems * limits.workWidth),
   }
 }
 
-/** Is something of a sublayer kept beside x and h: what a normalisation after it reads, or its input in a parallel layer? */
+/** Is something of a sublayer kept beside x and h: what a normalisation or a factor after it reads, or its input in a parallel layer? */
 export function needsSublayerBuffer({ layers }: DecoderSpec): boolean {
-  return layers.some(({ norms, parallel }) => parallel || norms.afterAttention !== null || norms.afterMlp !== null)
+  return layers.some(
+    ({ norms, parallel, branchScale }) =>
+      parallel || norms.afterAttention !== null || norms.afterMlp !== null || branchScale !== undefined,
+  )
+}
+
+/** Queries, keys and values of a token in a layer. */
+export function qkvWidth(spec: AttentionSpec): number {
+  return (spec.numHeads + spec.numKvHeads) * spec.headDim + spec.numKvHeads * valueWidth(spec)
+}
+
+/** How many gates a token has in a layer. */
+export function gateWidth(spec: AttentionSpec): number {
+  if (!spec.gate) return 0
+  return spec.gate.per === 'head' ? spec.numHeads : spec.numHeads * valueWidth(spec)
 }
 
 /** Bytes of all buffers of a step. */

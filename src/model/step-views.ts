@@ -1,19 +1,27 @@
 import type { PagedStates } from '../attention/paged/paged-states.ts'
 import type { PagedTiling } from '../attention/paged/paged-tiling.ts'
 import type { Tensor } from '../device/device.ts'
+import type { VisibleKeys } from './plan-heads.ts'
 
 /** Attention of some rows of a step, many of a sequence at once (prefill) or few (decode). */
 export interface AttentionCall {
   readonly query: Tensor // [n, H, D]
-  readonly output: Tensor // [n, H·D]
+  readonly output: Tensor // [n, H·Dv]
   readonly tiling: PagedTiling
   readonly splits: number
   readonly states: PagedStates | null
-  /** the work for each window that layers of the model have (null: all keys), with what the cache's policy leaves of it */
-  readonly works: ReadonlyMap<
-    number | null,
-    { readonly work: Tensor; readonly window: number | null; readonly sinks: number }
-  >
+  /** by `visibilityKey` of layers: the work for the keys that they see, with what the cache's policy leaves of those */
+  readonly works: ReadonlyMap<string, Omit<VisibleKeys, 'key'> & { readonly work: Tensor }>
+}
+
+/** What layers whose heads are alike compute attention in. */
+export interface HeadViews {
+  readonly qkv: Tensor // f32 [N, (H + G)·D + G·Dv]
+  readonly query: Tensor // [N, H, D]
+  readonly attended: Tensor // [N, H·Dv]
+  /** gates of what attention gives, by how many a token has */
+  readonly gate: ReadonlyMap<number, Tensor> // [N, H·Dv] or [N, H]
+  readonly attention: readonly AttentionCall[]
 }
 
 /** Tensors of a step of N tokens. */
@@ -23,17 +31,18 @@ export interface StepViews {
   readonly slots: Tensor // i32 [N]
   readonly recentSlots: Tensor // i32 [N], of quantised caches
   readonly pageTable: Tensor // i32 [rows, maxPages]
+  /** what is normalised into x, where a norm follows the embedding */
+  readonly embedded: Tensor // f32 [N, C]
   /** the residual stream */
   readonly x: Tensor // f32 [N, C]
   /** what layers read: normalised x */
   readonly h: Tensor // [N, C]
   /** what a sublayer gives where a normalisation follows it, and the second input of parallel layers */
   readonly y: Tensor // [N, C]
-  readonly qkv: Tensor // f32 [N, (H + 2G)·D]
-  readonly query: Tensor // [N, H, D]
-  readonly attended: Tensor // [N, H·D]
-  readonly inner: Tensor // [N, I]
-  readonly attention: readonly AttentionCall[]
+  /** by `headsKey` of a layer */
+  readonly heads: ReadonlyMap<string, HeadViews>
+  /** by the width of a layer's MLP */
+  readonly inner: ReadonlyMap<number, Tensor> // [N, I]
   /** the rows whose next token is asked for; null for none */
   readonly rows: { readonly indices: Tensor; readonly gathered: Tensor; readonly hidden: Tensor } | null
 }

@@ -1,5 +1,5 @@
 import type { WeightSource } from './checkpoint.ts'
-import type { LayerSpec } from './decoder-spec.ts'
+import type { AttentionSpec, LayerSpec } from './decoder-spec.ts'
 
 /** Matrices that are placed as one linear layer, and the column of qkv that their outputs begin at. */
 export interface WeightGroup {
@@ -25,4 +25,11 @@ export function qkvGroups(checkpoint: WeightSource, layer: string): WeightGroup[
 /** What goes into the first linear layer of an MLP. */
 export function upParts(layer: string, { mlp }: LayerSpec): string[] {
   return mlp.gated ? [`${layer}.mlp.gate`, `${layer}.mlp.up`] : [`${layer}.mlp.up`]
+}
+
+/** Elements of the weight that queries or keys are normalised with. */
+export function headNormSize(attention: AttentionSpec, which: 'queryNorm' | 'keyNorm'): number {
+  const { numHeads, numKvHeads, headDim, qkNorm } = attention
+  const heads = qkNorm?.over === 'head' ? 1 : which === 'queryNorm' ? numHeads : numKvHeads
+  return heads * headDim
 }

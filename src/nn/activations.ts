@@ -3,6 +3,9 @@ import { scalar, type Value } from '../tile/index.ts'
 /** An element-wise function of a tile, for epilogues: any function over values will do; these are the usual ones. */
 export type Activation = (x: Value) => Value
 
+/** What becomes of a gate and what it lets through, element by element: activation(gate) · up in most models. */
+export type GatedActivation = (gate: Value, up: Value) => Value
+
 /** max(x, 0) */
 export const relu: Activation = (x) => x.max(0)
 

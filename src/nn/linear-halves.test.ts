@@ -34,6 +34,7 @@ function halvesProgram(dtype: WeightDType, N: number, gated: boolean, normed = f
       bias: spec([gated ? 2 * M : M], 'f32'),
       output,
       activation: gated ? silu : null,
+      combine: null,
       gated,
       accumulate: !gated,
     },

@@ -27,7 +27,7 @@ export interface LinearOptions {
 export function linear(device: Device, options: LinearOptions): void {
   checkFields('linear', 'options', options, fields)
   const { x, weight, output, activation = null, accumulate = false, norm = null } = options
-  runLinear(device, { where: 'linear', x, weight, output, activation, accumulate, gated: false, norm })
+  runLinear(device, { where: 'linear', x, weight, output, activation, combine: null, accumulate, gated: false, norm })
 }
 
 const fields: FieldsOf<LinearOptions> = {

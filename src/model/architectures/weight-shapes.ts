@@ -1,4 +1,7 @@
 import type { DecoderSpec, LayerSpec, NormSpec } from '../decoder-spec.ts'
+import { gateWidth } from '../step-buffers.ts'
+import { valueWidth } from '../value-width.ts'
+import { headNormSize } from '../weight-groups.ts'
 
 /**
  * All weights that a specification asks for, by their names of checkpoint.ts: [outputs, inputs] of a matrix, [n] of a
@@ -13,13 +16,15 @@ export function weightShapes(spec: DecoderSpec): ReadonlyMap<string, readonly nu
   }
   const norm = (name: string, of: NormSpec | null, size: number) => {
     if (!of) return
-    shapes.set(name, [size])
+    if (!of.weightless) shapes.set(name, [size])
     if (of.bias) shapes.set(`${name}.bias`, [size])
   }
   shapes.set('tokenEmbedding', [V, C])
-  if (spec.embedding.learnedPositions) shapes.set('positionEmbedding', [spec.maxPositions, C])
+  const { learnedPositions, firstPosition = 0, norm: embeddingNorm } = spec.embedding
+  if (learnedPositions) shapes.set('positionEmbedding', [firstPosition + spec.maxPositions, C])
+  norm('embeddingNorm', embeddingNorm ?? null, C)
   spec.layers.forEach((layer, index) => {
-    layerShapes(`layers.${index}`, layer, C, linear, norm)
+    layerShapes(`layers.${index}`, layer, C, linear, norm, (name, size) => shapes.set(name, [size]))
   })
   norm('finalNorm', spec.finalNorm, C)
   if (!spec.logits.tied) linear('lmHead', V, C, spec.logits.bias)
@@ -33,18 +38,25 @@ export function layerShapes(
   C: number,
   linear: (name: string, rows: number, cols: number, bias: boolean) => void,
   norm: (name: string, of: NormSpec | null, size: number) => void,
+  vector: (name: string, size: number) => void,
 ): void {
-  const { numHeads, numKvHeads, headDim, qkNorm, qkvBias, outputBias } = attention
+  const { numHeads, numKvHeads, headDim, qkNorm, qkvBias, outputBias, sinks } = attention
   linear(`${prefix}.attention.query`, numHeads * headDim, C, qkvBias)
   linear(`${prefix}.attention.key`, numKvHeads * headDim, C, qkvBias)
-  linear(`${prefix}.attention.value`, numKvHeads * headDim, C, qkvBias)
-  linear(`${prefix}.attention.output`, C, numHeads * headDim, outputBias)
+  linear(`${prefix}.attention.value`, numKvHeads * valueWidth(attention), C, qkvBias)
+  linear(`${prefix}.attention.output`, C, numHeads * valueWidth(attention), outputBias)
   if (qkNorm) {
-    norm(`${prefix}.attention.queryNorm`, qkNorm.norm, qkNorm.over === 'all' ? numHeads * headDim : headDim)
-    norm(`${prefix}.attention.keyNorm`, qkNorm.norm, qkNorm.over === 'all' ? numKvHeads * headDim : headDim)
+    norm(`${prefix}.attention.queryNorm`, qkNorm.norm, headNormSize(attention, 'queryNorm'))
+    norm(`${prefix}.attention.keyNorm`, qkNorm.norm, headNormSize(attention, 'keyNorm'))
   }
+  if (sinks) vector(`${prefix}.attention.sinks`, numHeads)
+  if (attention.gate) linear(`${prefix}.attention.outputGate`, gateWidth(attention), C, false)
   if (mlp.gated) linear(`${prefix}.mlp.gate`, mlp.size, C, mlp.bias)
   linear(`${prefix}.mlp.up`, mlp.size, C, mlp.bias)
   linear(`${prefix}.mlp.down`, C, mlp.size, mlp.bias)
+  if (mlp.learnedActivation) for (const name of xieluNames) vector(`${prefix}.mlp.xielu.${name}`, 1)
   for (const [name, of] of Object.entries(norms)) norm(`${prefix}.norms.${name}`, of, C)
 }
+
+/** The numbers of a learned activation. */
+const xieluNames = ['alphaP', 'alphaN', 'beta', 'eps']

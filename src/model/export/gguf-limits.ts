@@ -19,7 +19,7 @@ interface Fixed {
 
 const everyLayer = () => true
 
-const fixed: Readonly<Record<ArchitectureName, Fixed>> = {
+const fixed: Readonly<Record<ArchitectureName, Fixed | undefined>> = {
   llama: { activations: [silu], optionalBias: true },
   // llama.cpp reads it as llama, and sees all keys: the same as long as the text is no longer than the window
   mistral: { activations: [silu], windowed: everyLayer },
@@ -53,6 +53,12 @@ export function checkGgufLimits(spec: DecoderSpec): void {
   const known = fixed[architecture]
   const refuse = (what: string) =>
     new FoveaError('unsupported', 'exportGguf', `llama.cpp's ${architecture} has ${what}`)
+  if (!known)
+    throw new FoveaError(
+      'unsupported',
+      'exportGguf',
+      `GGUF files of ${architecture} are not written; those of ${Object.keys(fixed).join(', ')} are`,
+    )
   if ((logits.softCap !== null) !== (known.logitsCap ?? false))
     throw refuse(`${known.logitsCap ? 'always' : 'no'} cap of logits`)
   if (architecture === 'gpt_neox' && logits.tied) throw refuse('a matrix of logits of its own')

@@ -1,12 +1,12 @@
 import { FoveaError } from '../../tile/index.ts'
 import { activationName } from '../architectures/named-activation.ts'
-import type { ArchitectureName, AttentionSpec, DecoderSpec, LayerSpec, RopeSpec } from '../decoder-spec.ts'
+import type { AttentionSpec, DecoderSpec, LayerSpec, RopeSpec } from '../decoder-spec.ts'
 import { ropeForm } from './rope-form.ts'
 
 type Fields = Record<string, unknown>
 
 /** The classes of Hugging Face transformers, and `model_type` where it is not the architecture's name. */
-const classes: Readonly<Record<ArchitectureName, readonly [className: string, modelType?: string]>> = {
+const classes: Readonly<Record<string, readonly [className: string, modelType?: string]>> = {
   llama: ['LlamaForCausalLM'],
   mistral: ['MistralForCausalLM'],
   qwen2: ['Qwen2ForCausalLM'],
@@ -22,11 +22,19 @@ const classes: Readonly<Record<ArchitectureName, readonly [className: string, mo
 
 /**
  * A config.json that reads as this specification. Rope scalings that are neither none nor linear are written as
- * longrope, whose divisors can be any. Throws `unsupported` for an activation without a name.
+ * longrope, whose divisors can be any. Throws `unsupported` for an activation without a name, and for an architecture whose
+ * configurations are not written.
  */
 export function huggingFaceConfig(spec: DecoderSpec): Fields {
   const { architecture, layers } = spec
-  const [className, modelType = architecture] = classes[architecture]
+  const known = classes[architecture]
+  if (!known)
+    throw new FoveaError(
+      'unsupported',
+      'exportSafetensors',
+      `configurations of ${architecture} are not written; those of ${Object.keys(classes).join(', ')} are`,
+    )
+  const [className, modelType = architecture] = known
   const [first] = layers
   if (!first) throw new FoveaError('unsupported', 'exportSafetensors', `a ${architecture} without layers`)
   const common = {
@@ -110,10 +118,8 @@ function ownFields(spec: DecoderSpec, { attention, mlp, parallel }: LayerSpec): 
         layer_types: layerTypes,
         attention_bias: attention.qkvBias,
       }
-    case 'gpt2':
-      return {}
   }
-  return spec.architecture satisfies never
+  return {}
 }
 
 function ropeParameters(spec: DecoderSpec, attention: AttentionSpec): Fields {

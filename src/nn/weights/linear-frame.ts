@@ -8,7 +8,7 @@ import {
   type TensorSpec,
   type Value,
 } from '../../tile/index.ts'
-import type { Activation } from '../activations.ts'
+import type { Activation, GatedActivation } from '../activations.ts'
 import type { WeightDType } from '../weight-data.ts'
 import { type NormInProgram, normInProgram } from './fused-norm.ts'
 import { type PlaneName, placedFormats, type WeightLayout } from './placed-format.ts'
@@ -25,6 +25,8 @@ export interface LinearSpec {
   readonly bias: TensorSpec | null // [M], gated: [2 M]
   readonly output: TensorSpec // [N, M]
   readonly activation: Activation | null
+  /** of gated: output = combine(first half, second half) */
+  readonly combine: GatedActivation | null
   /** output = activation(first half) · second half of the weight's outputs */
   readonly gated: boolean
   readonly accumulate: boolean
@@ -77,7 +79,10 @@ export function linearFrame(p: ProgramBuilder, spec: LinearSpec): LinearFrame {
       const biased = (y: Value, index: Value) => (bias ? y.add(load(bias, [index])) : y)
       let y = biased(product, column)
       if (spec.activation) y = spec.activation(y)
-      if (other) y = y.mul(biased(other, column.add(sizeOf(output, 1))))
+      if (other) {
+        const up = biased(other, column.add(sizeOf(output, 1)))
+        y = spec.combine ? spec.combine(y, up) : y.mul(up)
+      }
       if (spec.accumulate) y = y.add(load(output, [row, column]))
       p.emit(store(output, [row, column], y))
     },

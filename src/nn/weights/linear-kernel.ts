@@ -23,15 +23,16 @@ export function linearKernel(
 ): Kernel {
   const [rows, outputs] = spec.output.shape as readonly [number, number]
   const method = methodFor(spec, device, rows)
-  const { x, output, norm, bias, gated, accumulate, activation, planes } = spec
+  const { x, output, norm, bias, gated, accumulate, activation, combine, planes } = spec
   const key = [
     method.kind,
     scaleRun(spec.dtype, x.shape[2] as number),
     'tileM' in method ? method.tileM : 'tokens' in method.tiles ? Object.values(method.tiles).join(' ') : 0,
   ]
   const layouts = [x, output, ...(norm ? [norm] : []), ...Object.values(planes)].map(form)
-  const program = programs.get([...key, ...layouts, norm !== null, bias !== null, gated, accumulate, activation], () =>
-    build(spec, method),
+  const program = programs.get(
+    [...key, ...layouts, norm !== null, bias !== null, gated, accumulate, activation, combine],
+    () => build(spec, method),
   )
   return { program, grid: gridOf(method, rows, outputs), scalars }
 }

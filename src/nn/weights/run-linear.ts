@@ -1,6 +1,6 @@
 import type { Device, Tensor } from '../../device/device.ts'
 import { FoveaError, type StorageDType } from '../../tile/index.ts'
-import type { Activation } from '../activations.ts'
+import type { Activation, GatedActivation } from '../activations.ts'
 import type { LinearWeight, WeightBlock } from '../place-linear.ts'
 import { type FusedNorm, fusesNorm } from './fused-norm.ts'
 import { linearKernel } from './linear-kernel.ts'
@@ -13,6 +13,8 @@ export interface LinearCall {
   readonly weight: LinearWeight
   readonly output: Tensor
   readonly activation: Activation | null
+  /** of `gated`, in place of activation(gate) · up */
+  readonly combine: GatedActivation | null
   readonly accumulate: boolean
   readonly gated: boolean
   readonly norm: FusedNorm | null
@@ -79,11 +81,11 @@ function runBlock(
   { planes, bias }: WeightBlock,
   output: Tensor,
 ): void {
-  const { weight, activation, accumulate, gated } = call
+  const { weight, activation, combine, accumulate, gated } = call
   const { dtype, layout } = weight
   const half = (weight.parts[0]?.to ?? 0) as number
   const kernel = linearKernel(
-    { dtype, layout, x, planes, norm, bias, output, activation, gated, accumulate },
+    { dtype, layout, x, planes, norm, bias, output, activation, combine, gated, accumulate },
     device,
     weight.programs,
     {

@@ -16,6 +16,7 @@ import {
   type StepInputs,
   type StepShape,
 } from '../trainable-model.ts'
+import { checkTrainable } from './check-trainable.ts'
 import { decoderParameters } from './decoder-parameters.ts'
 import { initialWeight } from './initial-weights.ts'
 import { liveCheckpoint } from './live-checkpoint.ts'
@@ -62,6 +63,7 @@ export class TrainableDecoder implements PlannableModel {
     if (!('tokenizer' in from)) checkFields(where, 'from', from as FreshWeights, freshFields)
     checkChoice(where, 'precision', precision, computeDTypes)
     checkChoice(where, 'checkpointing', checkpointing, checkpointings)
+    checkTrainable(where, from.spec)
     this.device = device
     this.#options = options
     this.spec = from.spec
