@@ -51,14 +51,15 @@ export async function loadEncoderWeights(
     const embedding = await loader.linear('tokenEmbedding', ['tokenEmbedding'], false)
     const table = await placeRows(weights, spec)
     const placeTable = table && loader.own(device.tensor(table, [table.length / spec.hiddenSize, spec.hiddenSize]))
-    const norm = async (name: string, of: EncoderSpec['finalNorm']) => (of ? await loader.norm(name, of) : null)
+    const norm = async (name: string, of: EncoderSpec['finalNorm']) =>
+      of ? await loader.norm(name, of, spec.hiddenSize) : null
     const embeddingNorm = await norm('embeddingNorm', spec.embedding.norm)
     const layers: PlacedEncoderLayer[] = []
     for (const [i, layer] of spec.layers.entries()) {
       options.signal?.throwIfAborted()
       const name = `layers.${i}`
       layers.push({
-        ...(await loader.layer(name, layer, options.maxTokens)),
+        ...(await loader.layer(name, layer, spec.hiddenSize, options.maxTokens)),
         sumNorms: {
           attention: await norm(`${name}.sumNorms.attention`, layer.sumNorms.attention),
           mlp: await norm(`${name}.sumNorms.mlp`, layer.sumNorms.mlp),
