@@ -10,35 +10,50 @@ import { headNormSize } from '../weight-groups.ts'
 export function weightShapes(spec: DecoderSpec): ReadonlyMap<string, readonly number[]> {
   const shapes = new Map<string, readonly number[]>()
   const { hiddenSize: C, vocabSize: V } = spec
-  const linear = (name: string, rows: number, cols: number, bias: boolean) => {
-    shapes.set(name, [rows, cols])
-    if (bias) shapes.set(`${name}.bias`, [rows])
-  }
-  const norm = (name: string, of: NormSpec | null, size: number) => {
-    if (!of) return
-    if (!of.weightless) shapes.set(name, [size])
-    if (of.bias) shapes.set(`${name}.bias`, [size])
-  }
+  const into = shapesInto(shapes)
+  const { linear, norm } = into
   shapes.set('tokenEmbedding', [V, C])
   const { learnedPositions, firstPosition = 0, norm: embeddingNorm } = spec.embedding
   if (learnedPositions) shapes.set('positionEmbedding', [firstPosition + spec.maxPositions, C])
   norm('embeddingNorm', embeddingNorm ?? null, C)
   spec.layers.forEach((layer, index) => {
-    layerShapes(`layers.${index}`, layer, C, linear, norm, (name, size) => shapes.set(name, [size]))
+    layerShapes(`layers.${index}`, layer, C, into)
   })
   norm('finalNorm', spec.finalNorm, C)
   if (!spec.logits.tied) linear('lmHead', V, C, spec.logits.bias)
   return shapes
 }
 
-/** The weights of one layer, told to `linear` and `norm`. */
+/** What sets the shapes of a linear layer, of a normalisation (null: none), of a vector. */
+export interface ShapesInto {
+  linear(name: string, rows: number, cols: number, bias: boolean): void
+  norm(name: string, of: NormSpec | null, size: number): void
+  vector(name: string, size: number): void
+}
+
+export function shapesInto(shapes: Map<string, readonly number[]>): ShapesInto {
+  return {
+    linear(name, rows, cols, bias) {
+      shapes.set(name, [rows, cols])
+      if (bias) shapes.set(`${name}.bias`, [rows])
+    },
+    norm(name, of, size) {
+      if (!of) return
+      if (!of.weightless) shapes.set(name, [size])
+      if (of.bias) shapes.set(`${name}.bias`, [size])
+    },
+    vector(name, size) {
+      shapes.set(name, [size])
+    },
+  }
+}
+
+/** The weights of one layer. */
 export function layerShapes(
   prefix: string,
   { attention, mlp, norms }: LayerSpec,
   C: number,
-  linear: (name: string, rows: number, cols: number, bias: boolean) => void,
-  norm: (name: string, of: NormSpec | null, size: number) => void,
-  vector: (name: string, size: number) => void,
+  { linear, norm, vector }: ShapesInto,
 ): void {
   const { numHeads, numKvHeads, headDim, qkNorm, qkvBias, outputBias, sinks } = attention
   linear(`${prefix}.attention.query`, numHeads * headDim, C, qkvBias)

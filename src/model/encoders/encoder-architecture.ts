@@ -1,6 +1,6 @@
 import type { SpecOptions, WeightNames } from '../architectures/architecture.ts'
 import type { ConfigFields } from '../architectures/config-fields.ts'
-import { layerShapes } from '../architectures/weight-shapes.ts'
+import { layerShapes, shapesInto } from '../architectures/weight-shapes.ts'
 import type { NormSpec } from '../decoder-spec.ts'
 import type { EncoderName, EncoderSpec, ScoreHeadSpec } from './encoder-spec.ts'
 
@@ -31,14 +31,15 @@ type Shapes = Map<string, readonly number[]>
 /** All weights that an encoder asks for, by our names. */
 export function encoderShapes(spec: EncoderSpec): ReadonlyMap<string, readonly number[]> {
   const shapes: Shapes = new Map()
-  const { linear, norm } = shapesInto(shapes)
+  const into = shapesInto(shapes)
+  const { norm } = into
   const { hiddenSize: C, vocabSize: V, embedding } = spec
   shapes.set('tokenEmbedding', [V, C])
   if (embedding.positions) shapes.set('positionEmbedding', [embedding.positions.rows, C])
   if (embedding.tokenTypes > 0) shapes.set('tokenTypes', [embedding.tokenTypes, C])
   norm('embeddingNorm', embedding.norm, C)
   for (const [i, layer] of spec.layers.entries()) {
-    layerShapes(`layers.${i}`, layer, C, linear, norm)
+    layerShapes(`layers.${i}`, layer, C, into)
     norm(`layers.${i}.sumNorms.attention`, layer.sumNorms.attention, C)
     norm(`layers.${i}.sumNorms.mlp`, layer.sumNorms.mlp, C)
   }
@@ -54,18 +55,4 @@ export function scoreShapes(head: ScoreHeadSpec, hiddenSize: number): ReadonlyMa
   norm('score.norm', head.norm, hiddenSize)
   linear('score.output', 1, hiddenSize, head.bias)
   return shapes
-}
-
-function shapesInto(shapes: Shapes) {
-  return {
-    linear(name: string, rows: number, cols: number, bias: boolean): void {
-      shapes.set(name, [rows, cols])
-      if (bias) shapes.set(`${name}.bias`, [rows])
-    },
-    norm(name: string, of: NormSpec | null, size: number): void {
-      if (!of) return
-      shapes.set(name, [size])
-      if (of.bias) shapes.set(`${name}.bias`, [size])
-    },
-  }
 }
