@@ -1,7 +1,6 @@
 import type { SpecOptions, WeightNames } from '../architectures/architecture.ts'
 import type { ConfigFields } from '../architectures/config-fields.ts'
 import { layerShapes, shapesInto } from '../architectures/weight-shapes.ts'
-import type { NormSpec } from '../decoder-spec.ts'
 import type { EncoderName, EncoderSpec, ScoreHeadSpec } from './encoder-spec.ts'
 
 /**
