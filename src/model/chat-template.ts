@@ -9,6 +9,8 @@ export interface ChatVariables {
   readonly bosToken: string | null
   readonly eosToken: string | null
   readonly addGenerationPrompt: boolean
+  /** other tokens by the names that the model's files have for them, such as `pad_token` */
+  readonly namedTokens?: Readonly<Record<string, string>>
   /** `tools`, `documents` and whatever else a template asks for, such as `enable_thinking` */
   readonly arguments?: Readonly<Record<string, unknown>>
   /** the time that a template is told (now) */
@@ -47,6 +49,7 @@ export function chatTemplate(file: string, source: string): ChatTemplate {
     try {
       return renderTemplate(parsed, {
         trusted: {
+          ...variables.namedTokens,
           bos_token: bosToken ?? '',
           eos_token: eosToken ?? '',
           add_generation_prompt: addGenerationPrompt,

@@ -21,8 +21,8 @@ const index = 'model.safetensors.index.json'
 
 /**
  * Opens a model as Hugging Face lays it out: config.json, generation_config.json (tokens that end a text), tokenizer.json,
- * tokenizer_config.json, chat_template.jinja, and model.safetensors or its index and shards. Without tokenizer.json the
- * tokenizer refuses to encode.
+ * tokenizer_config.json, special_tokens_map.json, chat_template.jinja, and model.safetensors or its index and shards.
+ * Without tokenizer.json the tokenizer refuses to encode.
  *
  * Throws `format` naming file and field or tensor.
  */
@@ -38,7 +38,7 @@ export async function openHuggingFace(files: ModelFiles, options: SpecOptions): 
     const names = fileNamesOf(table, architecture, stated.logits.tied)
     const fitted = await fitWeights(table, stated, names)
     const spec = withGenerationTokens(fitted, await readFields(files, 'generation_config.json'))
-    const tokenizer = await tokenizerFiles(files, spec)
+    const tokenizer = await tokenizerFiles(files, spec, options.ignoreFields)
     return await checkpointOver(files.name, table, spec, tokenizer, names)
   } catch (error) {
     await table.close()

@@ -4,6 +4,7 @@ export const describedFiles: readonly string[] = [
   'generation_config.json',
   'tokenizer.json',
   'tokenizer_config.json',
+  'special_tokens_map.json',
   'chat_template.jinja',
   'chat_template.json',
 ]

@@ -17,6 +17,8 @@ export interface TokenizerSettings {
   readonly addBos: boolean | null
   readonly addEos: boolean | null
   readonly chatTemplate: ChatTemplate | null
+  /** tokens that a template may name by the fields of the model's files: `pad_token`, `image_token` and the like */
+  readonly namedTokens?: Readonly<Record<string, string>>
   /** the texts of all ids, where two have one text; else as the definition says */
   readonly texts?: readonly string[]
 }
@@ -36,7 +38,7 @@ const encodeFields: FieldsOf<EncodeOptions> = { special: true, specialTokens: tr
 /**
  * The tokenizer of a tokenizer.json: what the Rust library of Hugging Face's tokenizers gives (see `tokenEncoder`).
  * Decoding joins the bytes of tokens, so that a text decoded in pieces is the text decoded at once; spaces before
- * punctuation stay (`clean_up_tokenization_spaces` is not followed).
+ * punctuation stay (`clean_up_tokenization_spaces` is not followed, as in transformers for BPE).
  *
  * Around a text stands what the post-processor says, the begin and end token instead where the settings say so, and
  * nothing else; what a text spells out itself is kept besides, as transformers and llama.cpp do. Throws `format` and
@@ -89,6 +91,7 @@ export function jsonTokenizer(definition: TokenizerDefinition, settings: Tokeniz
       bosToken: textOfToken(bosToken),
       eosToken: textOfToken(eosTokens[0]),
       addGenerationPrompt: options.addGenerationPrompt ?? true,
+      ...(settings.namedTokens && { namedTokens: settings.namedTokens }),
       ...(options.templateArguments && { arguments: options.templateArguments }),
     })
   }
