@@ -88,7 +88,9 @@ async function openFolder(
           })
         : []),
     ])
-    const tokenizer = await tokenizerFiles(files, spec)
+    // an encoder writes no text whose spaces could be taken out
+    const ignored = [...(options.ignoreFields ?? []), 'clean_up_tokenization_spaces']
+    const tokenizer = await tokenizerFiles(files, spec, ignored)
     const weights = await weightsOver(files.name, table, spec, located)
     return { ...weights, spec, head: head?.spec ?? null, tokenizer, settings, sigmoid }
   } catch (error) {
