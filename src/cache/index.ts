@@ -5,6 +5,7 @@ export { bindingLimit, createKvPages, type KvPages, type KvPagesSpec, kvPageByte
 export { PageAllocator } from './page-allocator.ts'
 export type { WindowPolicy } from './page-book.ts'
 export {
+  type CachedHeads,
   PageCache,
   type PageCacheSpec,
   type PageCacheStats,
@@ -20,4 +21,5 @@ export {
   type SavedPrefixOptions,
   savePrefix,
 } from './saved-prefix.ts'
+export { type WriteLatentOptions, writeLatent } from './write-latent.ts'
 export { type WritePagesOptions, writePages } from './write-pages.ts'

@@ -1,4 +1,5 @@
 import {
+  type HeadWidths,
   isQuantised,
   type PageFormat,
   type PagePool,
@@ -6,6 +7,7 @@ import {
   pageFormats,
   pageWidth,
   recentWidth,
+  storedKeyDim,
 } from '../attention/paged/page-pool.ts'
 import type { Device, Tensor } from '../device/index.ts'
 import { checkChoice, checkFields, type FieldsOf, FoveaError, type StorageDType, storageBytes } from '../tile/index.ts'
@@ -20,6 +22,8 @@ export interface KvPagesSpec {
   readonly headDim: number
   /** width of values (headDim) */
   readonly valueDim?: number
+  /** a key is its value followed by headDim − valueDim columns, which alone are stored as key (false) */
+  readonly latent?: boolean
   /** quantised formats: rows of the page table; 0 (the default) keeps no token unquantised */
   readonly rows?: number
   /** quantised formats: how many of the newest tokens of a row are kept unquantised as well (64) */
@@ -42,7 +46,7 @@ const bindingFloor = 128 * 1024 * 1024
 
 /**
  * Pools for the pages of one layer, zeroed, so that what no token has been written to is finite. Keys and values are tensors
- * [pages, pageSize, G, D] and [pages, pageSize, G, Dv]; a pool larger than the device can bind is cut into segments of whole pages.
+ * [pages, pageSize, G, D] and [pages, pageSize, G, Dv], of latent ones D − Dv for D; a pool larger than the device can bind is cut into segments of whole pages.
  *
  * Throws `argument` for counts that are none and an odd width of q4, `limit` when a page is larger than a binding or the
  * segments are more than a kernel may bind, and what `Device.zeros` throws; then nothing stays allocated.
@@ -52,8 +56,8 @@ export function createKvPages(device: Device, spec: KvPagesSpec, options: { maxB
   checkFields('createKvPages', 'options', options, createKvPagesFields)
   const { maxBindingBytes = bindingLimit(device) } = options
   const plan = planPools(spec, maxBindingBytes)
-  const { pages, pageSize, numKvHeads, headDim, valueDim = headDim, format, recentDType = 'f32' } = spec
-  const widths = { headDim, valueDim }
+  const { pages, pageSize, numKvHeads, format, recentDType = 'f32' } = spec
+  const widths = widthsOf(spec)
   const { segments, pagesPerSegment, rows, recentTokens } = plan
   const most = device.info.limits.maxStorageBuffersPerShaderStage ?? Number.POSITIVE_INFINITY
   const buffers = otherBuffers + segments * (isQuantised(format) ? 3 : 2) + (rows > 0 ? 1 : 0)
@@ -85,8 +89,8 @@ export function createKvPages(device: Device, spec: KvPagesSpec, options: { maxB
   try {
     return {
       ...{ format, pages, pageSize, numKvHeads, ...widths, segments, pagesPerSegment, recentTokens, recentDType },
-      keys: pool(headDim),
-      values: pool(valueDim),
+      keys: pool(storedKeyDim(widths)),
+      values: pool(widths.valueDim),
       scales: isQuantised(format) ? each((count) => zeros([count, 2, numKvHeads, pageSize], 'f32')) : [],
       recent: rows > 0 ? byHead([rows, 2, numKvHeads, recentTokens, recentWidth(widths)], recentDType) : null,
       bytes: plan.bytes,
@@ -113,7 +117,10 @@ export function bindingLimit(device: Device): number {
 }
 
 function planPools(spec: KvPagesSpec, maxBindingBytes: number) {
-  const { format, pages, pageSize, numKvHeads, headDim, valueDim = headDim, recentDType = 'f32' } = spec
+  const { format, pages, pageSize, numKvHeads, recentDType = 'f32' } = spec
+  const widths = widthsOf(spec)
+  const { headDim, valueDim, latent } = widths
+  const keyDim = storedKeyDim(widths)
   checkChoice('createKvPages', 'format', format, pageFormats)
   checkChoice('createKvPages', 'recentDType', recentDType, ['f32', 'f16', 'bf16'])
   const quantised = isQuantised(format)
@@ -125,15 +132,21 @@ function planPools(spec: KvPagesSpec, maxBindingBytes: number) {
   for (const [name, count] of Object.entries({ rows, recentTokens }))
     if (!Number.isInteger(count) || count < 0 || (rows > 0 && count === 0))
       throw new FoveaError('argument', 'createKvPages', `${name} must be a whole number ≥ 1, got ${count}`)
-  if (format === 'q4' && (headDim % 2 !== 0 || valueDim % 2 !== 0))
+  if (latent && keyDim < 1)
     throw new FoveaError(
       'argument',
       'createKvPages',
-      `q4 takes even head widths, got headDim ${headDim}, valueDim ${valueDim}`,
+      `latent keys are wider than their values, got headDim ${headDim}, valueDim ${valueDim}`,
+    )
+  if (format === 'q4' && (keyDim % 2 !== 0 || valueDim % 2 !== 0))
+    throw new FoveaError(
+      'argument',
+      'createKvPages',
+      `q4 takes even widths, got ${keyDim} of keys, ${valueDim} of values`,
     )
   const perPage = pageSize * numKvHeads
   const bytesOf = (width: number) => perPage * pageWidth(format, width) * storageBytes[pageDType(format)]
-  const pageBytes = bytesOf(Math.max(headDim, valueDim))
+  const pageBytes = bytesOf(Math.max(keyDim, valueDim))
   const pagesPerSegment = Math.min(pages, Math.floor(maxBindingBytes / pageBytes))
   if (pagesPerSegment < 1)
     throw new FoveaError(
@@ -142,15 +155,18 @@ function planPools(spec: KvPagesSpec, maxBindingBytes: number) {
       `a page of ${pageSize} tokens takes ${pageBytes} bytes, a binding holds ${maxBindingBytes}`,
     )
   const scaleBytes = quantised ? pages * 2 * perPage * storageBytes.f32 : 0
-  const recentBytes =
-    rows * 2 * recentTokens * numKvHeads * recentWidth({ headDim, valueDim }) * storageBytes[recentDType]
+  const recentBytes = rows * 2 * recentTokens * numKvHeads * recentWidth(widths) * storageBytes[recentDType]
   return {
     pagesPerSegment,
     segments: Math.ceil(pages / pagesPerSegment),
     rows,
     recentTokens,
-    bytes: pages * (bytesOf(headDim) + bytesOf(valueDim)) + scaleBytes + recentBytes,
+    bytes: pages * (bytesOf(keyDim) + bytesOf(valueDim)) + scaleBytes + recentBytes,
   }
+}
+
+function widthsOf({ headDim, valueDim = headDim, latent = false }: KvPagesSpec): HeadWidths {
+  return { headDim, valueDim, latent }
 }
 
 const kvPagesSpecFields: FieldsOf<KvPagesSpec> = {
@@ -160,6 +176,7 @@ const kvPagesSpecFields: FieldsOf<KvPagesSpec> = {
   numKvHeads: true,
   headDim: true,
   valueDim: true,
+  latent: true,
   rows: true,
   recentTokens: true,
   recentDType: true,

@@ -7,9 +7,12 @@ import { createKvPages, type KvPages, type KvPagesSpec, kvPageBytes } from './kv
 import { PageBook, type WindowPolicy } from './page-book.ts'
 import { PageTable } from './page-table.ts'
 
+/** The heads of a layer: see `KvPagesSpec`. */
+export type CachedHeads = Pick<KvPagesSpec, 'numKvHeads' | 'headDim' | 'valueDim' | 'latent'>
+
 export interface PageCacheSpec {
-  /** heads of each layer, which may differ, and the widths of their keys and values (as wide as the keys) */
-  readonly layers: readonly { readonly numKvHeads: number; readonly headDim: number; readonly valueDim?: number }[]
+  /** heads of each layer, which may differ */
+  readonly layers: readonly CachedHeads[]
   readonly format: PageFormat
   /** of each layer */
   readonly pages: number
@@ -235,7 +238,7 @@ function checkSpec(spec: PageCacheSpec) {
 }
 
 const policyFields: FieldsOf<WindowPolicy> = { window: true, sinks: true }
-const layerFields: FieldsOf<PageCacheSpec['layers'][number]> = { numKvHeads: true, headDim: true, valueDim: true }
+const layerFields: FieldsOf<CachedHeads> = { numKvHeads: true, headDim: true, valueDim: true, latent: true }
 const fields: FieldsOf<PageCacheSpec> = {
   layers: true,
   format: true,

@@ -1,4 +1,11 @@
-import { isQuantised, type PageLayout, pageDType, pageWidth, recentWidth } from '../attention/paged/page-pool.ts'
+import {
+  isQuantised,
+  type PageLayout,
+  pageDType,
+  pageWidth,
+  recentWidth,
+  storedKeyDim,
+} from '../attention/paged/page-pool.ts'
 import { type Effect, load, type ProgramBuilder, sizeOf, store, type Value } from '../tile/index.ts'
 import { type Piece, quantise4, quantise8 } from './quantise-pages.ts'
 
@@ -49,7 +56,7 @@ export function pageWriter(
   }
 
   return (side) => {
-    const width = side === 'key' ? layout.headDim : layout.valueDim
+    const width = side === 'key' ? storedKeyDim(layout) : layout.valueDim
     const sizes = [null, pageSize, null, pageWidth(format, width)]
     const pools = each((s) => p.output(`${side}${s}`, pageDType(format), sizes, { alignment }))
     const number = side === 'key' ? 0 : 1

@@ -149,8 +149,8 @@ export function assertChecksum(
 
 function describe(cache: PageCache, model: string, tokens: number): Description {
   const layers = cache.pools.map(
-    ({ numKvHeads, headDim, valueDim }) =>
-      `${numKvHeads} heads of ${headDim}${valueDim === headDim ? '' : `, values of ${valueDim}`}`,
+    ({ numKvHeads, headDim, valueDim, latent }) =>
+      `${numKvHeads} heads of ${headDim}${valueDim === headDim ? '' : `, values of ${valueDim}`}${latent ? ' in them' : ''}`,
   )
   return { model, format: cache.format, pageSize: cache.pageSize, layers, tokens }
 }

@@ -120,6 +120,7 @@ function checkShapes(options: WritePagesOptions): void {
   const fail = (code: 'shape' | 'dtype' | 'unsupported', what: string): never => {
     throw new FoveaError(code, 'writePages', `${what}, got ${show()}`)
   }
+  if (pages.latent) fail('shape', 'latent pages are written by writeLatent')
   const [N = 0, H = 0, D = 0] = query.shape
   const G = pages.numKvHeads
   if (query.shape.length !== 3 || D !== pages.headDim) fail('shape', `query must be [N, H, ${pages.headDim}]`)

@@ -78,7 +78,7 @@ const byDevice: Readonly<Record<DeviceKind, Rule>> = {
       // tiles of 32 keys and what lanes exchange take up to 48 KiB in the query gradient
       const roomy = (limits?.maxComputeWorkgroupStorageSize ?? 49152) >= 49152
       if (algorithm === 'query-gradient') return { tileQ: 128, tileK: width <= 128 && roomy ? 32 : 16, padTo: 16 }
-      return { tileQ: 128, tileK: width > 64 ? 16 : 32, padTo: 16 }
+      return { tileQ: width > 256 ? 64 : 128, tileK: width > 64 ? 16 : 32, padTo: 16 }
     }
     // with the 16 KiB of workgroup memory that WebGPU guarantees, larger tiles do not fit
     const small = (limits?.maxComputeWorkgroupStorageSize ?? 32768) < 32768
@@ -86,6 +86,7 @@ const byDevice: Readonly<Record<DeviceKind, Rule>> = {
     // accumulators and operands of two products more than the forward
     if (backward) return { tileQ: 32, tileK: 32, padTo: 16 }
     if (algorithm === 'split-kv') return { tileQ: 16, tileK, padTo: 16 }
+    if (width > 256) return { tileQ: 32, tileK, padTo: 16 }
     // H200, causal, T 8192: 28 TFLOP/s at headDim 128 in f32, against 22 with 64 × 64 and 15 with 64 × 32
     const large = (limits?.maxComputeWorkgroupStorageSize ?? 0) >= 49152
     if (algorithm === 'flash' && large && width <= 128) return { tileQ: 128, tileK: 64, padTo: 16 }

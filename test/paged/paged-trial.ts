@@ -1,9 +1,16 @@
-import { type PageFormat, pageDType, pageWidth } from '../../src/attention/paged/page-pool.ts'
+import {
+  type PageFormat,
+  pageDType,
+  pageWidth,
+  recentWidth,
+  storedKeyDim,
+} from '../../src/attention/paged/page-pool.ts'
 import { pagedAttention } from '../../src/attention/paged/paged-attention.ts'
 import { type PagedStates, pagedStateShapes } from '../../src/attention/paged/paged-states.ts'
 import type { PagedTiling } from '../../src/attention/paged/paged-tiling.ts'
 import { pagedWorkCapacity, planPagedWork } from '../../src/attention/paged/paged-work.ts'
 import { createKvPages, type KvPages } from '../../src/cache/kv-pages.ts'
+import { writeLatent } from '../../src/cache/write-latent.ts'
 import { writePages } from '../../src/cache/write-pages.ts'
 import type { Device, Tensor } from '../../src/device/index.ts'
 import { roundTo } from '../../src/ir/index.ts'
@@ -19,6 +26,8 @@ export interface PagedTrial {
   readonly D: number
   /** of values (D) */
   readonly Dv?: number
+  /** keys begin with their values; G is 1 */
+  readonly latent?: boolean
   readonly pageSize: number
   readonly format?: PageFormat
   /** quantised formats: newest tokens kept unquantised (0) */
@@ -62,16 +71,17 @@ export async function fillPages(device: Device, trial: PagedTrial): Promise<Page
   const random = randomNumbers(seed)
   const pagesOf = sequences.map(({ kLength }) => Math.ceil(kLength / pageSize))
   const total = pagesOf.reduce((sum, n) => sum + n, 0) + 2
-  const width = pageWidth(format, Math.max(D, Dv))
+  const { latent = false } = trial
+  const width = pageWidth(format, recentWidth({ headDim: D, valueDim: Dv, latent }))
   const maxBindingBytes = Math.ceil(total / segments) * pageSize * G * width * storageBytes[pageDType(format)]
-  const spec = { format, pages: total, pageSize, numKvHeads: G, headDim: D, valueDim: Dv }
+  const spec = { format, pages: total, pageSize, numKvHeads: G, headDim: D, valueDim: Dv, latent }
   const recent = recentTokens > 0 ? { rows: sequences.length, recentTokens } : {}
   const pages = createKvPages(device, { ...spec, ...recent }, { maxBindingBytes })
   if (trial.stale) await leaveBehind(device, trial, pages, trial.stale)
   const order = shuffled(total, random)
   const maxPages = Math.max(...pagesOf) + 1
   const table = new Int32Array(sequences.length * maxPages).fill(-1)
-  const rowWidth = (H + G) * D + G * Dv
+  const rowWidth = widthOfRow(trial)
   const tokens: { slot: number; recent: number; position: number; data: Float64Array }[] = []
   const queries: number[] = []
   let next = 0
@@ -96,14 +106,13 @@ export async function fillPages(device: Device, trial: PagedTrial): Promise<Page
   const all = new Float32Array(N * rowWidth)
   for (const [n, { data }] of tokens.entries()) all.set(data, n * rowWidth)
   const integers = (of: (token: (typeof tokens)[number]) => number) => device.tensor(Int32Array.from(tokens, of), [N])
-  writePages(device, {
-    qkv: device.tensor(all, [N, rowWidth]),
+  writeRows(device, trial, pages, all, {
     positions: integers(({ position }) => position),
     slots: integers(({ slot }) => slot),
     recentSlots: integers((token) => token.recent),
-    ...{ rope: null, pages, query: device.empty([N, H, D]) },
   })
-  const [keys, values] = await Promise.all([storedSide(trial, pages, table, 0), storedSide(trial, pages, table, 1)])
+  const [stored, values] = await Promise.all([storedSide(trial, pages, table, 0), storedSide(trial, pages, table, 1)])
+  const keys = latent ? stored.map((side, s) => joinRows([values[s] as Float64Array, Dv], [side, D - Dv])) : stored
   return {
     ...{ pages, keys, values, tokens, queries: Float64Array.from(queries) },
     pageTable: device.tensor(table, [sequences.length, maxPages]),
@@ -111,28 +120,61 @@ export async function fillPages(device: Device, trial: PagedTrial): Promise<Page
   }
 }
 
+/** Numbers of a token: its queries, keys and values, of latent pages without values. */
+function widthOfRow({ H, G, D, Dv = D, latent = false }: PagedTrial): number {
+  return (H + G) * D + (latent ? 0 : G * Dv)
+}
+
+/** Stores the keys and values of tokens [N, rowWidth]. */
+function writeRows(
+  device: Device,
+  trial: PagedTrial,
+  pages: KvPages,
+  rows: Float32Array,
+  places: { readonly positions: Tensor; readonly slots: Tensor; readonly recentSlots: Tensor },
+): void {
+  const { H, D, Dv = D } = trial
+  const rowWidth = widthOfRow(trial)
+  const N = rows.length / rowWidth
+  const qkv = device.tensor(rows, [N, rowWidth])
+  const common = { ...places, rope: null, pages, query: device.empty([N, H, D]) }
+  if (!trial.latent) {
+    writePages(device, { ...common, qkv })
+    return
+  }
+  writeLatent(device, {
+    ...{ ...common, norm: null, compressed: qkv.slice(1, H * D, (H + 1) * D) },
+    rotary: qkv.view({ shape: [N, H, D - Dv], strides: [rowWidth, D, 1], offset: Dv }),
+  })
+}
+
 /** Fills every slot of a pool, and every recent one, with tokens of other sequences. */
 async function leaveBehind(device: Device, trial: PagedTrial, pages: KvPages, stale: readonly number[]): Promise<void> {
-  const { sequences, H, G, D, pageSize, recentTokens = 0 } = trial
-  const rowWidth = (H + 2 * G) * D
+  const { sequences, pageSize, recentTokens = 0 } = trial
   const N = Math.max(pages.pages * pageSize, sequences.length * recentTokens)
   const slots = (count: number) =>
     device.tensor(
       Int32Array.from({ length: N }, (_, n) => (n < count ? n : -1)),
       [N],
     )
-  writePages(device, {
-    // each key and value has all of them, each token begins with another
-    qkv: device.tensor(
-      Float32Array.from({ length: N * rowWidth }, (_, i) => stale[i % stale.length] as number),
-      [N, rowWidth],
-    ),
+  // each key and value has all of them, each token begins with another
+  const rows = Float32Array.from({ length: N * widthOfRow(trial) }, (_, i) => stale[i % stale.length] as number)
+  writeRows(device, trial, pages, rows, {
     positions: slots(N),
     slots: slots(pages.pages * pageSize),
     recentSlots: slots(sequences.length * recentTokens),
-    ...{ rope: null, pages, query: device.empty([N, H, D]) },
   })
   await device.sync()
+}
+
+/** Rows of two matrices, side by side. */
+function joinRows([a, aWidth]: [Float64Array, number], [b, bWidth]: [Float64Array, number]): Float64Array {
+  const joined = new Float64Array(a.length + b.length)
+  for (let row = 0; row < a.length / aWidth; row++) {
+    joined.set(a.subarray(row * aWidth, (row + 1) * aWidth), row * (aWidth + bWidth))
+    joined.set(b.subarray(row * bWidth, (row + 1) * bWidth), row * (aWidth + bWidth) + aWidth)
+  }
+  return joined
 }
 
 /** First of the tokens that are read unquantised, when all of the trial's are written. */
@@ -143,8 +185,9 @@ export function recentStart({ recentTokens = 0 }: PagedTrial, kLength: number): 
 /** Keys (side 0) or values of each sequence [kLength, G, D or Dv] as the pool holds them, read on the host. */
 async function storedSide(trial: PagedTrial, pages: KvPages, table: Int32Array, side: 0 | 1): Promise<Float64Array[]> {
   const { sequences, G, pageSize, format = 'f32', recentTokens = 0, tiling } = trial
-  const D = side === 0 ? trial.D : (trial.Dv ?? trial.D)
-  const recentDim = Math.max(trial.D, trial.Dv ?? trial.D)
+  const widths = { headDim: trial.D, valueDim: trial.Dv ?? trial.D, latent: trial.latent ?? false }
+  const D = side === 0 ? storedKeyDim(widths) : widths.valueDim
+  const recentDim = recentWidth(widths)
   const maxPages = table.length / sequences.length
   const pools = await Promise.all((side === 0 ? pages.keys : pages.values).map((tensor) => tensor.read()))
   const scales = await Promise.all(pages.scales.map((tensor) => tensor.read()))
@@ -219,42 +262,6 @@ export async function runPaged(device: Device, trial: PagedTrial, step: PagedSte
     output: output.tensor,
   })
   return (await output.read()) as Float32Array
-}
-
-/** Causal attention of each sequence in float64, one query at a time. */
-export function pagedReference(trial: PagedTrial, step: PagedStep): Float64Array {
-  const { sequences, H, G, D, Dv = D, window = null, sinks = 0, chunk = null, softCap = null } = trial
-  const output = new Float64Array((step.queries.length / D) * Dv)
-  let n = 0
-  sequences.forEach(({ qLength, kLength }, s) => {
-    const [key, value] = [step.keys[s] as Float64Array, step.values[s] as Float64Array]
-    for (let i = 0; i < qLength; i++, n++)
-      for (let h = 0; h < H; h++) {
-        const at = kLength - qLength + i
-        const g = Math.floor(h / (H / G))
-        const seen = Array.from({ length: at + 1 }, (_, k) => k).filter(
-          (k) =>
-            (window === null || k > at - window || k < sinks) &&
-            (chunk === null || Math.floor(k / chunk) === Math.floor(at / chunk)),
-        )
-        const scores = seen.map((k) => {
-          let score = 0
-          for (let d = 0; d < D; d++)
-            score += (step.queries[(n * H + h) * D + d] as number) * (key[(k * G + g) * D + d] as number)
-          score /= Math.sqrt(D)
-          score += (trial.alibiSlopes?.[h] ?? 0) * (k - at)
-          return softCap === null ? score : softCap * Math.tanh(score / softCap)
-        })
-        const sink = trial.sinkLogits?.[h] ?? Number.NEGATIVE_INFINITY
-        const top = Math.max(sink, ...scores)
-        const weights = scores.map((score) => Math.exp(score - top))
-        const sum = weights.reduce((x, y) => x + y, Math.exp(sink - top))
-        for (let d = 0; d < Dv; d++)
-          output[(n * H + h) * Dv + d] =
-            seen.reduce((x, k, j) => x + (weights[j] as number) * (value[(k * G + g) * Dv + d] as number), 0) / sum
-      }
-  })
-  return output
 }
 
 function shuffled(count: number, random: () => number): number[] {

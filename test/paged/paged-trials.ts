@@ -16,11 +16,16 @@ const few = { ...base, sequences: decode, tiling: { ...packed, tileQ: 3 } }
 const slopes = [0.5, 0.25, 0.125, 0.0625, 0.03125, 0.7]
 const logits = [0.3, -1.2, 2.5, 0, -4, 1]
 const unpacked = { ...packed, packHeads: false }
+const latent = { ...base, G: 1, D: 28, Dv: 20, latent: true, tiling: { ...packed, tileQ: 12, padTo: 16 } }
+const latentDecode = { ...latent, sequences: decode, tiling: { ...latent.tiling, tileQ: 6, padTo: 8 } }
+/** the widths of DeepSeek's models */
+const deepSeek = { ...latent, H: 4, D: 576, Dv: 512, sequences: [{ qLength: 3, kLength: 37 }] }
 const large = { tileQ: 16, tileK: 64, padTo: 8, packHeads: false }
 
 /**
  * Steps that would expose a fault: tiles in one page and over several, mixed batches, single tokens, lengths on and beside
- * page and tile edges, windows, sinks and chunks that cut tiles, slopes and sink logits, segments, splits beyond what there is to split, every format, values of other widths than keys.
+ * page and tile edges, windows, sinks and chunks that cut tiles, slopes and sink logits, segments, splits beyond what there is to split, every format, values of other widths than keys,
+ * or in them.
  */
 export const pagedTrials: readonly (PagedTrial & { readonly name: string })[] = [
   { name: 'prefill and decode in one step', ...base },
@@ -54,6 +59,25 @@ export const pagedTrials: readonly (PagedTrial & { readonly name: string })[] = 
     tiling: { ...packed, padTo: 16 },
   },
   { name: 'wide values, q4, split', ...few, D: 12, Dv: 24, format: 'q4', recentTokens: 16, splits: 2 },
+  { name: 'latent', ...latent },
+  { name: 'latent, unpacked, window', ...latent, window: 9, tiling: { ...latent.tiling, packHeads: false } },
+  { name: 'latent, decode, split', ...latentDecode, splits: 4, format: 'f16', segments: 2 },
+  { name: 'latent, q8, recent tokens', ...latentDecode, format: 'q8', recentTokens: 32, segments: 2 },
+  { name: 'latent, q4, pages smaller than a tile', ...latent, format: 'q4', recentTokens: 16, pageSize: 4 },
+  { name: 'latent, q4, split', ...latentDecode, format: 'q4', splits: 2 },
+  {
+    name: 'latent, bf16, multi-token decode',
+    ...latentDecode,
+    sequences: [{ qLength: 3, kLength: 50 }],
+    format: 'bf16',
+  },
+  { name: 'latent of 512 + 64', ...deepSeek },
+  {
+    ...{ ...deepSeek, name: 'latent of 512 + 64, q8, decode, split', format: 'q8', splits: 2 },
+    sequences: [{ qLength: 1, kLength: 37 }],
+  },
+  { name: 'latent of 512 + 64, q4, recent tokens', ...deepSeek, format: 'q4', recentTokens: 16 },
+  { name: 'heads of 320, q4', ...base, H: 2, G: 1, D: 320, Dv: 600, format: 'q4', sequences: mixed.slice(0, 1) },
   { name: 'decode, splits without keys, spare items', ...few, splits: 8, spare: 5 },
   { name: 'decode, window and sinks', ...few, window: 20, sinks: 4, splits: 2 },
   { name: 'decode, two queries', ...few, sequences: [{ qLength: 2, kLength: 50 }], tiling: { ...packed, tileQ: 6 } },

@@ -16,6 +16,8 @@ export interface PageLayout {
   /** width of a head's keys, and of its values */
   readonly headDim: number
   readonly valueDim: number
+  /** a key is its value, followed by what is stored as key: latent attention (DeepSeek-V2, arXiv 2405.04434) stores nothing twice */
+  readonly latent: boolean
   /** pool tensors for keys, and as many for values: where one binding cannot hold the pool */
   readonly segments: number
   readonly pagesPerSegment: number
@@ -31,10 +33,10 @@ export interface PageLayout {
 export interface PagePool extends PageLayout {
   readonly pages: number
   readonly numKvHeads: number
-  readonly keys: readonly Tensor[] // each [pagesPerSegment, pageSize, G, D], of q4 [.., D / 2]
+  readonly keys: readonly Tensor[] // each [pagesPerSegment, pageSize, G, D], of q4 [.., D / 2]; latent: D − Dv for D
   readonly values: readonly Tensor[] // the same of width Dv
   readonly scales: readonly Tensor[] // quantised: f32 [pagesPerSegment, 2, G, pageSize], keys then values; else none
-  readonly recent: Tensor | null // quantised: [rows, 2, recentTokens, G, max(D, Dv)], keys then values
+  readonly recent: Tensor | null // quantised: [rows, 2, recentTokens, G, recentWidth], keys then values
 }
 
 /** How an element of a page is stored. */
@@ -51,9 +53,17 @@ export function pageWidth(format: PageFormat, width: number): number {
   return format === 'q4' ? width / 2 : width
 }
 
+/** What decides how wide a row is. */
+export type HeadWidths = Pick<PageLayout, 'headDim' | 'valueDim' | 'latent'>
+
+/** Columns of a key that are stored as key. */
+export function storedKeyDim({ headDim, valueDim, latent }: HeadWidths): number {
+  return latent ? headDim - valueDim : headDim
+}
+
 /** Elements of a row of the recent tokens, which keys and values share. */
-export function recentWidth({ headDim, valueDim }: Pick<PageLayout, 'headDim' | 'valueDim'>): number {
-  return Math.max(headDim, valueDim)
+export function recentWidth(widths: HeadWidths): number {
+  return Math.max(storedKeyDim(widths), widths.valueDim)
 }
 
 /** The tensors of a pool by the names that kernels bind them by. */
@@ -74,8 +84,8 @@ export function poolTensors(pool: PagePool): Record<string, Tensor> {
 
 /** What programs over a pool are told apart by. */
 export function layoutKey(layout: PageLayout): string {
-  const { format, pageSize, headDim, valueDim, segments, recentTokens, recentDType } = layout
+  const { format, pageSize, headDim, valueDim, latent, segments, recentTokens, recentDType } = layout
   // where there is one segment its size takes no part
   const bounds = segments > 1 ? layout.pagesPerSegment : ''
-  return `${format} ${pageSize} ${headDim} ${valueDim} ${segments} ${bounds} ${recentTokens} ${recentDType}`
+  return `${format} ${pageSize} ${headDim} ${valueDim} ${latent} ${segments} ${bounds} ${recentTokens} ${recentDType}`
 }

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, it } from 'vitest'
 import { devices } from '../../../test/numerics/devices.ts'
 import { expectClose } from '../../../test/numerics/expect-close.ts'
-import { fillPages, pagedReference, runPaged } from '../../../test/paged/paged-trial.ts'
+import { pagedReference } from '../../../test/paged/paged-reference.ts'
+import { fillPages, runPaged } from '../../../test/paged/paged-trial.ts'
 import { pagedTrials } from '../../../test/paged/paged-trials.ts'
 import type { Device } from '../../device/index.ts'
 

@@ -134,13 +134,14 @@ describe('matrix units', () => {
   }
   const spec: PagedProgramSpec = {
     layout: {
-      ...{ format: 'f16', pageSize: 64, headDim: 64, valueDim: 64 },
+      ...{ format: 'f16', pageSize: 64, headDim: 64, valueDim: 64, latent: false },
       ...{ segments: 1, pagesPerSegment: 9, recentTokens: 0, recentDType: 'f16' },
     },
     ...{ queryDType: 'f16', outputDType: 'f16', groupSize: 4, tileQ: 128, tileK: 32, padTo: 16, alignment: 8 },
     ...{ rowAlignment: 8, packHeads: false, window: true, chunk: false, softCap: null },
     ...{ alibi: false, sinkLogits: false, states: false },
   }
+  const latent = { headDim: 576, valueDim: 512, latent: true }
   const decode = { tileQ: 16, tileK: 16, packHeads: true, states: true }
   it.each<[string, Partial<PagedProgramSpec>]>([
     ['f16', {}],
@@ -149,6 +150,11 @@ describe('matrix units', () => {
     ['q8 with recent tokens', { layout: { ...spec.layout, format: 'q8', recentTokens: 64 } }],
     ['q4 with recent tokens', { layout: { ...spec.layout, format: 'q4', recentTokens: 64 } }],
     ['decode', decode],
+    ['latent, decode', { ...decode, groupSize: 16, layout: { ...spec.layout, ...latent } }],
+    [
+      'latent, q8, prefill',
+      { tileQ: 64, tileK: 16, groupSize: 16, layout: { ...spec.layout, ...latent, format: 'q8' } },
+    ],
     ['values narrower than keys, chunks', { layout: { ...spec.layout, headDim: 96, valueDim: 32 }, chunk: true }],
     ['slopes and sink logits', { alibi: true, sinkLogits: true }],
     ['slopes in decode', { ...decode, alibi: true }],

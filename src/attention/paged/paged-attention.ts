@@ -18,7 +18,7 @@ import { mergePagedStates } from './paged-states.ts'
  * shape of `work` alone, so that a recorded call serves later steps. Rows of `query` that no item names keep the output they
  * had, with splits it is undefined.
  *
- * Throws `shape`, `dtype`, `unsupported` (heads wider than 256, slopes with a soft cap), `argument` (splits without states),
+ * Throws `shape`, `dtype`, `unsupported` (heads wider than 1,024, slopes with a soft cap), `argument` (splits without states),
  * `limit` (more buffers than the device binds), and what `Device.run` throws.
  */
 export function pagedAttention(device: Device, options: PagedAttentionOptions): void {

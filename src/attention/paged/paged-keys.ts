@@ -9,24 +9,32 @@ import {
   type Value,
 } from '../../tile/index.ts'
 import type { KeyTiles } from '../softmax/attend-tile.ts'
-import { isQuantised, type PageFormat, type PageLayout, pageDType, pageWidth, recentWidth } from './page-pool.ts'
+import {
+  isQuantised,
+  type PageFormat,
+  type PageLayout,
+  pageDType,
+  pageWidth,
+  recentWidth,
+  storedKeyDim,
+} from './page-pool.ts'
 
 /** The tensors of a page pool as parameters of a program. */
 export interface PageParams {
   readonly key: readonly TensorParam[] // [pagesPerSegment, pageSize, G, D]
   readonly value: readonly TensorParam[]
   readonly scales: readonly TensorParam[] // [pagesPerSegment, 2, G, pageSize]
-  readonly recent: TensorParam | null // [rows, 2, recentTokens, G, max(D, Dv)]
+  readonly recent: TensorParam | null // [rows, 2, recentTokens, G, recentWidth]
 }
 
 /** Declares a pool's tensors for reading. */
 export function pageParams(p: ProgramBuilder, layout: PageLayout, alignment: number): PageParams {
-  const { format, headDim, valueDim, segments, pageSize, recentTokens, recentDType } = layout
+  const { format, valueDim, segments, pageSize, recentTokens, recentDType } = layout
   const each = <T>(make: (segment: number) => T) => Array.from({ length: segments }, (_, s) => make(s))
   const sizes = (width: number) => [null, pageSize, null, pageWidth(format, width)]
   const recentSizes = [null, 2, recentTokens, null, recentWidth(layout)]
   return {
-    key: each((s) => p.input(`key${s}`, pageDType(format), sizes(headDim), { alignment })),
+    key: each((s) => p.input(`key${s}`, pageDType(format), sizes(storedKeyDim(layout)), { alignment })),
     value: each((s) => p.input(`value${s}`, pageDType(format), sizes(valueDim), { alignment })),
     scales: isQuantised(format) ? each((s) => p.input(`scales${s}`, 'f32', [null, 2, null, pageSize])) : [],
     recent: recentTokens > 0 ? p.input('recent', recentDType, recentSizes, { alignment }) : null,
@@ -38,13 +46,24 @@ export interface TilePart {
   readonly from: number
   readonly count: number
   readonly width: number
+  /** first column of what is stored, where it has the part in its low or its high bits */
+  readonly stored: number
+  readonly high: boolean
 }
+
+/** columns of a tile that are multiplied at once: wider heads would not fit where one of them does */
+const widestPart = 256
 
 /** The parts that the columns of keys or values are read in: two of 4 bits lie in one byte, half a head apart. */
 export function tileParts(format: PageFormat, columns: number, padTo: number): readonly TilePart[] {
-  const count = pageWidth(format, columns)
-  const width = Math.ceil(count / padTo) * padTo
-  return Array.from({ length: columns / count }, (_, part) => ({ from: part * count, count, width }))
+  const rowWidth = pageWidth(format, columns)
+  const parts: TilePart[] = []
+  for (let from = 0; from < columns; from = (parts.at(-1) as TilePart).from + (parts.at(-1) as TilePart).count) {
+    const stored = from % rowWidth
+    const count = Math.min(widestPart, rowWidth - stored)
+    parts.push({ from, count, width: Math.ceil(count / padTo) * padTo, stored, high: from >= rowWidth })
+  }
+  return parts
 }
 
 export interface PagedKeys {
@@ -58,6 +77,7 @@ export interface PagedKeys {
   /** quantised pools: tiles (or keys, in pages smaller than a tile) from here on are read from the recent ones */
   readonly recentFrom: Value
   readonly kvHead: Value
+  /** of what is stored as keys, and as values */
   readonly keyParts: readonly TilePart[]
   readonly valueParts: readonly TilePart[]
   readonly tileK: number
@@ -91,13 +111,15 @@ export function pagedKeys(keys: PagedKeys): KeyTiles {
   }
   return (kStart) => {
     const rows = place(kStart, (start) => rowRange(start, tileK))
-    const tile = {
-      keys: keyParts.map((part) => readTile(keys, params.key, 0, rows, part)),
-      values: valueParts.map((part) => readTile(keys, params.value, 1, rows, part)),
-    }
+    const stored = keyParts.map((part) => readTile(keys, params.key, 0, rows, part))
+    const values = valueParts.map((part) => readTile(keys, params.value, 1, rows, part))
+    // keys of latent attention begin with the values, which are read once
+    const tile = { keys: layout.latent ? [...values, ...stored] : stored, values }
     if (params.scales.length === 0) return tile
     const columns = place(kStart, (start) => colRange(start, tileK))
-    return { ...tile, keyScale: readScale(keys, 0, columns), valueScale: readScale(keys, 1, columns) }
+    const [keyScale, valueScale] = [readScale(keys, 0, columns), readScale(keys, 1, columns)]
+    const shared = layout.latent ? values.map(() => valueScale) : []
+    return { ...tile, keyScales: [...shared, ...stored.map(() => keyScale)], valueScale }
   }
 }
 
@@ -113,12 +135,12 @@ function readTile(keys: PagedKeys, tensors: readonly TensorParam[], side: 0 | 1,
   const tile = inSegments(layout, page, (s, at) => {
     const stored = load(
       tensors[s] as TensorParam,
-      [at, token, kvHead, colRange(0, part.width)],
+      [at, token, kvHead, colRange(part.stored, part.width)],
       isQuantised(layout.format) ? {} : where,
     )
     if (layout.format === 'q8') return stored.cast(number)
     if (layout.format !== 'q4') return stored
-    return (part.from === 0 ? stored.and(15) : stored.shr(4)).sub(8).cast(number)
+    return (part.high ? stored.shr(4) : stored.and(15)).sub(8).cast(number)
   })
   if (!params.recent) return tile
   const recent = load(params.recent, [row, side, ring, kvHead, colRange(part.from, part.width)], where)

@@ -1,6 +1,6 @@
 import type { Tensor } from '../../device/device.ts'
 import { checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
-import { describeSpec, maxHeadDim } from '../softmax/attention-shape.ts'
+import { describeSpec } from '../softmax/attention-shape.ts'
 import type { PagePool } from './page-pool.ts'
 import { type PagedStates, pagedStateShapes } from './paged-states.ts'
 import type { PagedTiling } from './paged-tiling.ts'
@@ -33,6 +33,9 @@ export interface PagedAttentionOptions {
   readonly output: Tensor // [N, H·Dv] or [N, H, Dv], f32, f16 or bf16
 }
 
+/** accumulators of a row of queries stay on chip */
+const widestHead = 1024
+
 /** N and H of a call. Throws `shape`, `dtype`, `unsupported` and `argument` in the name of `pagedAttention`. */
 export function checkPaged(options: PagedAttentionOptions): { tokens: number; numHeads: number } {
   checkFields('pagedAttention', 'options', options, fields)
@@ -50,7 +53,7 @@ export function checkPaged(options: PagedAttentionOptions): { tokens: number; nu
   const same = (tensor: Tensor, ...shape: readonly number[]) => tensor.shape.join() === shape.join()
   if (query.shape.length !== 3) fail('shape', 'query must be [tokens, heads, width]')
   if (headDim !== pages.headDim) fail('shape', `the pages hold heads of width ${pages.headDim}`)
-  if (headDim > maxHeadDim || valueDim > maxHeadDim) fail('unsupported', `head widths go up to ${maxHeadDim}`)
+  if (headDim > widestHead || valueDim > widestHead) fail('unsupported', `head widths go up to ${widestHead}`)
   if (numHeads % pages.numKvHeads !== 0)
     fail('shape', `the number of query heads must be a multiple of the ${pages.numKvHeads} of the pages`)
   if (!same(output, tokens, numHeads * valueDim) && !same(output, tokens, numHeads, valueDim))

@@ -15,7 +15,7 @@ import type { RowState } from '../normalizers/normalizer.ts'
 import { softmax } from '../normalizers/softmax.ts'
 import { softCap } from '../scores/soft-cap.ts'
 import { type AttendedKeys, accumulatorName, attendTile, scaleQuery, scalesToLog2 } from '../softmax/attend-tile.ts'
-import type { PageLayout } from './page-pool.ts'
+import { type PageLayout, storedKeyDim } from './page-pool.ts'
 import { pagedKeys, pageParams, type TilePart, tileParts } from './paged-keys.ts'
 import { maxRuns, pagedFields } from './paged-work.ts'
 
@@ -55,7 +55,11 @@ export interface PagedProgramSpec {
 export function pagedProgram(spec: PagedProgramSpec): Program {
   const { layout, tileQ, tileK, groupSize, packHeads, queryDType, alignment, rowAlignment } = spec
   const { headDim, valueDim, format } = layout
-  const [keyParts, valueParts] = [tileParts(format, headDim, spec.padTo), tileParts(format, valueDim, spec.padTo)]
+  const keyParts = tileParts(format, storedKeyDim(layout), spec.padTo)
+  const valueParts = tileParts(format, valueDim, spec.padTo)
+  const queryParts = layout.latent
+    ? [...valueParts, ...keyParts.map((part) => ({ ...part, from: part.from + valueDim }))]
+    : keyParts
   return defineProgram(spec.states ? 'pagedSplitKv' : 'pagedFlash', (p) => {
     const query = p.input('query', queryDType, [null, null, headDim], { alignment: rowAlignment })
     const params = pageParams(p, layout, alignment)
@@ -75,13 +79,13 @@ export function pagedProgram(spec: PagedProgramSpec): Program {
     const head = packHeads ? rows.mod(groupSize).add(kvHead.mul(groupSize)) : p.programId(1)
     const where = q.lt(qLength)
     const tokens = q.add(qBase)
-    // what pads the first part of a head lies in the second
+    // what pads a part of a head may lie in the next
     const columnsOf = ({ from, count, width }: TilePart, { length }: readonly TilePart[]) => {
       const columns = colRange(from, width)
       return { columns, inside: length > 1 && count < width ? where.and(columns.lt(from + count)) : where }
     }
-    const qTiles = keyParts.map((part) => {
-      const { columns, inside } = columnsOf(part, keyParts)
+    const qTiles = queryParts.map((part) => {
+      const { columns, inside } = columnsOf(part, queryParts)
       return load(query, [tokens, head, columns], { where: inside }) //                    [tileQ, D]
     })
 

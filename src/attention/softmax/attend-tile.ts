@@ -28,8 +28,8 @@ export function scaleQuery({ dtype }: AttendSpec, query: Value, scale: Value): V
 export interface KeyTile {
   readonly keys: readonly Value[] // [tileK, D], or columns of it
   readonly values: readonly Value[] // [tileK, Dv], or columns of it
-  /** factors of whole keys and values [1, tileK], where they are stored in units of their own */
-  readonly keyScale?: Value
+  /** factors of the parts of keys, and of whole values [1, tileK], where they are stored in units of their own */
+  readonly keyScales?: readonly Value[]
   readonly valueScale?: Value
 }
 
@@ -50,6 +50,19 @@ export function accumulatorName(part: number): string {
   return part === 0 ? 'acc' : `acc${part}`
 }
 
+/** query · key, a part after the other; neighbours in the same units are summed before they are scaled. */
+function products(query: readonly Value[], { keys, keyScales }: KeyTile): Value {
+  const sums: { sum: Value; scale: Value | undefined }[] = []
+  for (const [i, part] of keys.entries()) {
+    const product = dot(query[i] as Value, part.T)
+    const scale = keyScales?.[i]
+    const last = sums.at(-1)
+    if (last && last.scale === scale) last.sum = last.sum.add(product)
+    else sums.push({ sum: product, scale })
+  }
+  return sums.map(({ sum, scale }) => (scale ? sum.mul(scale) : sum)).reduce((a, b) => a.add(b))
+}
+
 /**
  * One round of attention: scores of the tile of keys from `kStart`, hooks, mask unless the tile is `full`, and the row state
  * and accumulators after it.
@@ -65,8 +78,7 @@ export function attendTile(
   const { query, scale, position } = keys
   const tile = keys.tiles(kStart)
   const k = colRange(kStart, tileK) //                                               [1, tileK]
-  let s = tile.keys.map((part, i) => dot(query[i] as Value, part.T)).reduce((a, b) => a.add(b)) // [tileQ, tileK]
-  if (tile.keyScale) s = s.mul(tile.keyScale)
+  let s = products(query, tile) //                                                   [tileQ, tileK]
   if (dtype !== 'f32') s = s.mul(scale)
   if (scoreMod) s = scoreMod({ score: s, ...position, k })
   if (scoreMod && normalizer.units === 'log2') s = s.mul(Math.LOG2E)
