@@ -11,6 +11,9 @@ export type {
   NormSpec,
   RopeSpec,
 } from './decoder-spec.ts'
+export { type EncoderCheckpoint, openEncoderCheckpoint } from './encoders/encoder-checkpoint.ts'
+export type { EncoderLayerSpec, EncoderSpec, Pooling, ScoreHeadSpec } from './encoders/encoder-spec.ts'
+export type { TextSettings } from './encoders/text-settings.ts'
 export { exportGguf, type GgufExportOptions } from './export/export-gguf.ts'
 export { exportSafetensors, type SafetensorsExportOptions } from './export/export-safetensors.ts'
 export { type ByteSource, blobSource, bytesSource, urlSource } from './files/byte-source.ts'

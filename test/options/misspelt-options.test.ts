@@ -156,6 +156,7 @@ const calls: Readonly<Record<string, readonly (() => unknown)[]>> = {
   exportSafetensors: [() => entries.model.exportSafetensors(engine.checkpoint, '/nowhere', odd)],
   urlSource: [() => entries.model.urlSource('http://127.0.0.1:1/a', odd)],
   downloadModel: [() => entries.model.downloadModel('owner/name', odd)],
+  openEncoderCheckpoint: [() => entries.model.openEncoderCheckpoint(path, odd)],
   openCheckpoint: [() => entries.model.openCheckpoint(path, odd)],
   openCheckpointFromSources: [() => entries.model.openCheckpointFromSources({}, odd)],
 
@@ -171,6 +172,9 @@ const calls: Readonly<Record<string, readonly (() => unknown)[]>> = {
     () => openEngine(path, { device, draftModel: { model: path, tokens: 1, ...more } }),
   ],
   openEngineInWorker: [() => entries.llm.openEngineInWorker(path, odd)],
+  openEmbedder: [() => entries.llm.openEmbedder(path, odd)],
+  openReranker: [() => entries.llm.openReranker(path, odd)],
+  planEmbedder: [() => entries.llm.planEmbedder(device, odd, odd)],
   planEngine: [() => entries.llm.planEngine(device, engine.checkpoint, odd)],
   'engine.generate': [
     () => engine.generate({ prompt: 'a', ...more }),

@@ -2,9 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { pagedTiling } from '../../src/attention/index.ts'
 import { createKvPages, PageCache } from '../../src/cache/index.ts'
 import { type Device, openDevice, tiling } from '../../src/device/index.ts'
-import { openEngine, planEngine } from '../../src/llm/index.ts'
+import { openEmbedder, openEngine, openReranker, planEngine } from '../../src/llm/index.ts'
 import type { Checkpoint } from '../../src/model/checkpoint.ts'
-import { exportGguf, exportSafetensors, openCheckpoint } from '../../src/model/index.ts'
+import { exportGguf, exportSafetensors, openCheckpoint, openEncoderCheckpoint } from '../../src/model/index.ts'
 import { linearBytes } from '../../src/nn/index.ts'
 import {
   attentionVariant,
@@ -38,6 +38,9 @@ const calls: readonly (readonly [string, string, string, (word: never) => unknow
   ['q8_0', 'cacheFormat', 'q8', (cacheFormat) => openEngine(path, { device, cacheFormat })],
   ['F16', 'cacheFormat', 'f16', (cacheFormat) => planEngine(device, checkpoint, { cacheFormat })],
   ['train', 'purpose', 'score', (purpose) => planEngine(device, checkpoint, {}, purpose)],
+  ['max', 'pooling', 'mean', (pooling) => openEmbedder(path, { pooling })],
+  ['softmax', 'activation', 'sigmoid', (activation) => openReranker(path, { activation })],
+  ['rank', 'purpose', 'score', (purpose) => openEncoderCheckpoint(path, {}, purpose)],
   ['gpu', 'device', 'webgpu', (kind) => openDevice(kind)],
   ['gpu', 'device', 'webgpu', (kind) => openEngine(path, { device: kind })],
   ['exact', 'interpret.precision', 'float64', (precision) => openDevice('interpret', { interpret: { precision } })],

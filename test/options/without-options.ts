@@ -13,7 +13,7 @@ export const withoutOptions: ReadonlySet<string> = new Set(
   rmsNormBackwardScratch ropeLayout ropeTableBytes loadRope ropeColumns sampleChunks sumRowsPartials fusesNorm
   bindingLimit PageAllocator PrefixTree recentSlots
   configFields weightShapes blobSource bytesSource openFile openGguf openSafetensors writeGguf writeSafetensors
-  restorePrefixFile savePrefixFile
+  Embedder Reranker restorePrefixFile savePrefixFile
   attentionVariant decoderSpec documentEncoder packDocuments readDocuments batchesOf textFiles tokenArray tokenSlice
   TrainableDecoder Evaluator LoraDecoder reportPage sortIds Held Variable Trainer Workspace
   `

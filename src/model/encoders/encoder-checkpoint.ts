@@ -1,4 +1,4 @@
-import { FoveaError } from '../../tile/index.ts'
+import { checkChoice, FoveaError } from '../../tile/index.ts'
 import type { Architecture } from '../architectures/architecture.ts'
 import { checkExtent } from '../architectures/check-extent.ts'
 import { checkUnread } from '../architectures/check-unread.ts'
@@ -40,9 +40,10 @@ export interface EncoderCheckpoint extends WeightSource {
  */
 export async function openEncoderCheckpoint(
   source: ModelSource,
-  options: CheckpointOptions,
-  purpose: 'embed' | 'score',
+  options: CheckpointOptions = {},
+  purpose: 'embed' | 'score' = 'embed',
 ): Promise<EncoderCheckpoint> {
+  checkChoice('openEncoderCheckpoint', 'the purpose', purpose, ['embed', 'score'])
   const { contextLength, ignoreFields, ...ofSource } = checkpointFields(options)
   const found = await resolveModelSource(source, ofSource)
   const close = found.kind === 'folder' ? found.close : () => found.source.close()
