@@ -234,6 +234,7 @@ export const opcodes = {
   'i32x4.trunc_sat_f32x4_u': simd(249, 'v>v'),
   'f32x4.convert_i32x4_s': simd(250, 'v>v'),
   'f32x4.convert_i32x4_u': simd(251, 'v>v'),
+  'i8x16.relaxed_swizzle': simd(0x100, 'vv>v'),
   'i32x4.relaxed_trunc_f32x4_s': simd(0x101, 'v>v'),
   'f32x4.relaxed_madd': simd(0x105, 'vvv>v'),
   'f32x4.relaxed_nmadd': simd(0x106, 'vvv>v'),

@@ -81,7 +81,7 @@ export function laneEmitter(frame: PassFrame, options: LaneOptions): (node: Node
       case 'cast':
         return castLanes(math, node.x.dtype, node.dtype, lanes(node.x, at))
       case 'lookup':
-        return lookupLanes(node.table, lanes(node.x, at))
+        return lookupLanes(scope.relaxed, get(frame.table(node.table)), lanes(node.x, at))
       case 'broadcast':
         return lanes(node.x, at)
       case 'load': {
@@ -110,7 +110,9 @@ export function laneEmitter(frame: PassFrame, options: LaneOptions): (node: Node
   const shift = ({ fn, dtype, b }: BinaryNode, x: Instruction, at: Position): Instruction => {
     const name = fn === 'shl' ? 'i32x4.shl' : dtype === 'u32' ? 'i32x4.shr_u' : 'i32x4.shr_s'
     if (b.op === 'const') return op(name, x, i32(b.value | 0))
-    return op(name, x, isScalar(b) ? frame.scalar(b) : onLane('i32x4.extract_lane', 0, [lanes(b, at)]))
+    if (isScalar(b)) return op(name, x, frame.scalar(b))
+    const row = () => onLane('i32x4.extract_lane', 0, [lanes(b, { ...at, known: new Map() })])
+    return op(name, x, get(at.row.hoists.once(b, 'i32', 'shift', row)))
   }
 
   const iota = (axis: 'rows' | 'cols', at: Position): Instruction => {

@@ -1,7 +1,7 @@
 import { isFloat } from '../../ir/dtype.ts'
 import { FoveaError } from '../../ir/error.ts'
 import type { BinaryNode, CompareFn, LoadNode, Node, UnaryNode } from '../../ir/node.ts'
-import { f32, get, type Instruction, i32, load, onLane, op, select } from '../assembler/instruction.ts'
+import { f32, get, type Instruction, i8x16, i32, load, onLane, op, select } from '../assembler/instruction.ts'
 import type { OpcodeName } from '../assembler/opcodes.ts'
 import { divideScalar } from '../math/lane-division.ts'
 import { vectorMath } from '../math/vector-math.ts'
@@ -33,7 +33,7 @@ export function scalarValue(scope: EmitScope, node: Node): Instruction {
     case 'cast':
       return cast(scope, node.x, node)
     case 'lookup':
-      return fromLanes(node, lookupLanes(node.table, toLanes(node.x, scalarValue(scope, node.x))))
+      return fromLanes(node, lookupLanes(scope.relaxed, i8x16(node.table), toLanes(node.x, scalarValue(scope, node.x))))
     case 'broadcast':
     case 'reduce':
     case 'transpose':

@@ -1,7 +1,7 @@
 import { type DType, isFloat } from '../../ir/dtype.ts'
 import { FoveaError } from '../../ir/error.ts'
 import type { BinaryFn, BinaryNode, CompareFn, UnaryFn, UnaryNode } from '../../ir/node.ts'
-import { type Instruction, i8x16, i32, onLane, op } from '../assembler/instruction.ts'
+import { type Instruction, i32, onLane, op } from '../assembler/instruction.ts'
 import type { OpcodeName } from '../assembler/opcodes.ts'
 import { exp, exp2 } from '../math/exponential.ts'
 import { divideLanes } from '../math/lane-division.ts'
@@ -163,7 +163,8 @@ export function castLanes(
   return from === 'bool' ? op('v128.and', x, m.integer(1)) : x
 }
 
-/** table[x] in four lanes: bytes are looked up, of which each lane's lowest is then spread over its sign. */
-export function lookupLanes(table: readonly number[], x: Instruction): Instruction {
-  return op('i32x4.shr_s', op('i32x4.shl', op('i8x16.swizzle', i8x16(table), x), i32(24)), i32(24))
+/** table[x] in four lanes: bytes of `table` are looked up, of which each lane's lowest is then spread over its sign. */
+export function lookupLanes(relaxed: boolean, table: Instruction, x: Instruction): Instruction {
+  const bytes = op(relaxed ? 'i8x16.relaxed_swizzle' : 'i8x16.swizzle', table, x)
+  return op('i32x4.shr_s', op('i32x4.shl', bytes, i32(24)), i32(24))
 }

@@ -1,6 +1,6 @@
 import { isScalar, type Node } from '../../ir/node.ts'
 import type { FunctionBuilder, LocalScope } from '../assembler/function-builder.ts'
-import { f32x4, get, type Instruction, i32, i32x4, type Local, load, op, set } from '../assembler/instruction.ts'
+import { f32x4, get, type Instruction, i8x16, i32, i32x4, type Local, load, op, set } from '../assembler/instruction.ts'
 import { multiplyAdd, type VectorMath } from '../math/vector-math.ts'
 import type { Access } from '../plan/access.ts'
 import type { Slot } from '../plan/slot.ts'
@@ -112,6 +112,11 @@ export class PassFrame {
   scalar(node: Node): Instruction {
     const value = () => scalarValue(this.scope, node)
     return get(this.uniforms.once(node, localType(node), 'uniform', value))
+  }
+
+  /** The bytes of a table, in a local: engines make a constant anew wherever it stands. */
+  table(bytes: readonly number[]): Local {
+    return this.hoists.once(`table ${bytes}`, 'v128', 'table', () => i8x16(bytes))
   }
 
   /** The row's index within the pass. */
