@@ -32,6 +32,7 @@ const shapes: Readonly<Record<string, readonly number[]>> = {
   narrow: [C, 8],
   rms: [C],
   head: [V, C],
+  slopes: [H],
 }
 
 let device: Device
@@ -68,9 +69,10 @@ async function network(recording: boolean, checkpointed = false): Promise<number
   )
   const positions = integers(Int32Array.from({ length: N }, (_, i) => i % T))
   const headSpec = { dtype: 'f32', shape: [B, T, H, D], strides: [T * C, C, D, 1], offset: 0 } as const
+  const slopes = store.get('slopes')
   const kernel = await prepareTrainableAttention(device, {
     ...{ query: headSpec, key: headSpec, value: headSpec, maskMod: causal },
-    scoreMod: ({ score, q, k }) => score.mul(0.7).add(q.sub(k).mul(0.01)),
+    scoreMod: ({ score, q, k, head }) => score.mul(0.7).add(q.sub(k).mul(slopes.weight.at(head))),
   })
   const layer: TapeNorm = {
     spec: { kind: 'layer', eps: 1e-5, offset: 0, bias: true },
@@ -93,7 +95,11 @@ async function network(recording: boolean, checkpointed = false): Promise<number
   const h = tape.norm(x, layer)
   const qkv = tape.linear(h, store.get('qkv'), store.get('qkv.bias'))
   const turned = tape.reshape(tape.rotate(tape.reshape(qkv, [N, H, D]), rope, positions), [B, T, H, D])
-  const attended = tape.attention({ query: turned, key: turned, value: tape.reshape(qkv, [B, T, H, D]) }, kernel)
+  const attended = tape.attention(
+    { query: turned, key: turned, value: tape.reshape(qkv, [B, T, H, D]) },
+    kernel,
+    new Map([[slopes.weight, slopes]]),
+  )
   const sum = tape.add(tape.reshape(attended, [N, C]), x)
   const block = (inner: Tape, x: Variable) => {
     const gated = inner.linear(inner.gated(inner.linear(x, store.get('up')), silu), store.get('down'))

@@ -11,16 +11,19 @@ import {
   type BatchSource,
   type Checkpointing,
   type ComputeDType,
+  chooseOptimizers,
   createLoraDecoder,
   createTrainableDecoder,
   createTrainer,
   Evaluator,
   movingAverage,
+  optimizerDefaults,
   savePeft,
   Tape,
   type TrainableDecoder,
   type Trainer,
   type TrainerOptions,
+  type VariantParameter,
   Workspace,
 } from '../../src/train/index.ts'
 import { StepBatch } from '../../src/train/step-batch.ts'
@@ -65,13 +68,12 @@ describe('the gradient of a parameter', () => {
     const inner = { ...first, attention: { ...first.attention, window: 4 } }
     return { ...spec, layers: [first, inner, first] }
   }
-  it.each(['none', 'layer'] as const)('is what the loss falls along: checkpointing %s', async (checkpointing) => {
+  it('is what the loss falls along', { timeout: 180_000 }, async () => {
     // values in float64, rounded to f32 where they are stored
     const exact = await openDevice('interpret')
     const model = await createTrainableDecoder(exact, {
       from: { spec: windowed(), seed: 3, deviation: 0.3 },
       attention: everyShape,
-      checkpointing,
     })
     const workspace = new Workspace(exact)
     const batch = new StepBatch(exact, { shape: { batch: 2, length: 12 }, model, documents: true })
@@ -181,6 +183,41 @@ describe('a run', () => {
     }
     const [moved, held] = ends as [number, number]
     expect(moved).toBeLessThan(held - 0.3)
+  })
+
+  it('leaves tables of parameters to the optimiser of vectors, decayed where they say so', async () => {
+    const chosen = chooseOptimizers({ name: 'muon' })
+    const update = { weightDecay: 0.5, learningRateFactor: 3 }
+    const distances = { ...(everyShape.parameters?.distances as VariantParameter), update }
+    const attention = { ...everyShape, parameters: { ...everyShape.parameters, distances } } as AttentionVariant
+    const model = await createTrainableDecoder(device, {
+      ...{ from: { spec: smallSpec(1), seed: 7 }, attention, precision: 'f16', rule: chosen.rule },
+    })
+    const groupOf = (name: string) => {
+      const group = model.parameters.groups.find(({ parameters }) => parameters.some((one) => one.name === name))
+      return group && [group.optimizer, group.weightDecay, group.learningRateFactor, group.compute !== null]
+    }
+    const factor = optimizerDefaults.others.learningRate / chosen.learningRate
+    expect(groupOf('layers.0.attention.query')).toEqual(['muon', 0.1, 1, true])
+    expect(groupOf('layers.0.attention.heat')).toEqual(['adamw', 0, factor, false])
+    expect(groupOf('layers.0.attention.distances')).toEqual(['adamw', 0.5, 3, false])
+    const source = countingSource({ length: 12 })
+    const common = { device, model, source, optimizer: chosen.optimizers, learningRate: chosen.learningRate }
+    const trainer = await createTrainer(common)
+    await steps(trainer, 2)
+    free({ trainer, model })
+  })
+
+  it('has parameters for rows of any length that its stages bring', async () => {
+    const source = [{ source: countingSource({ length: 8 }), until: 2 }, { source: countingSource({ length: 12 }) }]
+    const run = await make({ source, layers: 2 })
+    const losses = await steps(run.trainer, 5)
+    expect(losses.every(Number.isFinite)).toBe(true)
+    const last = await run.model.parameters.read('layers.0.attention.keys')
+    // the first steps read 8 of them, the last ones all
+    const first = values(12, 3)
+    for (const [i, value] of last.entries()) expect(value, `${i}`).not.toBe(first[i])
+    free(run)
   })
 
   it('learns a parameter where all else is frozen', async () => {
@@ -438,7 +475,7 @@ it('a gate alone is trained, and so is a norm of queries', async () => {
   }
 })
 
-it('SwiftShader takes the same steps as WebAssembly', async () => {
+it('SwiftShader takes the same steps as WebAssembly', { timeout: 180_000 }, async () => {
   const gpu = await openDevice('webgpu')
   expect(gpu.info.name.toLowerCase()).toContain('swiftshader')
   const outcomes: { losses: number[]; own: Float32Array[] }[] = []

@@ -27,8 +27,11 @@ describe('chooseOptimizers', () => {
     expect(rule(vector)).toEqual({ weightDecay: 0, learningRateFactor: 0.25, optimizer: 'adamw' })
   })
 
-  it('decays no vectors', () => {
+  it('decays no vectors, nor what is read element by element', () => {
     const { rule } = chooseOptimizers({ name: 'adamw', weightDecay: 0.3 })
+    const bias = { name: 'layers.0.attention.bias', shape: [4, 12], elementwise: true } as const
+    expect(rule(bias).weightDecay).toBe(0)
+    expect(chooseOptimizers({ name: 'muon' }).rule(bias).optimizer).toBe('adamw')
     expect([matrix, table, vector].map((parameter) => rule(parameter).weightDecay)).toEqual([0.3, 0.3, 0])
   })
 
