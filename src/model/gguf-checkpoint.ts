@@ -1,5 +1,5 @@
 import { FoveaError } from '../tile/index.ts'
-import type { SpecOptions } from './architectures/architecture.ts'
+import type { Architecture, SpecOptions } from './architectures/architecture.ts'
 import { checkExtent } from './architectures/check-extent.ts'
 import { checkGgufKeys } from './architectures/check-gguf-keys.ts'
 import { checkpointOver } from './architectures/checkpoint-over.ts'
@@ -41,7 +41,7 @@ export async function openGgufCheckpoint(source: ByteSource, options: SpecOption
 }
 
 /** llama.cpp writes Mistral as Llama; one that has a window is Mistral here. */
-function ggufArchitecture(table: GgufTable) {
+function ggufArchitecture(table: GgufTable): Architecture & { readonly ggufName: string } {
   const name = table.metadata.get('general.architecture')
   if (typeof name !== 'string')
     throw new FoveaError(
@@ -50,14 +50,15 @@ function ggufArchitecture(table: GgufTable) {
       `${table.source}: general.architecture must be a string, got ${shown(name)}`,
     )
   const found = findArchitecture(table.source, 'general.architecture', name)
-  return found.name === 'llama' && table.metadata.get('llama.attention.sliding_window') ? mistral : found
+  const isMistral = found.name === 'llama' && table.metadata.get('llama.attention.sliding_window')
+  return { ...(isMistral ? mistral : found), ggufName: name }
 }
 
 async function readFactors(table: GgufTable): Promise<RopeFactors> {
   const read = async (name: string) => {
     if (!table.has(name)) return undefined
     const entry = table.get(name)
-    return [...(await readVector({ entry, shape: entry.shape, part: null, transposed: false }))]
+    return [...(await readVector({ entries: [entry], shape: entry.shape, part: null, transposed: false }))]
   }
   const [all, short, long] = await Promise.all(
     ['rope_freqs.weight', 'rope_factors_short.weight', 'rope_factors_long.weight'].map(read),

@@ -45,8 +45,8 @@ export async function openRecordedRun(name: string): Promise<RecordedRun> {
   for (const [ours, shape] of weightShapes(spec)) {
     const place = weightPlace(spec, { names, prefix: prefixes[0] ?? '', head: head[0] ?? '' }, ours, shape)
     if (!place) throw new Error(`${name}: no place for ${ours}`)
-    if (muon.has(place.tensor)) muonNames.add(ours)
-    const stored = tensors[`grad.${place.tensor}`]
+    if (muon.has(place.tensors[0])) muonNames.add(ours)
+    const stored = tensors[`grad.${place.tensors[0]}`]
     if (!stored) continue
     const [rows = 0, cols = 1] = shape
     const [storedRows = 0, storedCols = 1] = stored.shape

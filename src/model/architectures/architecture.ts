@@ -19,14 +19,19 @@ export interface RowsOfTensor {
 }
 
 /** Where a file keeps one of our weights: a name without `.weight` or `.bias`, "N" for the layer; rows when fused. */
-export type FileWeight =
-  | string
-  | {
-      readonly tensor: string
-      readonly part?: (layer: LayerSpec) => RowsOfTensor
-      /** the matrix is stored [inputs, outputs] */
-      readonly transposed?: boolean
-    }
+export type FileWeight = string | StoredWeight
+
+export interface StoredWeight {
+  /** its name, or several of which the first that the file has is taken */
+  readonly tensor: string | readonly string[]
+  readonly part?: (layer: LayerSpec) => RowsOfTensor
+  /** the matrix is stored [inputs, outputs], or several of them [count, inputs, outputs] */
+  readonly transposed?: boolean
+  /** nothing follows the name: no `.weight` */
+  readonly bare?: boolean
+  /** so many tensors, one after the other, make ours: "E" in their names counts them */
+  readonly each?: (layer: LayerSpec) => number
+}
 
 /** Names of checkpoint.ts (layers as "layers.N...") to names of a file. */
 export type WeightNames = Readonly<Record<string, FileWeight>>
@@ -36,8 +41,8 @@ export interface Architecture {
   readonly name: ArchitectureName
   /** `model_type` of its configurations */
   readonly modelTypes: readonly string[]
-  /** `general.architecture` of its GGUF files */
-  readonly ggufName: string
+  /** `general.architecture` of its GGUF files, where these are read */
+  readonly ggufName?: string
   /**
    * fields that its configurations have and that do not matter where `spec` does not ask for them; all others that it does
    * not ask for are refused (`check-unread.ts`)

@@ -34,7 +34,7 @@ export async function weightsOver(
   spec: LayeredSpec,
   located: ReadonlyMap<string, WeightLocation>,
 ): Promise<WeightSource> {
-  const entries = new Set([...located.values()].map((location) => location.entry))
+  const used = new Set([...located.values()].flatMap(({ entries }) => entries))
   const find = (where: string, name: string, axes: number): WeightLocation => {
     const location = located.get(name)
     if (location?.shape.length === axes) return location
@@ -44,12 +44,12 @@ export async function weightsOver(
   return {
     source,
     fingerprint: `${await table.fingerprint()}-${specHash(spec)}`,
-    byteLength: [...entries].reduce((sum, entry) => sum + entry.byteLength, 0),
+    byteLength: [...used].reduce((sum, entry) => sum + entry.byteLength, 0),
     has: (name) => located.has(name),
     matrixInfo(name) {
-      const { entry, shape } = find('matrixInfo', name, 2)
+      const { entries, shape } = find('matrixInfo', name, 2)
       // a weight's dtype is checked when it is located
-      return { dtype: entry.dtype as WeightDType, rows: shape[0] ?? 0, cols: shape[1] ?? 0 }
+      return { dtype: entries[0].dtype as WeightDType, rows: shape[0] ?? 0, cols: shape[1] ?? 0 }
     },
     matrix: async (name) => readMatrix(find('matrix', name, 2)),
     vector: async (name) => readVector(find('vector', name, 1)),

@@ -29,7 +29,8 @@ export const architectures: readonly Architecture[] = [
 
 /** The architecture of a `model_type` (config.json) or `general.architecture` (GGUF). Throws `format` with those known. */
 export function findArchitecture(file: string, field: 'model_type' | 'general.architecture', name: string) {
-  const namesOf = ({ modelTypes, ggufName }: Architecture) => (field === 'model_type' ? modelTypes : [ggufName])
+  const namesOf = ({ modelTypes, ggufName }: Architecture): readonly string[] =>
+    field === 'model_type' ? modelTypes : ggufName === undefined ? [] : [ggufName]
   const found = architectures.find((architecture) => namesOf(architecture).includes(name))
   if (found) return found
   const known = [...new Set(architectures.flatMap(namesOf))].join(', ')

@@ -16,7 +16,7 @@ const sliceBytes = 4 * 1024 * 1024
  */
 export async function fitWeights(table: TensorTable, spec: DecoderSpec, names: FileNames): Promise<DecoderSpec> {
   const entryOf = (name: string): TensorEntry | null => {
-    const tensor = weightPlace(spec, names, name, [spec.vocabSize, spec.hiddenSize])?.tensor
+    const tensor = weightPlace(spec, names, name, [spec.vocabSize, spec.hiddenSize])?.tensors[0]
     return tensor !== undefined && table.has(tensor) ? table.get(tensor) : null
   }
   const [embedding, head] = [entryOf('tokenEmbedding'), entryOf('lmHead')]

@@ -39,7 +39,11 @@ export interface GgufConfig {
  * The metadata of a GGUF file as a configuration of Hugging Face's names, so that an architecture is read in one place.
  * Errors name the keys of the file. What llama.cpp knows of an architecture without a key is filled in.
  */
-export function ggufConfig(table: GgufTable, architecture: Architecture, factors: RopeFactors): GgufConfig {
+export function ggufConfig(
+  table: GgufTable,
+  architecture: Architecture & { readonly ggufName: string },
+  factors: RopeFactors,
+): GgufConfig {
   const { ggufName } = architecture
   const asked = new Set<string>()
   const keyOf = (name: string) => table.metadata.get(`${ggufName}.${name}`)

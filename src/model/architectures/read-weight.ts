@@ -4,23 +4,46 @@ import { isWeightDType, type TensorEntry } from '../files/tensor-table.ts'
 import type { WeightLocation } from './locate-weights.ts'
 
 /** Reads a matrix as it is stored, row by row [outputs, inputs]; of a fused tensor only the rows that are asked for. */
-export async function readMatrix({ entry, shape, part, transposed }: WeightLocation): Promise<MatrixData> {
-  const [rows = 0, cols = 0] = shape
+export async function readMatrix({ entries, shape, part, transposed }: WeightLocation): Promise<MatrixData> {
+  const [all = 0, cols = 0] = shape
+  const rows = all / entries.length
+  const [first] = entries
+  const { dtype, bytes } = await readOne(first, [rows, cols], part, transposed)
+  if (entries.length === 1) return { dtype, rows, cols, bytes }
+  const joined = new Uint8Array(entries.length * bytes.byteLength)
+  joined.set(bytes)
+  for (const [i, entry] of entries.entries())
+    if (i > 0) joined.set((await readOne(entry, [rows, cols], part, transposed)).bytes, i * bytes.byteLength)
+  return { dtype, rows: all, cols, bytes: joined }
+}
+
+async function readOne(
+  entry: TensorEntry,
+  [rows, cols]: readonly [number, number],
+  part: WeightLocation['part'],
+  transposed: boolean,
+): Promise<{ readonly dtype: WeightDType; readonly bytes: Uint8Array }> {
   const dtype = entry.dtype as WeightDType
   if (transposed) {
     if (weightBlock[dtype].elements > 1)
       throw new FoveaError('unsupported', 'matrix', `${entry.name}: ${dtype} stored [inputs, outputs]`)
     const wanted = Array.from({ length: rows }, (_, row) => part?.rowOf(row) ?? row)
-    const bytes = transposedRows(await entry.read(), wanted, cols, part?.rows ?? rows, weightBlock[dtype].bytes)
-    return { dtype, rows, cols, bytes }
+    const outputs = (part?.rows ?? rows) / (entry.shape.length === 3 ? (entry.shape[0] ?? 1) : 1)
+    return { dtype, bytes: transposedRows(await entry.read(), wanted, cols, outputs, weightBlock[dtype].bytes) }
   }
   const bytes = part ? await readRows(entry, rows, part.rowOf, rowBytes('matrix', dtype, cols)) : await entry.read()
-  return { dtype, rows, cols, bytes }
+  return { dtype, bytes }
 }
 
 /** Reads a vector, widened to f32. */
-export async function readVector({ entry, shape, part }: WeightLocation): Promise<Float32Array> {
-  const [size = 0] = shape
+export async function readVector({ entries, shape, part }: WeightLocation): Promise<Float32Array> {
+  const each = (shape[0] ?? 0) / entries.length
+  const values = new Float32Array(shape[0] ?? 0)
+  for (const [i, entry] of entries.entries()) values.set(await readOneVector(entry, each, part), i * each)
+  return values
+}
+
+async function readOneVector(entry: TensorEntry, size: number, part: WeightLocation['part']): Promise<Float32Array> {
   const { dtype } = entry
   if (!isWeightDType(dtype) || weightBlock[dtype].elements > 1)
     throw new FoveaError(
@@ -62,7 +85,7 @@ async function readRows(
   return output
 }
 
-/** Columns `wanted` of [inputs, outputs] elements, as rows. */
+/** Columns `wanted` of [inputs, outputs] elements, as rows; of several such matrices, numbered through them. */
 function transposedRows(
   bytes: Uint8Array,
   wanted: readonly number[],
@@ -73,10 +96,12 @@ function transposedRows(
   // a copy where the bytes do not lie as words do
   const aligned = bytes.byteOffset % elementBytes === 0 ? bytes : bytes.slice()
   const Words = elementBytes === 4 ? Uint32Array : Uint16Array
-  const from = new Words(aligned.buffer as ArrayBuffer, aligned.byteOffset, inputs * outputs)
+  const from = new Words(aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / elementBytes)
   const to = new Words(wanted.length * inputs)
-  for (const [row, column] of wanted.entries())
-    for (let input = 0; input < inputs; input++) to[row * inputs + input] = from[input * outputs + column] ?? 0
+  for (const [row, column] of wanted.entries()) {
+    const first = Math.floor(column / outputs) * inputs * outputs + (column % outputs)
+    for (let input = 0; input < inputs; input++) to[row * inputs + input] = from[first + input * outputs] ?? 0
+  }
   return new Uint8Array(to.buffer)
 }
 

@@ -42,7 +42,10 @@ export function fileTensors(checkpoint: Checkpoint, names: FileNames, choice: St
     const place = weightPlace(spec, names, name, shape)
     if (!place)
       throw new FoveaError('unsupported', 'fileTensors', `a file of ${spec.architecture} has no place for ${name}`)
-    pieces.set(place.tensor, [...(pieces.get(place.tensor) ?? []), { ...place, name, shape }])
+    const [tensor] = place.tensors
+    if (place.tensors.length > 1)
+      throw new FoveaError('unsupported', 'fileTensors', `${name} of ${spec.architecture} lies in several tensors`)
+    pieces.set(tensor, [...(pieces.get(tensor) ?? []), { ...place, name, shape }])
   }
   return [...pieces.values()].map((list) => fileTensor(checkpoint, list, choice))
 }
@@ -50,7 +53,8 @@ export function fileTensors(checkpoint: Checkpoint, names: FileNames, choice: St
 function fileTensor(checkpoint: Checkpoint, pieces: readonly Piece[], choice: StorageChoice): TensorToWrite {
   const [first] = pieces
   if (!first) throw new FoveaError('argument', 'fileTensors', 'a tensor is made of one weight at least')
-  const { tensor, name, stored: shape } = first
+  const { name, stored: shape } = first
+  const [tensor] = first.tensors
   const isMatrix = first.shape.length === 2
   const dtype = isMatrix
     ? choice.matrix({

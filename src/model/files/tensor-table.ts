@@ -36,6 +36,8 @@ export interface TensorEntry {
   read(): Promise<Uint8Array>
   /** the bytes of rows `from` to `to` (excluded) of the first dimension */
   readRows(from: number, to: number): Promise<Uint8Array>
+  /** the same elements in another shape, of as many */
+  reshaped(shape: readonly number[]): TensorEntry
 }
 
 /** The tensors of a file, or of several, by name. */
@@ -120,5 +122,6 @@ function tensorEntry(source: ByteSource, place: TensorPlace): TensorEntry {
       const rowBytes = rows === 0 ? 0 : byteLength / rows
       return source.read(offset + from * rowBytes, (to - from) * rowBytes)
     },
+    reshaped: (other) => tensorEntry(source, { ...place, shape: other }),
   }
 }

@@ -72,7 +72,8 @@ export function linearLayers(spec: DecoderSpec): LoraTarget[] {
     .map(([name, shape]) => {
       const [outputs = 0, inputs = 0] = shape
       const place = names && weightPlace(spec, names, name, shape)
-      const module = place && !place.part ? place.tensor.replace(/\.weight$/, '') : null
+      const module =
+        place && !place.part && place.tensors.length === 1 ? place.tensors[0].replace(/\.weight$/, '') : null
       return { name, module, outputs, inputs, transposed: place?.transposed ?? false }
     })
 }
