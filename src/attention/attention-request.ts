@@ -113,7 +113,7 @@ export function checkTensors(
   for (const [name, tensor] of Object.entries(tensors)) {
     if (tensor === undefined || tensor === null) continue
     if (!isSpec(tensor)) throw new FoveaError('argument', where, `${name} must be a tensor, got ${typeof tensor}`)
-    if (tensor.device !== device)
+    if (tensor.device !== device && tensor.device !== device.rehearses)
       throw new FoveaError('device', where, `${name} ${describeSpec(tensor)} belongs to another device`)
     if (tensor.disposed) throw new FoveaError('disposed', where, `${name} ${describeSpec(tensor)} was disposed`)
   }

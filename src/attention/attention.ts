@@ -32,8 +32,17 @@ import { splitItemFields } from './softmax/split-kv-program.ts'
  * what `Device.run` throws.
  */
 export async function attention(device: Device, request: AttentionRequest): Promise<{ output: Tensor; lse: Tensor }> {
-  const where = 'attention'
-  checkFields(where, 'request', request, fields)
+  checkFields('attention', 'request', request, fields)
+  const { output, lse } = await callAttention('attention', device, request)
+  return { output, lse }
+}
+
+/** The call in the name of `where`, and what was decided for it. */
+export async function callAttention(
+  where: string,
+  device: Device,
+  request: AttentionRequest,
+): Promise<{ call: PreparedCall; output: Tensor; lse: Tensor }> {
   const { query, key, value, sinks, output: givenOutput, lse: givenLse } = request
   checkTensors(where, device, { query, key, value, sinks, output: givenOutput, lse: givenLse })
   const cache = callCache(device)
@@ -51,7 +60,7 @@ export async function attention(device: Device, request: AttentionRequest): Prom
     if (!givenLse) lse.dispose()
     throw error
   }
-  return { output, lse }
+  return { call, output, lse }
 }
 
 async function runCall(

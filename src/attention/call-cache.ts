@@ -27,6 +27,12 @@ const caches = new WeakMap<Device, CallCache>()
 export function callCache(device: Device): CallCache {
   const existing = caches.get(device)
   if (existing) return existing
+  // a rehearsal knows the programs of its device; work lists of its own, which hold nothing
+  if (device.rehearses) {
+    const rehearsed = { ...callCache(device.rehearses), work: keptWork() }
+    caches.set(device, rehearsed)
+    return rehearsed
+  }
   const numbers = new WeakMap<object, number>()
   let count = 0
   const cache: CallCache = {
@@ -37,14 +43,18 @@ export function callCache(device: Device): CallCache {
       return count++
     },
     programs: new BoundedMap(128, () => {}),
-    work: new BoundedMap(32, ({ items, runs }) => {
-      items.dispose()
-      runs.dispose()
-    }),
+    work: keptWork(),
     known: new WeakMap(),
   }
   caches.set(device, cache)
   return cache
+}
+
+function keptWork(): BoundedMap<PlacedWork> {
+  return new BoundedMap(32, ({ items, runs }) => {
+    items.dispose()
+    runs.dispose()
+  })
 }
 
 /** A kernel whose program is taken from the cache, or joins it. */

@@ -1,8 +1,8 @@
-import type { Device } from '../device/device.ts'
-import { checkFields, type FieldsOf, storageBytes, type TensorSpec } from '../tile/index.ts'
-import { type AttentionPlanRequest, attentionOptionFields } from './attention-request.ts'
-import { callCache } from './call-cache.ts'
-import { prepareCall } from './prepare-call.ts'
+import type { Device, Tensor } from '../device/device.ts'
+import { checkFields, type FieldsOf, FoveaError, storageBytes, type TensorSpec } from '../tile/index.ts'
+import { callAttention } from './attention.ts'
+import { type AttentionPlanRequest, attentionOptionFields, checkRequest } from './attention-request.ts'
+import type { PreparedCall } from './prepare-call.ts'
 
 /** What a call will do, known before it runs. Bytes, except where it says otherwise. */
 export interface AttentionPlan {
@@ -29,11 +29,12 @@ export interface AttentionPlan {
 
 /**
  * Bytes that `attention` will read, write and allocate for tensors of these shapes, which need not exist. Captured tensors
- * of a mask are read. Rejects with what `attention` rejects with.
+ * of a mask are read. Rejects with what `attention` rejects with, limits of the device included: tensors that it cannot hold,
+ * kernels that bind too much or do not fit. That memory is in use by others is found out by the call.
  */
 export async function plan(device: Device, request: AttentionPlanRequest): Promise<AttentionPlan> {
   checkFields('plan', 'request', request, fields)
-  const call = await prepareCall('plan', device, request, callCache(device))
+  const call = await rehearse(device, request)
   const { shape, algorithm, splits, tiling } = call
   const { query, key, value, sinks, output, lse } = request
   const work = call.work()
@@ -63,6 +64,37 @@ export async function plan(device: Device, request: AttentionPlanRequest): Promi
       ...list,
       ...states,
     },
+  }
+}
+
+/** Goes through the call on a device that holds nothing, with tensors that lie as those of the request. */
+async function rehearse(device: Device, request: AttentionPlanRequest): Promise<PreparedCall> {
+  if (device.disposed) throw new FoveaError('disposed', 'plan', `the ${device.kind} device was disposed`)
+  checkRequest('plan', request)
+  const rehearsal = device.rehearsal()
+  const tensorLike = (spec: TensorSpec): Tensor => {
+    if ((spec as Partial<Tensor>).device === device) return spec as Tensor
+    const { shape, strides, offset, dtype } = spec
+    const last = shape.reduce((at, size, dim) => at + (size - 1) * (strides[dim] as number), offset)
+    const whole = rehearsal.empty([shape.includes(0) ? offset : last + 1], dtype)
+    const view = whole.view({ shape, strides, offset })
+    whole.dispose()
+    return view
+  }
+  try {
+    const { query, key, value, sinks, output, lse, ...options } = request
+    const { call } = await callAttention('plan', rehearsal, {
+      ...options,
+      query: tensorLike(query),
+      key: tensorLike(key),
+      value: tensorLike(value),
+      ...(sinks && { sinks: tensorLike(sinks) }),
+      ...(output && { output: tensorLike(output) }),
+      ...(lse && { lse: tensorLike(lse) }),
+    })
+    return call
+  } finally {
+    rehearsal.dispose()
   }
 }
 

@@ -96,6 +96,7 @@ export async function prepareCall(
     const [byHead, byBatch] = [uses('head'), uses('batch')]
     return { sequences, numHeads, mask: reading, byHead, byBatch, pattern }
   }
+  let work: WorkList | null = null
   return {
     shape,
     packed,
@@ -117,8 +118,10 @@ export async function prepareCall(
     captured: dropout ? [...captured, { source: dropout.seed }] : captured,
     workSpec,
     work() {
+      if (work) return work
       const spec = { ...workSpec(), tileQ, tileK }
-      return algorithm === 'flash' ? flashWork(spec) : splitKvWork({ ...spec, groupSize, splits, stateBatch: batch })
+      work = algorithm === 'flash' ? flashWork(spec) : splitKvWork({ ...spec, groupSize, splits, stateBatch: batch })
+      return work
     },
   }
 }

@@ -10,6 +10,7 @@ import { bindKernel } from './bind-kernel.ts'
 import type { BufferSpec, Device, DeviceMemory, DeviceTime, Recording, Tensor } from './device.ts'
 import type { DeviceInfo, DeviceKind } from './device-info.ts'
 import { checkDType, describeData, encodeData, type HostArray } from './host-data.ts'
+import { rehearsingBackend } from './idle-backend.ts'
 import { checkView, elementCount } from './tensor-layout.ts'
 import { type Tiling, type TilingRequest, type TunedAlgorithm, tiling } from './tuning.ts'
 
@@ -18,12 +19,14 @@ export class BackedDevice<Block extends MemoryBlock> implements Device {
   readonly kind: DeviceKind
   readonly info: DeviceInfo
   readonly #backend: Backend<Block>
+  readonly rehearses: Device | null
   #allocated = 0
   #peak = 0
   #disposed = false
   #capture: Capture<Block> | null = null
 
-  constructor(backend: Backend<Block>) {
+  constructor(backend: Backend<Block>, rehearses: Device | null = null) {
+    this.rehearses = rehearses
     this.kind = backend.kind
     this.info = backend.info
     this.#backend = backend
@@ -40,6 +43,11 @@ export class BackedDevice<Block extends MemoryBlock> implements Device {
   get memory(): DeviceMemory {
     const reserved = this.#disposed ? 0 : this.#allocated + this.#backend.spareBytes
     return { allocated: this.#allocated, peak: this.#peak, reserved }
+  }
+
+  rehearsal(): Device {
+    this.#assertAlive('device.rehearsal')
+    return new BackedDevice(rehearsingBackend(this.#backend as unknown as Backend<MemoryBlock>), this)
   }
 
   tiling(algorithm: TunedAlgorithm, request: TilingRequest): Tiling {
@@ -106,7 +114,7 @@ export class BackedDevice<Block extends MemoryBlock> implements Device {
       this.#capture.add(call, kernel, tensors)
       return
     }
-    for (const param of kernel.program.params)
+    for (const param of this.rehearses ? [] : kernel.program.params)
       if (param.kind === 'tensor' && param.access !== 'read')
         markWritten((tensors[param.name] as BackedTensor<Block>).memory)
     this.#backend.run(where, call)

@@ -43,6 +43,8 @@ export interface Backend<Block extends MemoryBlock> {
   assertUsable(where: string): void
   /** At least `bytes` bytes; zeroed when `zero`, else undefined. Throws `limit` and `memory`. */
   allocate(where: string, bytes: number, zero: boolean): Block
+  /** Throws the `limit` of `allocate`: what no tensor of this device can be. */
+  checkSize(where: string, bytes: number): void
   free(block: Block): void
   /** In the order of the work enqueued. */
   write(where: string, block: Block, byteOffset: number, bytes: Uint8Array): void
@@ -51,6 +53,8 @@ export interface Backend<Block extends MemoryBlock> {
   /** A block over memory of the caller's, where there can be such a thing. */
   adopt?(where: string, buffer: GPUBuffer): Block
 
+  /** Throws what `check` throws whatever the blocks are; none of them need exist. */
+  rehearse(where: string, call: BackendCall<MemoryBlock>): void
   /** Throws what `run` throws about the call. */
   check(where: string, call: BackendCall<Block>): void
   run(where: string, call: BackendCall<Block>): void

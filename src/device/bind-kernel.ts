@@ -33,7 +33,7 @@ export function bindKernel<Block extends MemoryBlock>(
     if (!(tensor instanceof BackedTensor))
       return fail('argument', `${param.name} must be a tensor, got ${tensor === undefined ? 'nothing' : typeof tensor}`)
     const got = () => describeTensor(tensor)
-    if (tensor.device !== device)
+    if (tensor.device !== device && tensor.device !== device.rehearses)
       fail('device', `${param.name} ${got()} belongs to another device (${tensor.device.kind})`)
     if (tensor.disposed) fail('disposed', `${param.name} ${got()} was disposed`)
     if (tensor.dtype !== param.dtype) fail('dtype', `${param.name} must be ${param.dtype}, got ${got()}`)

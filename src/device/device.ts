@@ -18,6 +18,15 @@ export interface Device {
   readonly disposed: boolean
   readonly memory: DeviceMemory
 
+  /**
+   * A device like this one that holds nothing and runs nothing: it throws what this one would throw when it is called (limits
+   * of tensors and kernels included), and its `memory` counts what would be allocated. What is read of its tensors is zeros;
+   * kernels may bind tensors of this device as well.
+   */
+  rehearsal(): Device
+  /** the device that this is a rehearsal of; null for devices themselves */
+  readonly rehearses: Device | null
+
   /** Tile sizes of an algorithm that suit this device. */
   tiling(algorithm: TunedAlgorithm, request: TilingRequest): Tiling
 

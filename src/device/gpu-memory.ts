@@ -44,16 +44,8 @@ export class GpuMemory {
 
   /** A block of at least `bytes`; `fresh` ones hold zeros. Throws `limit`. */
   allocate(where: string, bytes: number): { block: GpuBlock; fresh: boolean } {
-    const { maxBufferSize, maxStorageBufferBindingSize } = this.#device.limits
-    const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize)
     // what only the rounding brings over the limit still fits
-    const size = Math.min(sizeClass(bytes), limit - (limit % 16))
-    if (bytes > size)
-      throw new FoveaError(
-        'limit',
-        where,
-        `${bytes} bytes in one tensor; this device takes ${limit} (maxBufferSize ${maxBufferSize}, maxStorageBufferBindingSize ${maxStorageBufferBindingSize})`,
-      )
+    const size = Math.min(sizeClass(bytes), this.checkSize(where, bytes))
     const spare = this.#spare.get(size)?.pop()
     if (spare) {
       this.#spareBytes -= size
@@ -72,6 +64,19 @@ export class GpuMemory {
     )
     this.#live.add(buffer)
     return { block: { buffer, byteLength: size, adopted: false }, fresh: true }
+  }
+
+  /** The size of the largest block. Throws `limit` where that is not enough. */
+  checkSize(where: string, bytes: number): number {
+    const { maxBufferSize, maxStorageBufferBindingSize } = this.#device.limits
+    const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize)
+    const most = limit - (limit % 16)
+    if (bytes <= most) return most
+    throw new FoveaError(
+      'limit',
+      where,
+      `${bytes} bytes in one tensor; this device takes ${limit} (maxBufferSize ${maxBufferSize}, maxStorageBufferBindingSize ${maxStorageBufferBindingSize})`,
+    )
   }
 
   /** Takes a block back; no recorded command that is not yet submitted may use it. */

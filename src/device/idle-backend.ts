@@ -8,9 +8,11 @@ export function idleBackend({ kind, info }: Pick<Backend<MemoryBlock>, 'kind' | 
     spareBytes: 0,
     assertUsable: () => {},
     allocate: (_where, bytes) => ({ byteLength: bytes }),
+    checkSize: () => {},
     free: () => {},
     write: () => {},
     read: async (_where, _block, _offset, length) => new Uint8Array(length),
+    rehearse: () => {},
     check: () => {},
     run: () => {},
     record: () => ({ run: () => {}, prepare: async () => {}, dispose: () => {} }),
@@ -21,5 +23,23 @@ export function idleBackend({ kind, info }: Pick<Backend<MemoryBlock>, 'kind' | 
       return { nanoseconds: 0, clock: 'wall' }
     },
     dispose: () => {},
+  }
+}
+
+/** The same, which refuses what `backend` would: tensors beyond its limits, kernels and grids that it cannot run. */
+export function rehearsingBackend(backend: Backend<MemoryBlock>): Backend<MemoryBlock> {
+  const check: Backend<MemoryBlock>['check'] = (where, call) => backend.rehearse(where, call)
+  return {
+    ...idleBackend(backend),
+    assertUsable: (where) => backend.assertUsable(where),
+    checkSize: (where, bytes) => backend.checkSize(where, bytes),
+    allocate(where, bytes) {
+      backend.checkSize(where, bytes)
+      return { byteLength: bytes }
+    },
+    rehearse: check,
+    check,
+    run: check,
+    prepare: async (where, kernel) => check(where, { ...kernel, args: [] }),
   }
 }

@@ -35,10 +35,12 @@ export function interpretBackend(options: InterpretOptions = {}): Backend<Block>
         throw new FoveaError('memory', where, `no ${bytes} bytes left`, { cause })
       }
     },
+    checkSize: () => {},
     free: () => {},
     write: (_where, block, byteOffset, bytes) => new Uint8Array(block).set(bytes, byteOffset),
     read: async (_where, block, byteOffset, byteLength) =>
       new Uint8Array(block.slice(byteOffset, byteOffset + byteLength)),
+    rehearse: () => {},
     check: (_where, { program, args }) => void toArguments(program, args),
     run: (_where, { program, grid, args }) => interpret(program, toArguments(program, args), grid, precision),
     record: (_where, calls) => {

@@ -59,12 +59,16 @@ export class WasmBackend implements Backend<WasmBlock> {
   assertUsable(): void {}
 
   allocate(where: string, bytes: number, zero: boolean): WasmBlock {
-    if (bytes > this.#maxBytes)
-      throw new FoveaError('limit', where, `${bytes} bytes in one tensor; this device has ${this.#maxBytes} (maxBytes)`)
+    this.checkSize(where, bytes)
     const byteLength = Math.ceil(bytes / 64) * 64
     const pointer = underName(where, null, () => this.#pool.allocate(byteLength))
     if (zero) this.#bytes(pointer, byteLength).fill(0)
     return { pointer, byteLength }
+  }
+
+  checkSize(where: string, bytes: number): void {
+    if (bytes > this.#maxBytes)
+      throw new FoveaError('limit', where, `${bytes} bytes in one tensor; this device has ${this.#maxBytes} (maxBytes)`)
   }
 
   free({ pointer }: WasmBlock): void {
@@ -83,6 +87,10 @@ export class WasmBackend implements Backend<WasmBlock> {
     this.#queue.host(() => copy.set(this.#bytes(pointer + byteOffset, byteLength)))
     await this.#queue.wait(where)
     return copy
+  }
+
+  rehearse(where: string, { program }: BackendCall<MemoryBlock>): void {
+    this.#compile(where, program)
   }
 
   check(where: string, { program }: BackendCall<WasmBlock>): void {

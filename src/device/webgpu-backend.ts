@@ -1,6 +1,6 @@
 import { FoveaError } from '../ir/error.ts'
 import { foldGrid } from '../wgsl/lower-program.ts'
-import type { Backend, BackendCall, Recorded } from './backend.ts'
+import type { Backend, BackendCall, MemoryBlock, Recorded } from './backend.ts'
 import type { DeviceTime } from './device.ts'
 import { messageOf } from './fault.ts'
 import { GpuCommands } from './gpu-commands.ts'
@@ -50,6 +50,10 @@ export class WebgpuBackend implements Backend<GpuBlock> {
     const { block, fresh } = this.#memory.allocate(where, bytes)
     if (zero && !fresh) this.#commands.clear(block)
     return block
+  }
+
+  checkSize(where: string, bytes: number): void {
+    this.#memory.checkSize(where, bytes)
   }
 
   free(block: GpuBlock): void {
@@ -107,16 +111,26 @@ export class WebgpuBackend implements Backend<GpuBlock> {
     return (await copied).subarray(byteOffset - from, byteOffset - from + byteLength)
   }
 
-  check(where: string, call: BackendCall<GpuBlock>): void {
+  rehearse(where: string, call: BackendCall<MemoryBlock>): void {
     const { program, args } = call
-    const tensors = args.filter((argument) => argument.kind === 'tensor')
-    for (const { param, spec, block } of tensors) {
+    for (const argument of args) {
+      if (argument.kind === 'scalar') continue
+      const { param, spec } = argument
       if (lastIndex(spec) >= 2 ** 31)
         throw new FoveaError(
           'limit',
           where,
           `${program.name}: ${param.name} reaches element ${lastIndex(spec)}; kernels count to ${2 ** 31 - 1}`,
         )
+    }
+    this.#pipelines.lower(where, call)
+  }
+
+  check(where: string, call: BackendCall<GpuBlock>): void {
+    const { program, args } = call
+    for (const argument of args) {
+      if (argument.kind === 'scalar') continue
+      const { param, block } = argument
       // kernels see the elements of an aligned tensor as vectors, and a vector cut short by the end would read as 0
       if (block.adopted && param.alignment > 1 && block.byteLength % 16 !== 0)
         throw new FoveaError(
@@ -125,7 +139,7 @@ export class WebgpuBackend implements Backend<GpuBlock> {
           `${program.name}: the buffer of ${param.name} must be a multiple of 16 bytes long, got ${block.byteLength}`,
         )
     }
-    this.#pipelines.lower(where, call)
+    this.rehearse(where, call)
   }
 
   run(where: string, call: BackendCall<GpuBlock>): void {

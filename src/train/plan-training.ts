@@ -23,8 +23,9 @@ export interface TrainingPlanRequest extends Omit<TrainingStepOptions, 'model'> 
 }
 
 /**
- * What training will allocate, found by going through a step on a device that only counts: nothing is allocated, and nothing
- * computed. `changes`: for the same model with other activations kept.
+ * What training will allocate, found by going through a step on a rehearsal of the device: nothing is allocated, and nothing
+ * computed. `changes`: for the same model with other activations kept. Rejects with what a step is refused with, limits of
+ * tensors and kernels included; that memory is in use by others is found out by `createTrainer`.
  */
 export async function planTraining(
   request: TrainingPlanRequest,
@@ -32,8 +33,16 @@ export async function planTraining(
 ): Promise<TrainingPlan> {
   checkFields('planTraining', 'request', request, trainingPlanFields)
   checkFields('planTraining', 'changes', changes, planTrainingFields)
-  const { model, device, ...options } = request
-  const counting = countingDevice(device)
+  return countStep(request.device.rehearsal(), request, changes)
+}
+
+/** What a step asks of a device that holds nothing. */
+async function countStep(
+  counting: Device,
+  request: TrainingPlanRequest,
+  changes: { readonly checkpointing?: Checkpointing } = {},
+): Promise<TrainingPlan> {
+  const { model, device: _device, ...options } = request
   const planned = model.planned(counting, changes)
   const step = await TrainingStep.create(counting, { ...options, model: planned })
   const parts = { parameters: planned.parameters.bytes, ...step.bytes }
@@ -53,7 +62,8 @@ export async function checkMemory(request: TrainingPlanRequest, limit?: number):
   const others = device.memory.allocated - model.parameters.bytes
   const most = limit ?? (maxBytes === undefined ? undefined : maxBytes - Math.max(0, others))
   if (most === undefined) return
-  const plan = await planTraining(request)
+  // by bytes alone: kernels are not compiled for it, and what no tensor can be is said with what would fit
+  const plan = await countStep(countingDevice(device), request)
   if (plan.total <= most) return
   const { total, ...parts } = plan
   const named = Object.entries(parts).map(([what, bytes]) => `${what} ${megabytes(bytes)}`)
@@ -71,7 +81,7 @@ async function fitting(request: TrainingPlanRequest, most: number): Promise<stri
   for (const size of batches)
     for (const checkpointing of ['none', 'sqrt', 'layer'] as const) {
       const shape: StepShape = { ...request.shape, batch: size }
-      const { total } = await planTraining({ ...request, shape }, { checkpointing })
+      const { total } = await countStep(countingDevice(request.device), { ...request, shape }, { checkpointing })
       const kept = `checkpointing ${checkpointing}`
       const text = size === batch ? kept : `batches of ${size}, accumulate ${Math.ceil(batch / size)} and ${kept}`
       if (total <= most) return `${text} would fit with ${megabytes(total)}`
