@@ -1,11 +1,11 @@
 import type { PageFormat } from '../attention/paged/page-pool.ts'
-import { type PageCacheSpec, pageCacheBytes } from '../cache/page-cache.ts'
+import { PageCache, type PageCacheSpec, pageCacheBytes } from '../cache/page-cache.ts'
 import type { Device } from '../device/device.ts'
 import type { Checkpoint } from '../model/checkpoint.ts'
 import { decoderBytes } from '../model/decoder-bytes.ts'
 import type { DecoderSpec } from '../model/decoder-spec.ts'
 import { defaultStepDTypes, planRunner, type RunnerLimits } from '../model/plan-runner.ts'
-import { type StepDTypes, stepBufferBytes } from '../model/step-buffers.ts'
+import { StepBuffers, type StepDTypes, stepBufferBytes } from '../model/step-buffers.ts'
 import { valueWidth } from '../model/value-width.ts'
 import { checkChoice } from '../tile/index.ts'
 import { type CheckedEngineOptions, checkEngineOptions, type EngineOptions } from './engine-options.ts'
@@ -45,7 +45,8 @@ const scoredLogitBytes = 64 * 1024 * 1024
 
 /**
  * What `openEngine` will allocate for a checkpoint on a device. Nothing is read but the sizes of weights. Throws `argument`
- * for options out of range, `unsupported` for a model that no runner takes.
+ * for options out of range, `unsupported` for a model that no runner takes, `limit` for a cache or buffers of a step that the
+ * device holds in no tensor.
  */
 export function planEngine(
   device: Device,
@@ -95,6 +96,10 @@ export function planEngine(
     limits,
     dtypes,
   )
+  rehearse(device, (rehearsal) => {
+    new PageCache(rehearsal, cache)
+    new StepBuffers(rehearsal, spec, plan.stepLimits, dtypes)
+  })
   const weights = decoderBytes(device, checkpoint, contextLength)
   const cacheBytes = pageCacheBytes(cache)
   const tail =
@@ -116,6 +121,16 @@ export function planEngine(
       maxSequences,
       chunkSize,
     },
+  }
+}
+
+/** Throws the `limit` of what no tensor of the device can be, before a weight is read. */
+function rehearse(device: Device, allocate: (rehearsal: Device) => void): void {
+  const rehearsal = device.rehearsal()
+  try {
+    allocate(rehearsal)
+  } finally {
+    rehearsal.dispose()
   }
 }
 
