@@ -37,6 +37,7 @@ function halvesProgram(dtype: WeightDType, N: number, gated: boolean, normed = f
       combine: null,
       gated,
       accumulate: !gated,
+      experts: null,
     },
     { kind: 'webgpu', info: { tier: 3 } },
     new ProgramStore(),

@@ -17,6 +17,8 @@ export interface PlaceLinearOptions {
   readonly layout?: WeightLayout
   /** most bytes of one buffer, where it lies in rows; what the device binds by default */
   readonly maxBindingBytes?: number
+  /** output features that lie in one buffer; what fits by default */
+  readonly together?: number
 }
 
 /** A run of a weight's output features that one kernel multiplies by. */
@@ -71,6 +73,7 @@ export function placeLinear(device: Device, options: PlaceLinearOptions): Linear
     partRows,
     cols,
     options.maxBindingBytes ?? device.info.limits.maxStorageBufferBindingSize,
+    options.together,
   )
   const owned: Tensor[] = []
   const views: Tensor[] = []
@@ -138,13 +141,13 @@ export function linearBytes(
   outFeatures: number | readonly number[],
   inFeatures: number,
   kind: Device['kind'],
-  options: { readonly bias?: boolean; readonly maxBindingBytes?: number } = {},
+  options: { readonly bias?: boolean; readonly maxBindingBytes?: number; readonly together?: number } = {},
 ): number {
   checkFields('linearBytes', 'options', options, linearBytesFields)
   checkChoice('linearBytes', 'dtype', dtype, Object.keys(weightBlock))
   rowBytes('linearBytes', dtype, inFeatures)
   const partRows = typeof outFeatures === 'number' ? [outFeatures] : outFeatures
-  return planBlocks(layoutOf(kind), dtype, partRows, inFeatures, options.maxBindingBytes).bytes(
+  return planBlocks(layoutOf(kind), dtype, partRows, inFeatures, options.maxBindingBytes, options.together).bytes(
     kind,
     options.bias ?? false,
   )
@@ -193,6 +196,7 @@ function panelViews(planes: WeightBlock['planes'], from: number, to: number): We
 const linearBytesFields: FieldsOf<NonNullable<Parameters<typeof linearBytes>[4]>> = {
   bias: true,
   maxBindingBytes: true,
+  together: true,
 }
 
 const placeLinearFields: FieldsOf<PlaceLinearOptions> = {
@@ -201,4 +205,5 @@ const placeLinearFields: FieldsOf<PlaceLinearOptions> = {
   name: true,
   layout: true,
   maxBindingBytes: true,
+  together: true,
 }

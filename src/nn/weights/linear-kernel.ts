@@ -1,6 +1,7 @@
 import type { DeviceInfo, DeviceKind, WebgpuTier } from '../../device/device-info.ts'
 import { alignmentOf, type Kernel, longAxis, type Program, type TensorSpec } from '../../tile/index.ts'
 import { matmulTiles } from '../matmul-tiles.ts'
+import type { ExpertRows } from './expert-rows.ts'
 import type { LinearSpec } from './linear-frame.ts'
 import { fewRowsPanelProgram, manyRowsPanelProgram, type PanelTiles } from './panel-programs.ts'
 import { fewRows, panelWidth, placedFormats, scaleRun } from './placed-format.ts'
@@ -20,21 +21,28 @@ export function linearKernel(
   device: { readonly kind: DeviceKind; readonly info: Pick<DeviceInfo, 'tier'> },
   programs: ProgramStore<Program>,
   scalars: Kernel['scalars'],
+  /** tiles of a work list of experts, whose length the kernel does not know */
+  tileCount = 0,
 ): Kernel {
   const [rows, outputs] = spec.output.shape as readonly [number, number]
-  const method = methodFor(spec, device, rows)
-  const { x, output, norm, bias, gated, accumulate, activation, combine, planes } = spec
+  const { x, output, norm, bias, gated, accumulate, activation, combine, planes, experts } = spec
+  const method = experts ? expertMethod(spec, experts, device) : methodFor(spec, device, rows)
   const key = [
     method.kind,
     scaleRun(spec.dtype, x.shape[2] as number),
     'tileM' in method ? method.tileM : 'tokens' in method.tiles ? Object.values(method.tiles).join(' ') : 0,
   ]
+  if (experts) key.push(...Object.values(experts).map(String))
   const layouts = [x, output, ...(norm ? [norm] : []), ...Object.values(planes)].map(form)
   const program = programs.get(
     [...key, ...layouts, norm !== null, bias !== null, gated, accumulate, activation, combine],
     () => build(spec, method),
   )
-  return { program, grid: gridOf(method, rows, outputs), scalars }
+  return {
+    program,
+    grid: gridOf(method, experts?.kind === 'tiles' ? tileCount * experts.tileM : rows, outputs),
+    scalars,
+  }
 }
 
 /** what of a tensor specialises a program */
@@ -95,6 +103,29 @@ function matrixTiles(parts: number, gated: boolean): ReturnType<typeof matmulTil
   ] as const
   const fits = sizes.find(([tileM, tileN]) => parts * (tileM + (gated ? 2 : 1) * tileN) * padded <= 36_000)
   const [tileM, tileN] = fits ?? [64, 64]
+  return { tileM, tileN, tileK }
+}
+
+/** Of pairs each row is by itself; of sorted ones a tile of rows meets one matrix. */
+function expertMethod(
+  spec: LinearSpec,
+  { kind, tileM }: ExpertRows,
+  device: { readonly kind: DeviceKind; readonly info: Pick<DeviceInfo, 'tier'> },
+): Method {
+  if (kind !== 'tiles') return methodFor(spec, device, 1)
+  if (spec.layout === 'panels') return { kind: 'many panels', tiles: { tileM, tileK: 128, panels: spec.gated ? 2 : 4 } }
+  const operand = spec.x.dtype === 'f16' ? 'f16' : 'f32'
+  const few = matmulTiles({ kind: device.kind, tier: device.info.tier, dtypes: [operand, operand], rows: 1 })
+  const wide = matmulTiles({ kind: device.kind, tier: device.info.tier, dtypes: [operand, operand], rows: 512 })
+  if (wide.tileN <= 128) return { kind: 'many rows', tiles: { ...(tileM <= few.tileM ? few : wide), tileM } }
+  return { kind: 'many rows', tiles: expertMatrixTiles(placedFormats[spec.dtype].parts, spec.gated, tileM) }
+}
+
+/** Tiles for matrix units whose rows are given. */
+function expertMatrixTiles(parts: number, gated: boolean, tileM: number): ReturnType<typeof matmulTiles> {
+  const tileK = 32
+  const padded = (tileK + 8) * 2
+  const tileN = [256, 128, 64].find((n) => parts * (tileM + (gated ? 2 : 1) * n) * padded <= 36_000) ?? 64
   return { tileM, tileN, tileK }
 }
 

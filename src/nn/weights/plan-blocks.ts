@@ -20,7 +20,7 @@ export interface BlockPlan {
 
 /**
  * Panels: one buffer, each part in panels of its own, and one run for parts between which there is no padding. Rows: one
- * buffer, or as many as keep every plane within the bytes that the device binds.
+ * buffer, or as many as keep every plane within the bytes that the device binds, whole runs of `together` features in each.
  */
 export function planBlocks(
   layout: WeightLayout,
@@ -28,13 +28,14 @@ export function planBlocks(
   partRows: readonly number[],
   inFeatures: number,
   maxBindingBytes = Number.POSITIVE_INFINITY,
+  together = rowMultiple,
 ): BlockPlan {
   const perFeature = planeBytes(dtype, inFeatures)
   const outFeatures = partRows.reduce((sum, rows) => sum + rows, 0)
   const buffers =
     layout === 'panels'
       ? [{ features: paddedFeatures(layout, partRows), runs: panelRuns(partRows) }]
-      : rowBuffers(outFeatures, Math.floor(maxBindingBytes / Math.max(...perFeature)))
+      : rowBuffers(outFeatures, Math.floor(maxBindingBytes / Math.max(...perFeature)), together)
   return {
     outFeatures,
     buffers,
@@ -59,8 +60,8 @@ function panelRuns(partRows: readonly number[]): BlockRun[] {
   return runs
 }
 
-function rowBuffers(outFeatures: number, most: number): { features: number; runs: BlockRun[] }[] {
-  const step = Math.max(rowMultiple, Math.floor(Math.min(most, outFeatures + rowMultiple) / rowMultiple) * rowMultiple)
+function rowBuffers(outFeatures: number, most: number, together: number): { features: number; runs: BlockRun[] }[] {
+  const step = Math.max(together, Math.floor(Math.min(most, outFeatures + together) / together) * together)
   const buffers: { features: number; runs: BlockRun[] }[] = []
   for (let from = 0; from < outFeatures; from += step) {
     const to = Math.min(outFeatures, from + step)

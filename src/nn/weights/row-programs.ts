@@ -11,6 +11,7 @@ import {
   zeros,
 } from '../../tile/index.ts'
 import type { MatmulTiles } from '../matmul-tiles.ts'
+import type { LinearTerm } from './expert-rows.ts'
 import { type LinearFrame, type LinearSpec, linearFrame } from './linear-frame.ts'
 import { weightTile } from './weight-terms.ts'
 
@@ -37,23 +38,27 @@ export function fewRowsProgram(spec: LinearSpec, { outputs, tokens, inputs }: Ro
       for (const i of features.keys()) start[name(i, n)] = zeros([outputs, inputs])
       if (frame.norm) start[`squares${n}`] = zeros([1, inputs])
     }
-    const sums = loop({ to: frame.depth, step: inputs }, start, (from, carried) => {
-      const next: Record<string, Value> = { ...carried }
-      const k = colRange(from, inputs) //                                                            [1, inputs]
-      for (let part = 0; part < frame.parts; part++) {
-        const x = Array.from({ length: tokens }, (_, n) => {
-          const given = frame.x(token.add(n), part, k).cast('f32')
-          if (!frame.norm) return given
-          next[`squares${n}`] = (next[`squares${n}`] as Value).add(given.mul(given))
-          return frame.norm.weighed(given, part, k)
-        })
-        for (const [i, feature] of features.entries()) {
-          const weight = weightTile(spec.dtype, rowEntry(frame, feature), part, frame.depth, k, k).cast('f32')
-          for (let n = 0; n < tokens; n++) next[name(i, n)] = (next[name(i, n)] as Value).add(weight.mul(x[n] as Value)) //         [outputs, inputs]
+    const sums = frame.sum(start, (term, zero) =>
+      loop({ to: term.reach, step: inputs }, zero, (from, carried) => {
+        const next: Record<string, Value> = { ...carried }
+        const k = colRange(from, inputs) //                                                          [1, inputs]
+        for (let part = 0; part < frame.parts; part++) {
+          const x = Array.from({ length: tokens }, (_, n) => {
+            const given = term.x(token.add(n), part, k).cast('f32')
+            if (!frame.norm) return given
+            next[`squares${n}`] = (next[`squares${n}`] as Value).add(given.mul(given))
+            return frame.norm.weighed(given, part, k)
+          })
+          for (const [i, feature] of features.entries()) {
+            const entry = rowEntry(frame, at(feature, term))
+            const weight = weightTile(spec.dtype, entry, part, frame.depth, k, k).cast('f32') //     [outputs, inputs]
+            for (let n = 0; n < tokens; n++)
+              next[name(i, n)] = (next[name(i, n)] as Value).add(weight.mul(x[n] as Value))
+          }
         }
-      }
-      return next
-    })
+        return next
+      }),
+    )
     for (let n = 0; n < tokens; n++) {
       const factor = frame.norm?.factor((sums[`squares${n}`] as Value).rowSum())
       const [first, second] = features.map((_, i) => {
@@ -69,26 +74,32 @@ export function fewRowsProgram(spec: LinearSpec, { outputs, tokens, inputs }: Ro
 export function manyRowsProgram(spec: LinearSpec, { tileM, tileN, tileK }: MatmulTiles): Program {
   return defineProgram('linear', (p) => {
     const frame = linearFrame(p, spec)
-    const rows = rowRange(p.programId(1).mul(tileM), tileM)
+    const rows = frame.rows(tileM)
     const column = p.programId(0).mul(tileN)
-    const features = [column, ...(frame.second ? [column.add(frame.second)] : [])].map((at) => rowRange(at, tileN))
+    const features = [column, ...(frame.second ? [column.add(frame.second)] : [])]
     const start = Object.fromEntries(features.map((_, i) => [`acc${i}`, zeros([tileM, tileN])]))
     const operand = spec.x.dtype === 'f16' ? 'f16' : 'f32'
-    const sums = loop({ to: frame.depth, step: tileK }, start, (from, carried) => {
-      const next: Record<string, Value> = { ...carried }
-      const k = colRange(from, tileK)
-      for (let part = 0; part < frame.parts; part++) {
-        const x = frame.x(rows, part, k).cast(operand) //                                              [tileM, tileK]
-        for (const [i, feature] of features.entries()) {
-          const weight = weightTile(spec.dtype, rowEntry(frame, feature), part, frame.depth, k, k) //  [tileN, tileK]
-          next[`acc${i}`] = (next[`acc${i}`] as Value).add(dot(x, weight.cast(operand).T))
+    const sums = frame.sum(start, (term, zero) =>
+      loop({ to: term.reach, step: tileK }, zero, (from, carried) => {
+        const next: Record<string, Value> = { ...carried }
+        const k = colRange(from, tileK)
+        for (let part = 0; part < frame.parts; part++) {
+          const x = term.x(rows, part, k).cast(operand) //                                             [tileM, tileK]
+          for (const [i, feature] of features.entries()) {
+            const entry = rowEntry(frame, rowRange(at(feature, term), tileN))
+            const weight = weightTile(spec.dtype, entry, part, frame.depth, k, k) //                   [tileN, tileK]
+            next[`acc${i}`] = (next[`acc${i}`] as Value).add(dot(x, weight.cast(operand).T))
+          }
         }
-      }
-      return next
-    })
+        return next
+      }),
+    )
     frame.finish(rows, colRange(column, tileN), sums.acc0 as Value, sums.acc1 ?? null)
   })
 }
+
+/** Output features of the matrix that a term multiplies by. */
+const at = (feature: Value, { first }: LinearTerm) => (first ? feature.add(first) : feature)
 
 const rowEntry = (frame: LinearFrame, feature: Value) => (plane: keyof LinearFrame['planes'], index: Value) =>
   load(frame.planes[plane], [feature, index])

@@ -85,7 +85,7 @@ function runBlock(
   const { dtype, layout } = weight
   const half = (weight.parts[0]?.to ?? 0) as number
   const kernel = linearKernel(
-    { dtype, layout, x, planes, norm, bias, output, activation, combine, gated, accumulate },
+    { dtype, layout, x, planes, norm, bias, output, activation, combine, gated, accumulate, experts: null },
     device,
     weight.programs,
     {
