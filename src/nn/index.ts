@@ -33,6 +33,22 @@ export {
 } from './cross-entropy.ts'
 export { type EmbedOptions, embed } from './embedding.ts'
 export { type EmbedBackwardOptions, embedBackward } from './embedding-backward.ts'
+export { type MixtureOptions, mixture } from './experts/mixture.ts'
+export {
+  type MixtureBufferName,
+  type MixtureMethod,
+  type MixtureSizes,
+  mixtureBufferSpecs,
+} from './experts/mixture-plan.ts'
+export {
+  type ExpertWeight,
+  expertBytes,
+  type PlaceExpertsOptions,
+  placeExperts,
+  splitExperts,
+} from './experts/place-experts.ts'
+export { type RouteTokensOptions, routeTokens } from './experts/route-tokens.ts'
+export type { RoutingGroups, RoutingScores, RoutingSpec } from './experts/routing-spec.ts'
 export { type GatedLinearOptions, gatedLinear } from './gated-mlp.ts'
 export { type GatherRowsOptions, gatherRows } from './gather-rows.ts'
 export { type LayerNormOptions, type LayerNormSpec, layerNorm, layerNormKernel } from './layer-norm.ts'

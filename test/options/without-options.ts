@@ -10,7 +10,7 @@ export const withoutOptions: ReadonlySet<string> = new Set(
   exp exp2 full log max min rowMax rowRange rowSum scalar select sizeOf zeros longAxis longAxisId mixBits symbol Value
   indexForm describeType isInteger loadedDType promote roundTo isScalar printProgram isLeaf schedule verifyProgram
   gelu geluQuick geluTanh leakyRelu relu reluSquared sigmoid silu softplus tanh layerNormBackwardScratch
-  rmsNormBackwardScratch ropeLayout ropeTableBytes loadRope ropeColumns sampleChunks sumRowsPartials fusesNorm
+  rmsNormBackwardScratch ropeLayout ropeTableBytes loadRope ropeColumns sampleChunks sumRowsPartials fusesNorm splitExperts
   bindingLimit PageAllocator PrefixTree recentSlots
   configFields weightShapes blobSource bytesSource openFile openGguf openSafetensors writeGguf writeSafetensors
   Embedder Reranker restorePrefixFile savePrefixFile

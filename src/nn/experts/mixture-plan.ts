@@ -1,5 +1,5 @@
 import type { DeviceKind } from '../../device/device-info.ts'
-import type { StorageDType } from '../../tile/index.ts'
+import { checkFields, type FieldsOf, FoveaError, type StorageDType } from '../../tile/index.ts'
 import { tileCount } from './sort-pairs.ts'
 
 /** Sizes of a mixture layer. */
@@ -50,14 +50,20 @@ export type MixtureBufferName = 'chosen' | 'weights' | 'inner' | 'outer' | 'orde
 
 /**
  * Elements and dtype of what a mixture layer needs for steps of up to so many tokens; `dtype` is that of what experts make (an
- * f32 or what layers read).
+ * f32 or what layers read). Throws `argument`.
  */
 export function mixtureBufferSpecs(
   kind: DeviceKind,
   sizes: MixtureSizes,
   dtype: StorageDType,
 ): Readonly<Record<MixtureBufferName, { readonly elements: number; readonly dtype: StorageDType }>> {
+  checkFields('mixtureBufferSpecs', 'sizes', sizes, fields)
   const { tokens, perToken, experts, inner, hidden } = sizes
+  for (const [name, count] of Object.entries(sizes))
+    if (!Number.isInteger(count) || count < (name === 'tokens' ? 0 : 1))
+      throw new FoveaError('argument', 'mixtureBufferSpecs', `${name} must be a whole number, got ${count}`)
+  if (perToken > experts)
+    throw new FoveaError('argument', 'mixtureBufferSpecs', `of ${experts} experts no ${perToken} can be chosen`)
   const pairs = tokens * perToken
   const sorted = mixtureMethod(kind, sizes).kind === 'tiles'
   const least = Math.min(...tileSizes[kind].map(({ tileM }) => tileM))
@@ -72,3 +78,5 @@ export function mixtureBufferSpecs(
     tiles: i32(sorted ? 3 * tileCount(pairs, experts, least) : 0),
   }
 }
+
+const fields: FieldsOf<MixtureSizes> = { tokens: true, experts: true, perToken: true, inner: true, hidden: true }

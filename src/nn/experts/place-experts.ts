@@ -106,6 +106,7 @@ export function expertBytes(
   kind: Device['kind'],
   options: { readonly bias?: boolean; readonly maxBindingBytes?: number } = {},
 ): number {
+  checkFields('expertBytes', 'options', options, bytesFields)
   const all = Array.from({ length: experts }, () => partRows).flat()
   return linearBytes(dtype, all, inFeatures, kind, {
     ...options,
@@ -135,6 +136,8 @@ export function splitExperts(fused: MatrixData, experts: number, partRows: reado
     }),
   )
 }
+
+const bytesFields: FieldsOf<NonNullable<Parameters<typeof expertBytes>[5]>> = { bias: true, maxBindingBytes: true }
 
 const fields: FieldsOf<PlaceExpertsOptions> = {
   name: true,
