@@ -1,6 +1,6 @@
 import type { Device, Tensor } from '../../device/device.ts'
 import { FoveaError, type StorageDType } from '../../tile/index.ts'
-import type { Activation } from '../activations.ts'
+import type { Activation, GatedActivation } from '../activations.ts'
 import type { ExpertRows } from '../weights/expert-rows.ts'
 import { linearKernel } from '../weights/linear-kernel.ts'
 import { panelWidth, placedFormats } from '../weights/placed-format.ts'
@@ -26,6 +26,8 @@ export interface ExpertLinearCall {
   /** a gate and an up of each expert are one product: output = activation(gate) · up */
   readonly gated: boolean
   readonly activation: Activation | null
+  /** of `gated`, in place of activation(gate) · up */
+  readonly combine: GatedActivation | null
   readonly rows: RoutedRows
   readonly perToken: number
   readonly output: Tensor // [P or N, M]
@@ -85,7 +87,7 @@ export function runExpertLinear(device: Device, call: ExpertLinearCall): void {
 
 function runBlock(
   device: Device,
-  { weight, gated, activation, rows, output, accumulate }: ExpertLinearCall,
+  { weight, gated, activation, combine, rows, output, accumulate }: ExpertLinearCall,
   experts: ExpertRows,
   x: Tensor,
   { from, to, planes, bias }: ExpertBlock,
@@ -93,7 +95,7 @@ function runBlock(
   const { dtype, layout, parts, stride, outFeatures } = weight
   const [gate = 0] = parts
   const kernel = linearKernel(
-    { dtype, layout, x, planes, norm: null, bias, output, activation, gated, accumulate, experts },
+    { dtype, layout, x, planes, norm: null, bias, output, activation, combine, gated, accumulate, experts },
     device,
     weight.programs,
     {

@@ -1,6 +1,6 @@
 import type { Device, Tensor } from '../../device/device.ts'
 import { checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
-import type { Activation } from '../activations.ts'
+import type { Activation, GatedActivation } from '../activations.ts'
 import { combineExperts } from './combine-experts.ts'
 import { type RoutedRows, runExpertLinear } from './expert-linear.ts'
 import { type MixtureBufferName, type MixtureMethod, mixtureBufferSpecs, mixtureMethod } from './mixture-plan.ts'
@@ -20,6 +20,8 @@ export interface MixtureOptions {
   readonly gated: boolean
   /** of the gate, or of the only product */
   readonly activation: Activation
+  /** of gated experts in place of activation(gate) · up: any function of both products, biases added */
+  readonly combine?: GatedActivation | null | undefined
   /** at least what `mixtureBufferSpecs` says for N tokens, flat and each memory of its own */
   readonly buffers: Readonly<Record<Exclude<MixtureBufferName, 'chosen' | 'weights'>, Tensor>>
   readonly output: Tensor // [N, C]
@@ -40,7 +42,8 @@ export interface MixtureOptions {
 export function mixture(device: Device, options: MixtureOptions): void {
   checkFields('mixture', 'options', options, fields)
   check(options)
-  const { x, chosen, weights, up, down, gated, activation, buffers, output, accumulate = false } = options
+  const { x, chosen, weights, up, down, gated, combine = null, buffers, output, accumulate = false } = options
+  const activation = gated && combine ? null : options.activation
   const [tokens, perToken] = chosen.shape as readonly [number, number]
   if (tokens === 0) return
   const pairs = tokens * perToken
@@ -58,8 +61,17 @@ export function mixture(device: Device, options: MixtureOptions): void {
     const pairChosen = view(chosen, [pairs])
     const pairWeights = view(weights, [pairs])
     const inner = view(buffers.inner, [pairs, down.inFeatures])
-    const first = { ...call, x, weight: up, gated, activation, output: inner, accumulate: false }
-    const second = { ...call, x: inner, weight: down, gated: false, activation: null }
+    const first = {
+      ...call,
+      x,
+      weight: up,
+      gated,
+      activation,
+      combine: gated ? combine : null,
+      output: inner,
+      accumulate: false,
+    }
+    const second = { ...call, x: inner, weight: down, gated: false, activation: null, combine: null }
     if (method.kind === 'pairs') {
       const rows: RoutedRows = {
         kind: 'pairs',
@@ -140,6 +152,7 @@ const fields: FieldsOf<MixtureOptions> = {
   down: true,
   gated: true,
   activation: true,
+  combine: true,
   buffers: true,
   output: true,
   accumulate: true,
