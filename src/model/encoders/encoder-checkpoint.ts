@@ -136,8 +136,8 @@ function scoreHead(architecture: Embedder, config: ConfigFields, prefix: string)
   const classes = config.list('architectures') ?? []
   if (!classes.some((name) => /ForSequenceClassification$/.test(String(name))))
     throw refuse(`architectures is ${JSON.stringify(classes)}; what scores is a …ForSequenceClassification`)
-  const labels =
-    config.section('id2label')?.unread().length ?? (config.has('num_labels') ? config.size('num_labels') : 1)
+  const listed = config.section('id2label')
+  const labels = listed ? takeAll(listed).length : config.size('num_labels', 1)
   if (labels !== 1) throw refuse(`id2label has ${labels} labels; a model that scores has one`)
   if (!isEncoder(architecture))
     return {
@@ -149,9 +149,17 @@ function scoreHead(architecture: Embedder, config: ConfigFields, prefix: string)
   return head
 }
 
+/** The names of a section that lists what it likes: all of them are read. */
+function takeAll(section: ConfigFields): readonly string[] {
+  const names = section.unread().map(({ name }) => name)
+  for (const name of names) section.has(name)
+  return names
+}
+
 /** `sentence_transformers.activation_fn`, or the older name of it: a class of PyTorch. Throws `unsupported` for others. */
 function readSigmoid(config: ConfigFields): boolean | null {
   const section = config.section('sentence_transformers')
+  if (section) takeAll(section)
   const [fields, field] = section?.has('activation_fn')
     ? [section, 'activation_fn']
     : [config, 'sbert_ce_default_activation_function']
