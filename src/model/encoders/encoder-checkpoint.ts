@@ -71,7 +71,7 @@ async function openFolder(
   const config = await readFields(files, 'config.json')
   if (!config) throw new FoveaError('format', 'openCheckpoint', `${files.name} has no config.json`)
   const architecture = findEmbedder(config)
-  const settings = await textSettings(files)
+  const settings = await textSettings(files, options.ignoreFields)
   const table = await openTable(files)
   try {
     checkExtent(config, table)

@@ -1,4 +1,5 @@
 import { FoveaError } from '../../tile/index.ts'
+import { checkUnread } from '../architectures/check-unread.ts'
 import { type ConfigFields, configFields, isRecord, shown } from '../architectures/config-fields.ts'
 import { parseJson } from '../files/parse-json.ts'
 import { type ModelFiles, readObject, readText } from '../model-files.ts'
@@ -31,23 +32,32 @@ export const noSettings: TextSettings = {
  * configuration of its pooling (1_Pooling/config.json), config_sentence_transformers.json (prompts) and
  * sentence_bert_config.json (the longest text). Reimers and Gurevych: Sentence-BERT, 2019, arXiv 1908.10084.
  *
- * Throws `format` naming file and field; `unsupported` for steps and poolings that are not computed here.
+ * Throws `format` naming file and field; `unsupported` for steps, poolings and settings that are not followed here (`ignored`:
+ * those that are to be read past).
  */
-export async function textSettings(files: ModelFiles): Promise<TextSettings> {
+export async function textSettings(files: ModelFiles, ignored: readonly string[] = []): Promise<TextSettings> {
   const modules = await readModules(files)
   const [prompts, limits] = [
     await fields(files, 'config_sentence_transformers.json'),
     await fields(files, 'sentence_bert_config.json'),
   ]
   const pooling = modules?.find(({ type }) => type === 'Pooling')
-  return {
-    pooling: await readPooling(files, pooling?.path ?? '1_Pooling', pooling !== undefined),
+  const settings = {
+    pooling: await readPooling(files, pooling?.path ?? '1_Pooling', pooling !== undefined, ignored),
     normalize: modules ? modules.some(({ type }) => type === 'Normalize') : null,
     maxTokens: limits?.has('max_seq_length') ? limits.size('max_seq_length') : null,
     lowerCase: limits?.flag('do_lower_case', false) ?? false,
     ...readPrompts(prompts),
   }
+  if (prompts) checkUnread(prompts, 'sentence-transformers', promptsIdle, ignored)
+  if (limits) checkUnread(limits, 'sentence-transformers', limitsIdle, ignored)
+  return settings
 }
+
+/** who wrote a file, and how vectors are compared */
+const promptsIdle = ['__version__', 'similarity_fn_name', 'model_type']
+/** how the library of the files' writer opens the transformer */
+const limitsIdle = ['transformer_task', 'modality_config', 'module_output_name', 'architecture', 'method_output_name']
 
 interface Module {
   readonly type: string
@@ -77,6 +87,11 @@ async function readModules(files: ModelFiles): Promise<readonly Module[] | null>
     if (typeof path !== 'string' || (path !== '' && !/^\w[\w.-]*$/.test(path)))
       throw fault('format', `[${i}].path must name a folder beside it, got ${shown(path)}`)
     const step = type.split('.').at(-1) ?? ''
+    if (step === 'Transformer' && path !== '')
+      throw fault(
+        'unsupported',
+        `[${i}].path is "${path}"; a model is read that lies beside the file: open that folder`,
+      )
     if (!steps.includes(step))
       throw fault('unsupported', `[${i}].type is "${type}"; of its steps ${steps.join(', ')} are computed here`)
     return { type: step, path }
@@ -97,7 +112,12 @@ const poolings: Readonly<Record<string, Pooling | null>> = {
   weightedmean: null,
 }
 
-async function readPooling(files: ModelFiles, folder: string, needed: boolean): Promise<Pooling | null> {
+async function readPooling(
+  files: ModelFiles,
+  folder: string,
+  needed: boolean,
+  ignored: readonly string[],
+): Promise<Pooling | null> {
   const name = `${folder}/config.json`
   const config = await fields(files, name)
   if (!config && needed)
@@ -121,6 +141,7 @@ async function readPooling(files: ModelFiles, folder: string, needed: boolean): 
       'openEmbedder',
       `${config.file}: include_prompt is false; a pooling that leaves out the prompt's tokens is not computed here`,
     )
+  checkUnread(config, 'sentence-transformers', ['word_embedding_dimension', 'embedding_dimension'], ignored)
   return pooling
 }
 

@@ -7,6 +7,11 @@ export const describedFiles: readonly string[] = [
   'special_tokens_map.json',
   'chat_template.jinja',
   'chat_template.json',
+  // how a text becomes a vector, as sentence-transformers writes it
+  'modules.json',
+  'config_sentence_transformers.json',
+  'sentence_bert_config.json',
+  '1_Pooling/config.json',
 ]
 
 /** Its weights, and the list of them. */

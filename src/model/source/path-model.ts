@@ -16,8 +16,16 @@ export async function pathModel(given: string | URL): Promise<ResolvedModel> {
   if (!names.includes('config.json') && ggufs.length === 1) return ggufAt(`${path}/${ggufs[0]}`)
   if (!names.includes('config.json') && ggufs.length > 1)
     throw new FoveaError('argument', 'openCheckpoint', `${path} has several models: ${ggufs.join(', ')}; name one`)
-  const present = new Set(names)
-  const open = async (name: string) => (present.has(name) ? openFile(`${path}/${name}`) : null)
+  const present = new Map<string, Promise<readonly string[]>>([['', Promise.resolve(names)]])
+  const open = async (name: string) => {
+    const folder = name.slice(0, Math.max(0, name.lastIndexOf('/')))
+    // a folder that is not there has no files
+    const listed = present.get(folder) ?? readdir(`${path}/${folder}`).catch(() => [])
+    present.set(folder, listed)
+    return (await listed).includes(name.slice(folder === '' ? 0 : folder.length + 1))
+      ? openFile(`${path}/${name}`)
+      : null
+  }
   return { kind: 'folder', name: path, files: { name: path, open } }
 }
 
