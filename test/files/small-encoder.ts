@@ -120,7 +120,7 @@ export async function smallEncoder(
   const shapes = new Map(Object.entries(head))
   for (const [ours, shape] of encoderShapes(spec)) {
     const place = weightPlace(spec, { names, prefix, head: '' }, ours, shape)
-    if (place) shapes.set(place.tensor, place.stored)
+    for (const tensor of place?.tensors ?? []) shapes.set(tensor, place?.stored ?? [])
   }
   const random = randomNumbers(11)
   const chunks: Uint8Array[] = []

@@ -24,15 +24,16 @@ export function decoderEmbedder(file: string, spec: DecoderSpec): EncoderSpec {
     // of what comes after the hidden states
     ...['logits', 'bosToken', 'eosTokens'],
   ])
-  check('embedding', spec.embedding, ['scale', 'learnedPositions'])
+  check('embedding', spec.embedding, ['scale', 'learnedPositions', 'firstPosition', 'norm'])
   for (const layer of new Set(spec.layers)) checkLayer(layer, check)
-  const positions = spec.embedding.learnedPositions ? { rows: maxPositions, first: 0, padToken: null } : null
+  const { scale, learnedPositions, firstPosition: first = 0, norm = null } = spec.embedding
+  const positions = learnedPositions ? { rows: first + maxPositions, first, padToken: null } : null
   return {
     architecture,
     vocabSize,
     hiddenSize,
     maxPositions,
-    embedding: { scale: spec.embedding.scale, positions, tokenTypes: 0, norm: null },
+    embedding: { scale, positions, tokenTypes: 0, norm },
     layers: spec.layers.map((layer) => ({ ...layer, sumNorms: { attention: null, mlp: null } })),
     finalNorm,
     causal: true,
@@ -42,9 +43,12 @@ export function decoderEmbedder(file: string, spec: DecoderSpec): EncoderSpec {
 }
 
 function checkLayer(layer: LayerSpec, check: (what: string, found: object, known: readonly string[]) => void): void {
-  check('layer', layer, ['attention', 'mlp', 'norms'])
+  check('layer', layer, ['attention', 'mlp', 'norms', 'branchScale'])
   const heads = ['numHeads', 'numKvHeads', 'headDim', 'scale', 'softCap', 'window', 'rope', 'qkNorm']
   check('attention', layer.attention, [...heads, 'qkvBias', 'outputBias'])
-  check('mlp', layer.mlp, ['size', 'activation', 'gated', 'bias'])
+  const { qkNorm } = layer.attention
+  if (qkNorm) check('attention.qkNorm', qkNorm, ['norm', 'over'])
+  if (qkNorm?.over === 'each head') check('attention.qkNorm', { over: qkNorm.over }, [])
+  check('mlp', layer.mlp, ['size', 'activation', 'gated', 'bias', 'combine'])
   check('norms', layer.norms, ['beforeAttention', 'afterAttention', 'beforeMlp', 'afterMlp'])
 }

@@ -48,7 +48,9 @@ export function encoderBufferSpecs(
   const i32 = (elements: number) => ({ elements, dtype: 'i32' as const })
   const f32 = (elements: number) => ({ elements, dtype: 'f32' as const })
   const narrow = (elements: number) => ({ elements, dtype: compute })
-  const beside = some(({ parallel, norms }) => parallel || norms.afterAttention || norms.afterMlp)
+  const beside = some(
+    ({ parallel, norms, branchScale }) => parallel || branchScale || norms.afterAttention || norms.afterMlp,
+  )
   return {
     ids: i32(tokens),
     places: i32(embedding.positions || embedding.tokenTypes > 0 ? tokens : 0),

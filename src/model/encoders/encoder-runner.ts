@@ -93,7 +93,9 @@ export class EncoderRunner {
       return tensor
     }
     const turns = layers.some((layer) => layer.attention.rope)
-    const beside = layers.some(({ parallel, norms }) => parallel || norms.afterAttention || norms.afterMlp)
+    const beside = layers.some(
+      ({ parallel, norms, branchScale }) => parallel || branchScale || norms.afterAttention || norms.afterMlp,
+    )
     return runEncoder(this.device, this.weights, {
       ids: write(
         'ids',

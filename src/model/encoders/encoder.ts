@@ -60,10 +60,18 @@ export async function runEncoder(
   stream.normalise(weights.embeddingNorm)
   for (const layer of weights.layers) {
     const { norms, spec: of } = layer
+    const scale = of.branchScale ?? { attention: 1, mlp: 1 }
     // both sublayers of a parallel layer read what it was given
     const given = of.parallel && norms.beforeMlp ? normalise(device, norms.beforeMlp, stream.x, views.y) : null
     await attend(device, layer, spec.causal, stream.read(norms.beforeAttention, layer.qkv[0]?.weight), views)
-    addSublayer(device, views.attended, layer.attentionOutput, norms.afterAttention, { ...views, x: stream.x })
+    addSublayer(
+      device,
+      views.attended,
+      layer.attentionOutput,
+      norms.afterAttention,
+      { ...views, x: stream.x },
+      scale.attention,
+    )
     stream.normalise(layer.sumNorms.attention)
     const up = {
       ...(given ? { x: given } : stream.read(norms.beforeMlp, layer.up)),
@@ -71,9 +79,9 @@ export async function runEncoder(
       activation: of.mlp.activation,
       output: views.inner,
     }
-    if (of.mlp.gated) gatedLinear(device, up)
+    if (of.mlp.gated) gatedLinear(device, { ...up, combine: of.mlp.combine })
     else linear(device, up)
-    addSublayer(device, views.inner, layer.down, norms.afterMlp, { ...views, x: stream.x })
+    addSublayer(device, views.inner, layer.down, norms.afterMlp, { ...views, x: stream.x }, scale.mlp)
     stream.normalise(layer.sumNorms.mlp)
   }
   return stream
