@@ -1,10 +1,10 @@
 import { FoveaError } from '../ir/error.ts'
+import { ggufDTypes } from '../model/export/export-gguf.ts'
 import { exportGguf, exportSafetensors, openCheckpoint } from '../model/index.ts'
 import { type Command, oneOf, parseCommand } from './command.ts'
 import { resolveModel } from './resolve-model.ts'
 
 const plainDTypes = ['f32', 'f16', 'bf16'] as const
-const dtypes = [...plainDTypes, 'q8_0', 'q4_0'] as const
 
 export const exportCommand: Command = {
   help: [
@@ -15,7 +15,8 @@ export const exportCommand: Command = {
     '',
     '  -m, --model M       a folder as Hugging Face lays it out, or a .gguf file',
     '  -o, --output PATH   the file; an old one is replaced when the new one is whole',
-    `  --dtype DTYPE       of matrices: ${dtypes.join(', ')} (q8_0); of a folder f32, f16 or bf16 (as the model is stored)`,
+    `  --dtype DTYPE       of matrices (q8_0): ${ggufDTypes.join(', ')};`,
+    '                      of a folder f32, f16 or bf16 (as the model is stored)',
   ].join('\n'),
   async run(args) {
     const { values } = parseCommand('export', args, {
@@ -27,10 +28,10 @@ export const exportCommand: Command = {
     if (!model || !output) throw new FoveaError('argument', 'fovea export', '--model and --output are needed')
     const file = output.endsWith('.gguf')
     const dtype =
-      values.dtype === undefined ? null : oneOf('export', '--dtype', values.dtype, file ? dtypes : plainDTypes)
+      values.dtype === undefined ? null : oneOf('export', '--dtype', values.dtype, file ? ggufDTypes : plainDTypes)
     const checkpoint = await openCheckpoint(await resolveModel(model))
     try {
-      if (file) await exportGguf(checkpoint, output, { dtype: (dtype as (typeof dtypes)[number] | null) ?? 'q8_0' })
+      if (file) await exportGguf(checkpoint, output, { dtype: (dtype as (typeof ggufDTypes)[number] | null) ?? 'q8_0' })
       else await exportSafetensors(checkpoint, output, dtype ? { dtype: dtype as (typeof plainDTypes)[number] } : {})
     } finally {
       await checkpoint.close()

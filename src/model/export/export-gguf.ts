@@ -1,3 +1,5 @@
+import { writtenDTypes } from '../../nn/block-formats/matrix-values.ts'
+import { weightFormats } from '../../nn/block-formats/weight-formats.ts'
 import { type WeightDType, weightBlock } from '../../nn/weight-data.ts'
 import { checkChoice, checkFields, type FieldsOf } from '../../tile/index.ts'
 import { ggufNames } from '../architectures/gguf-names.ts'
@@ -19,23 +21,29 @@ export interface GgufExportOptions {
   readonly onProgress?: (tensorsDone: number, tensors: number) => void
 }
 
+/** What matrices can be written as. */
+export const ggufDTypes: readonly WeightDType[] = writtenDTypes.filter((dtype) => weightFormats[dtype].ggml)
+
+/** too coarse for the matrix that gives the logits */
+const fourBits: ReadonlySet<WeightDType> = new Set(['q4_0', 'q4_1', 'mxfp4'])
+
 /** Architectures whose files keep queries, keys and values in one tensor, and gate and up in another. */
 const fusedAttention: ReadonlySet<ArchitectureName> = new Set(['gpt2', 'gpt_neox', 'phi3'])
 const fusedMlp: ReadonlySet<ArchitectureName> = new Set(['phi3'])
 
 /**
  * Writes a checkpoint as a GGUF file that fovea and llama.cpp read: llama.cpp's names, keys and order of rows, Gemma's 1
- * added to the weights of norms, vectors and learned positions in f32. With `q4_0` the matrix that gives the logits is
- * Q8_0; a matrix whose rows are no whole number of blocks is f16. The file is written aside and renamed.
+ * added to the weights of norms, vectors and learned positions in f32. With `q4_0`, `q4_1` and `mxfp4` the matrix that gives
+ * the logits is Q8_0; a matrix whose rows are no whole number of blocks is f16. Blocks of formats that are only read (Q2_K,
+ * Q3_K, IQ4_NL, IQ4_XS) are copied where no other dtype is asked for. The file is written aside and renamed.
  *
- * Mistral is written as llama with its window noted; llama.cpp sees all keys. Throws `unsupported` for what llama.cpp
+ * Mistral is written as llama with its window noted; llama.cpp sees all keys. Throws `argument` for a dtype that is not written, `unsupported` for what llama.cpp
  * would compute otherwise, or a tokenizer that has no form in GGUF; `argument` for a weight that the dtype cannot hold;
  * `io` naming the path.
  */
 export async function exportGguf(checkpoint: Checkpoint, path: string, options: GgufExportOptions = {}): Promise<void> {
   checkFields('exportGguf', 'options', options, fields)
-  const dtypes = Object.keys(weightBlock)
-  if (options.dtype !== undefined) checkChoice('exportGguf', 'dtype', options.dtype, dtypes)
+  if (options.dtype !== undefined) checkChoice('exportGguf', 'dtype', options.dtype, ggufDTypes)
   const { spec } = checkpoint
   checkGgufLimits(spec)
   const has = (tensor: string) =>
@@ -46,7 +54,8 @@ export async function exportGguf(checkpoint: Checkpoint, path: string, options: 
     matrix(matrix) {
       const chosen = fittingDType(matrix, matrixDType(matrix, options.dtype))
       const stored = options.tensorDType?.(matrix.tensor, chosen) ?? chosen
-      checkChoice('exportGguf', `tensorDType of ${matrix.tensor}`, stored, dtypes)
+      // blocks that are only read are copied
+      if (stored !== chosen) checkChoice('exportGguf', `tensorDType of ${matrix.tensor}`, stored, ggufDTypes)
       return stored
     },
   })
@@ -69,12 +78,14 @@ export async function exportGguf(checkpoint: Checkpoint, path: string, options: 
 
 function matrixDType({ stored, givesLogits, givesPositions }: MatrixToStore, dtype: WeightDType | undefined) {
   if (givesPositions) return 'f32'
-  if (dtype === 'q4_0' && givesLogits) return 'q8_0'
+  if (dtype && fourBits.has(dtype) && givesLogits) return 'q8_0'
   return dtype ?? stored
 }
 
+/** Formats of safetensors have none in GGUF, and rows may be no whole number of blocks. */
 function fittingDType({ shape }: MatrixToStore, dtype: WeightDType): WeightDType {
-  return (shape.at(-1) ?? 0) % weightBlock[dtype].elements === 0 ? dtype : 'f16'
+  const fits = weightFormats[dtype].ggml && (shape.at(-1) ?? 0) % weightBlock[dtype].elements === 0
+  return fits ? dtype : 'f16'
 }
 
 const fields: FieldsOf<GgufExportOptions> = { dtype: true, tensorDType: true, name: true, onProgress: true }
