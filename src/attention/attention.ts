@@ -23,8 +23,10 @@ import { splitItemFields } from './softmax/split-kv-program.ts'
  * No buffer grows with tokens²; a changed length compiles nothing. Few queries over many keys run as split-kv.
  *
  * Values must be finite wherever a query of the call may see them: a weight of 0 times an infinite or NaN value is NaN, so that
- * one behind a mask reaches those rows whose tile meets it for other rows (as a masked value does in PyTorch). Infinite or NaN
- * keys behind a mask change nothing here, but gradients. Keys and values beyond a packed sequence are not read. Scores of a
+ * one behind a mask reaches those rows whose tile meets it for other rows, at most some hundred rows before the first that
+ * sees it (as a masked value does in PyTorch). Where that may happen, clean the values beforehand. Infinite or NaN
+ * keys behind a mask change nothing here, but gradients. What lies beyond a packed sequence reaches
+ * neither its rows nor its gradients. Scores of a
  * `scoreMod` may be any finite float; the backward finds weights again from `lse`, in f32, and is as exact as that.
  *
  * Rejects with `shape`, `dtype`, `unsupported` (head widths above 256), `argument` (cuSeqlens that decrease or overrun, a

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { devices } from '../../test/numerics/devices.ts'
-import type { Device } from '../device/index.ts'
+import type { Device, Tensor } from '../device/index.ts'
 import { attention } from './attention.ts'
+import { attentionBackward } from './attention-backward.ts'
 import { causal, document, slidingWindow } from './masks/index.ts'
 
 // What is infinite or no number where nobody may look: keys behind a mask, and keys and values that are not of the sequence.
@@ -52,6 +53,50 @@ describe.each(['interpret', 'wasm plain', 'wasm relaxed', 'webgpu T0'])('%s', (n
       const found = await run(q, spoiled(k, rows), spoiled(v, rows), bounds)
       for (let i = 0; i < tokens * width; i++)
         if (!rows(Math.floor(i / width))) expect(found[i], `element ${i}`).toBe(clean[i])
+    }
+  })
+
+  it('keys, values and gradients of other packed sequences change no gradient', async () => {
+    const cuSeqlens = Int32Array.from([0, 33, 35, 60, 70])
+    const options = { cuSeqlensQ: cuSeqlens, cuSeqlensK: cuSeqlens, maskMod: causal }
+    const g = numbers(tokens * width, 4)
+    const gradients = async (given: readonly Float32Array[]) => {
+      const [query, key, value, dOutput] = given.map(tensor) as [Tensor, Tensor, Tensor, Tensor]
+      const { output, lse } = await attention(device, { query, key, value, ...options })
+      const found = await attentionBackward(device, { query, key, value, output, lse, dOutput, ...options })
+      return await Promise.all([found.dQuery, found.dKey, found.dValue].map((gradient) => gradient.read()))
+    }
+    const rows = (row: number) => (row >= 33 && row < 35) || row >= 60
+    const [clean, found] = [await gradients([q, k, v, g]), await gradients([q, k, v, g].map((x) => spoiled(x, rows)))]
+    for (const [n, name] of ['dQuery', 'dKey', 'dValue'].entries())
+      for (let i = 0; i < tokens * width; i++)
+        if (!rows(Math.floor(i / width))) expect(found[n]?.[i], `${name}, element ${i}`).toBe(clean[n]?.[i])
+  })
+
+  // the limit that the docstring of `attention` names: no tile has more than 128 queries
+  it('values behind a mask reach rows of their own tiles at most, and all that see them', async () => {
+    const [count, wildRow, tile] = [320, 300, 128]
+    const [query, key, value, dOutput] = [1, 2, 3, 4].map((seed) => numbers(count * width, seed))
+    const run = async (values: Float32Array) => {
+      const given = { query: tensor(query as Float32Array), key: tensor(key as Float32Array), value: tensor(values) }
+      const { output, lse } = await attention(device, { ...given, maskMod: causal })
+      const g = tensor(dOutput as Float32Array)
+      const { dQuery } = await attentionBackward(device, { ...given, output, lse, dOutput: g, maskMod: causal })
+      return (await Promise.all([output, dQuery, lse].map((result) => result.read()))) as Float32Array[]
+    }
+    const clean = await run(value as Float32Array)
+    for (const x of [Number.NaN, Number.POSITIVE_INFINITY]) {
+      const found = await run((value as Float32Array).map((y, i) => (i === wildRow * width + 1 ? x : y)))
+      for (const [n, name] of ['output', 'dQuery'].entries())
+        for (let i = 0; i < (wildRow - tile) * width; i++)
+          expect(found[n]?.[i], `${name} with ${x}, element ${i}`).toBe(clean[n]?.[i])
+      for (let row = wildRow; row < count; row++) {
+        expect(found[0]?.[row * width + 1], `output with ${x}, row ${row}`).not.toSatisfy(Number.isFinite)
+        expect(found[1]?.[row * width], `dQuery with ${x}, row ${row}`).toBeNaN()
+      }
+      // no other column, and no sum of weights
+      for (let i = 0; i < count * width; i++) if (i % width !== 1) expect(found[0]?.[i]).toBe(clean[0]?.[i])
+      expect(found[2]).toEqual(clean[2])
     }
   })
 

@@ -18,6 +18,9 @@ import { mergePagedStates } from './paged-states.ts'
  * shape of `work` alone, so that a recorded call serves later steps. Rows of `query` that no item names keep the output they
  * had, with splits it is undefined.
  *
+ * What other sequences left in the pages beyond kLength may be anything. Infinite and NaN values of the sequence itself reach
+ * what `attention` says: with a window, rows whose tile of keys still holds one that they no longer see.
+ *
  * Throws `shape`, `dtype`, `unsupported` (heads wider than 1,024, slopes with a soft cap), `argument` (splits without states),
  * `limit` (more buffers than the device binds), and what `Device.run` throws.
  */

@@ -20,15 +20,17 @@ export interface BackwardProgramSpec extends AttendSpec {
   readonly scoreGradient: ScoreGradient | null
 }
 
-/** The row terms of some queries, from their tensor [terms, B, H, T]; `queries` runs along rows or columns. */
+/** The row terms of some queries, from their tensor [terms, B, H, T]; `queries` runs along rows or columns. 0 outside `where`. */
 export function loadRowTerms(
   { gradient }: BackwardProgramSpec,
   rows: TensorParam,
   batch: Operand,
   head: Value,
   queries: Value,
+  where?: Value,
 ): readonly Value[] {
-  return Array.from({ length: gradient.termCount }, (_, term) => load(rows, [term, batch, head, queries]))
+  const options = where ? { where } : {}
+  return Array.from({ length: gradient.termCount }, (_, term) => load(rows, [term, batch, head, queries], options))
 }
 
 /** One tile of scores as the backward meets it, in either orientation: [tileQ, tileK], or transposed. */

@@ -88,13 +88,14 @@ export function keyPass(
           const queries = load(query, [...at, columns], inTail) //                        [tileQ, D]
           const dOutputs = load(dOutput, [...at, valueColumns], inTail) //                   [tileQ, Dv]
           const q = colRange(qStart, tileQ) //                                                [1, tileQ]
+          const inside = q.lt(qLength)
           const tile: ScoreTile = {
             product: dot(kTile, queries.T), //                                                [tileK, tileQ]
             dP: dot(vTile, dOutputs.T),
             scale: scaled,
-            terms: loadRowTerms(spec, rows, row, head, q.add(qBase)), //                      [1, tileQ]
+            terms: loadRowTerms(spec, rows, row, head, q.add(qBase), packed ? inside : undefined), // [1, tileQ]
             position: { q, k, head, batch, qLength, kLength },
-            inside: q.lt(qLength),
+            inside,
             full,
             transposed: true,
           }
