@@ -1,16 +1,41 @@
 import { FoveaError } from '../../tile/index.ts'
+import { apertus } from './apertus.ts'
+import { arcee } from './arcee.ts'
 import type { Architecture } from './architecture.ts'
+import { bloom } from './bloom.ts'
+import { cohere, cohere2 } from './cohere.ts'
+import { ernie45 } from './ernie4-5.ts'
+import { exaone4 } from './exaone4.ts'
+import { falcon } from './falcon.ts'
+import { gemma } from './gemma.ts'
 import { gemma2 } from './gemma2.ts'
 import { gemma3 } from './gemma3.ts'
+import { glm, glm4 } from './glm.ts'
+import { gptBigcode } from './gpt-bigcode.ts'
+import { gptNeo } from './gpt-neo.ts'
 import { gptNeox } from './gpt-neox.ts'
 import { gpt2 } from './gpt2.ts'
+import { gptj } from './gptj.ts'
+import { granite } from './granite.ts'
+import { hunyuan } from './hunyuan.ts'
 import { llama } from './llama.ts'
+import { ministral, ministral3 } from './ministral.ts'
 import { mistral } from './mistral.ts'
+import { mpt } from './mpt.ts'
+import { nanochat } from './nanochat.ts'
+import { nemotron } from './nemotron.ts'
+import { olmo } from './olmo.ts'
 import { olmo2 } from './olmo2.ts'
+import { olmo3 } from './olmo3.ts'
+import { opt } from './opt.ts'
+import { phi } from './phi.ts'
 import { phi3 } from './phi3.ts'
 import { qwen2 } from './qwen2.ts'
 import { qwen3 } from './qwen3.ts'
+import { seedOss } from './seed-oss.ts'
 import { smollm3 } from './smollm3.ts'
+import { stablelm } from './stablelm.ts'
+import { starcoder2 } from './starcoder2.ts'
 
 /** All that are known. */
 export const architectures: readonly Architecture[] = [
@@ -25,6 +50,34 @@ export const architectures: readonly Architecture[] = [
   gptNeox,
   olmo2,
   smollm3,
+  apertus,
+  arcee,
+  bloom,
+  cohere,
+  cohere2,
+  ernie45,
+  exaone4,
+  falcon,
+  gemma,
+  glm,
+  glm4,
+  gptBigcode,
+  gptNeo,
+  gptj,
+  granite,
+  hunyuan,
+  ministral,
+  ministral3,
+  mpt,
+  nanochat,
+  nemotron,
+  olmo,
+  olmo3,
+  opt,
+  phi,
+  seedOss,
+  stablelm,
+  starcoder2,
 ]
 
 /** The architecture of a `model_type` (config.json) or `general.architecture` (GGUF). Throws `format` with those known. */

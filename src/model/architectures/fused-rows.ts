@@ -21,18 +21,30 @@ export function rowsFrom(tensor: string, of: 'attention' | 'mlp', transposed = f
   }
 }
 
-/** Names of queries, keys and values that a file keeps together head by head: [H, 3, D] rows (GPT-NeoX). */
-export function rowsByHead(tensor: string): WeightNames {
-  const byHead =
-    (part: number): Part =>
-    ({ attention: { numHeads, headDim } }) => ({
-      rows: 3 * numHeads * headDim,
-      rowOf: (row) => (3 * Math.floor(row / headDim) + part) * headDim + (row % headDim),
-    })
+/**
+ * Names of queries, keys and values that a file keeps together, for each key/value head the query heads that share it, its
+ * key and its value: [G, H / G + 2, D] rows. With as many heads of each, head by head (GPT-NeoX); with one key/value head,
+ * all queries, the key, the value (Falcon 7B).
+ */
+export function rowsByGroup(tensor: string): WeightNames {
+  const byGroup =
+    (which: 'query' | 'key' | 'value'): Part =>
+    ({ attention: { numHeads, numKvHeads, headDim } }) => {
+      const queries = numHeads / numKvHeads
+      const [first, own] = which === 'query' ? [0, queries] : which === 'key' ? [queries, 1] : [queries + 1, 1]
+      return {
+        rows: (numHeads + 2 * numKvHeads) * headDim,
+        rowOf(row) {
+          const head = Math.floor(row / headDim)
+          const place = Math.floor(head / own) * (queries + 2) + first + (head % own)
+          return place * headDim + (row % headDim)
+        },
+      }
+    }
   return {
-    'layers.N.attention.query': { tensor, part: byHead(0) },
-    'layers.N.attention.key': { tensor, part: byHead(1) },
-    'layers.N.attention.value': { tensor, part: byHead(2) },
+    'layers.N.attention.query': { tensor, part: byGroup('query') },
+    'layers.N.attention.key': { tensor, part: byGroup('key') },
+    'layers.N.attention.value': { tensor, part: byGroup('value') },
   }
 }
 

@@ -1,6 +1,6 @@
 import type { LayerSpec, MlpSpec } from '../decoder-spec.ts'
 import type { Architecture } from './architecture.ts'
-import { rowsByHead } from './fused-rows.ts'
+import { rowsByGroup } from './fused-rows.ts'
 import { namedActivation } from './named-activation.ts'
 import { layerNorm, plainAttention, plainDecoder, preNormLayer, readHeads, readSizes } from './plain-decoder.ts'
 import { readRope } from './read-rope.ts'
@@ -42,7 +42,7 @@ export const gptNeox: Architecture = {
     names: {
       tokenEmbedding: 'embed_in',
       finalNorm: 'final_layer_norm',
-      ...rowsByHead('layers.N.attention.query_key_value'),
+      ...rowsByGroup('layers.N.attention.query_key_value'),
       'layers.N.attention.output': 'layers.N.attention.dense',
       'layers.N.mlp.up': 'layers.N.mlp.dense_h_to_4h',
       'layers.N.mlp.down': 'layers.N.mlp.dense_4h_to_h',

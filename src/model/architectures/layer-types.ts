@@ -21,6 +21,21 @@ export function readLayerTypes(
   })
 }
 
+/** The window of each layer, null for those that see all: `layer_types`, or `fallback`, and `sliding_window`. */
+export function readWindows(
+  config: ConfigFields,
+  numLayers: number,
+  fallback: { readonly window: number | null; type(index: number): LayerType },
+): readonly (number | null)[] {
+  const window = readWindow(config, fallback.window)
+  return readLayerTypes(config, numLayers, fallback.type).map((type) => (type === 'sliding_attention' ? window : null))
+}
+
+/** Every so manieth layer sees all, the others a window. */
+export function everyNth(pattern: number): (index: number) => LayerType {
+  return (index) => ((index + 1) % pattern === 0 ? 'full_attention' : 'sliding_attention')
+}
+
 /** `sliding_window`: a number, null for none; `fallback` where the configuration does not have the field at all. */
 export function readWindow(config: ConfigFields, fallback: number | null): number | null {
   if (!config.states('sliding_window')) return fallback

@@ -1,6 +1,7 @@
 import type { LayerSpec } from '../decoder-spec.ts'
 import type { Architecture } from './architecture.ts'
 import {
+  afterNames,
   gatedMlp,
   namedLikeLlama,
   plainAttention,
@@ -36,8 +37,5 @@ export const olmo2: Architecture = {
     }
     return plainDecoder('olmo2', sizes, () => layer, norm, { tied: config.flag('tie_word_embeddings', false) })
   },
-  weights: namedLikeLlama({
-    'layers.N.norms.afterAttention': 'layers.N.post_attention_layernorm',
-    'layers.N.norms.afterMlp': 'layers.N.post_feedforward_layernorm',
-  }),
+  weights: namedLikeLlama(afterNames),
 }

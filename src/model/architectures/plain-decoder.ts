@@ -1,3 +1,4 @@
+import type { Activation } from '../../nn/index.ts'
 import type { AttentionSpec, DecoderSpec, LayerSpec, MlpSpec, NormSpec, RopeSpec } from '../decoder-spec.ts'
 import type { SpecOptions, WeightNames } from './architecture.ts'
 import type { ConfigFields } from './config-fields.ts'
@@ -75,8 +76,8 @@ export function rmsNorm(config: ConfigFields, offset = 0): NormSpec {
   return { kind: 'rms', eps: config.positive('rms_norm_eps', 1e-6), offset, bias: false }
 }
 
-export function layerNorm(config: ConfigFields, field: string): NormSpec {
-  return { kind: 'layer', eps: config.positive(field, 1e-5), offset: 0, bias: true }
+export function layerNorm(config: ConfigFields, field: string, differs: Partial<NormSpec> = {}): NormSpec {
+  return { kind: 'layer', eps: config.positive(field, 1e-5), offset: 0, bias: true, ...differs }
 }
 
 /** Scores by 1 / √headDim over all keys, no caps, norms or biases; `differs` says what an architecture does otherwise. */
@@ -98,6 +99,11 @@ export function gatedMlp(
   return { size: config.size('intermediate_size'), activation, gated: true, bias: differs.bias ?? false }
 }
 
+/** down(activation(up(x))) */
+export function plainMlp(size: number, activation: Activation, bias: boolean): MlpSpec {
+  return { size, activation, gated: false, bias }
+}
+
 /** A layer that normalises before attention and before the MLP, and nowhere else. */
 export function preNormLayer(attention: AttentionSpec, mlp: MlpSpec, norm: NormSpec): LayerSpec {
   const norms = { beforeAttention: norm, afterAttention: null, beforeMlp: norm, afterMlp: null }
@@ -113,8 +119,12 @@ export function plainDecoder(
   differs: {
     readonly tied: boolean
     readonly embeddingScale?: number
+    readonly embeddingNorm?: NormSpec
     readonly learnedPositions?: boolean
+    readonly firstPosition?: number
     readonly logitsSoftCap?: number | null
+    readonly logitsScale?: number
+    readonly headBias?: boolean
   },
 ): DecoderSpec {
   const { numLayers, reachedPositions: maxPositions, ...rest } = sizes
@@ -122,10 +132,20 @@ export function plainDecoder(
     architecture,
     ...rest,
     maxPositions,
-    embedding: { scale: differs.embeddingScale ?? 1, learnedPositions: differs.learnedPositions ?? false },
+    embedding: {
+      scale: differs.embeddingScale ?? 1,
+      learnedPositions: differs.learnedPositions ?? false,
+      ...(differs.firstPosition && { firstPosition: differs.firstPosition }),
+      ...(differs.embeddingNorm && { norm: differs.embeddingNorm }),
+    },
     layers: Array.from({ length: numLayers }, (_, index) => layer(index)),
     finalNorm,
-    logits: { softCap: differs.logitsSoftCap ?? null, tied: differs.tied, bias: false },
+    logits: {
+      softCap: differs.logitsSoftCap ?? null,
+      tied: differs.tied,
+      bias: differs.headBias ?? false,
+      ...(differs.logitsScale !== undefined && differs.logitsScale !== 1 && { scale: differs.logitsScale }),
+    },
   }
 }
 
@@ -149,6 +169,15 @@ export const plainNames: WeightNames = {
   'layers.N.norms.beforeAttention': 'layers.N.input_layernorm',
   'layers.N.norms.beforeMlp': 'layers.N.post_attention_layernorm',
 }
+
+/** Norms after attention and MLP alone, as OLMo 2 calls them. */
+export const afterNames: WeightNames = {
+  'layers.N.norms.afterAttention': 'layers.N.post_attention_layernorm',
+  'layers.N.norms.afterMlp': 'layers.N.post_feedforward_layernorm',
+}
+
+/** Learned sinks of attention, which end in no `.weight`. */
+export const sinkName: WeightNames = { 'layers.N.attention.sinks': { tensor: 'layers.N.self_attn.sinks', bare: true } }
 
 /** The names of a file whose decoder has the usual prefixes and head; `differs` replaces some of the names. */
 export function namedLikeLlama(differs: WeightNames = {}) {

@@ -21,6 +21,8 @@ export interface RopeRequest {
   readonly defaults?: { readonly theta?: number; readonly partial?: number }
   /** rope types that are older names of others */
   readonly aliases?: Readonly<Record<string, string>>
+  /** pairs are neighbours (false: halves of what turns) */
+  readonly interleaved?: boolean
 }
 
 /**
@@ -47,7 +49,7 @@ export function readRope(config: ConfigFields, request: RopeRequest): RopeSpec {
   const frequencies =
     config.rope?.frequencies(base, request.layerType ?? 'full_attention', contextLength) ??
     scaled(config, parameters, base, request)
-  return { rotaryDim, interleaved: false, ...frequencies }
+  return { rotaryDim, interleaved: request.interleaved ?? false, ...frequencies }
 }
 
 function scaled(

@@ -1,0 +1,36 @@
+import type { Architecture } from './architecture.ts'
+import { namedActivation } from './named-activation.ts'
+import {
+  namedLikeLlama,
+  plainAttention,
+  plainDecoder,
+  plainMlp,
+  preNormLayer,
+  readHeads,
+  readSizes,
+  rmsNorm,
+} from './plain-decoder.ts'
+import { readRope } from './read-rope.ts'
+
+/**
+ * Arcee AFM: Llama with an MLP without a gate, of squared ReLU.
+ *
+ * Arcee AI: AFM-4.5B, 2025 (no paper).
+ */
+export const arcee: Architecture = {
+  name: 'arcee',
+  modelTypes: ['arcee'],
+  spec(config, options) {
+    const sizes = readSizes(config, options, { maxPositions: 4096 })
+    const heads = readHeads(config, sizes.hiddenSize)
+    const rope = readRope(config, { ...heads, ...sizes, options })
+    const bias = config.flag('attention_bias', false)
+    const norm = rmsNorm(config)
+    const attention = plainAttention(heads, rope, { qkvBias: bias, outputBias: bias })
+    const activation = namedActivation(config, 'hidden_act', 'relu2')
+    const mlp = plainMlp(config.size('intermediate_size'), activation, config.flag('mlp_bias', false))
+    const layer = preNormLayer(attention, mlp, norm)
+    return plainDecoder('arcee', sizes, () => layer, norm, { tied: config.flag('tie_word_embeddings', false) })
+  },
+  weights: namedLikeLlama(),
+}

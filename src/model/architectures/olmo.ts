@@ -1,0 +1,36 @@
+import type { NormSpec } from '../decoder-spec.ts'
+import type { Architecture } from './architecture.ts'
+import {
+  gatedMlp,
+  namedLikeLlama,
+  plainAttention,
+  plainDecoder,
+  preNormLayer,
+  readHeads,
+  readSizes,
+} from './plain-decoder.ts'
+import { readRope } from './read-rope.ts'
+
+/** A layer norm that has no parameters at all. */
+const norm: NormSpec = { kind: 'layer', eps: 1e-5, offset: 0, bias: false, weightless: true }
+
+/**
+ * OLMo: Llama with layer norms without parameters, and projections kept within ± `clip_qkv` where it says so.
+ *
+ * Groeneveld et al.: OLMo, 2024, arXiv 2402.00838.
+ */
+export const olmo: Architecture = {
+  name: 'olmo',
+  modelTypes: ['olmo'],
+  spec(config, options) {
+    const sizes = readSizes(config, options, { vocabSize: 50_304 })
+    const heads = readHeads(config, sizes.hiddenSize)
+    const rope = readRope(config, { ...heads, ...sizes, options })
+    const bias = config.flag('attention_bias', false)
+    const clip = config.has('clip_qkv') ? { clip: config.positive('clip_qkv') } : {}
+    const attention = plainAttention(heads, rope, { qkvBias: bias, outputBias: bias, ...clip })
+    const layer = preNormLayer(attention, gatedMlp(config), norm)
+    return plainDecoder('olmo', sizes, () => layer, norm, { tied: config.flag('tie_word_embeddings', false) })
+  },
+  weights: namedLikeLlama(),
+}

@@ -1,0 +1,36 @@
+import type { Architecture } from './architecture.ts'
+import {
+  gatedMlp,
+  namedLikeLlama,
+  plainAttention,
+  plainDecoder,
+  preNormLayer,
+  readHeads,
+  readSizes,
+  rmsNorm,
+} from './plain-decoder.ts'
+import { readRope } from './read-rope.ts'
+
+/**
+ * Seed-OSS: Llama with heads of their own width, biases of queries, keys and values, and a switch of its own for that of
+ * attention's output.
+ *
+ * ByteDance Seed Team: Seed-OSS Open-Source Models, 2025 (no paper).
+ */
+export const seedOss: Architecture = {
+  name: 'seed_oss',
+  modelTypes: ['seed_oss'],
+  spec(config, options) {
+    const sizes = readSizes(config, options, { vocabSize: 155_136, maxPositions: 524_288 })
+    const heads = readHeads(config, sizes.hiddenSize, { headDim: 128 })
+    const rope = readRope(config, { ...heads, ...sizes, options })
+    const norm = rmsNorm(config)
+    const attention = plainAttention(heads, rope, {
+      qkvBias: config.flag('attention_bias', true),
+      outputBias: config.flag('attention_out_bias', false),
+    })
+    const layer = preNormLayer(attention, gatedMlp(config, { bias: config.flag('mlp_bias', false) }), norm)
+    return plainDecoder('seed_oss', sizes, () => layer, norm, { tied: config.flag('tie_word_embeddings', false) })
+  },
+  weights: namedLikeLlama(),
+}
