@@ -1,4 +1,5 @@
-import type { WasmOptions, WebgpuOptions } from './device-options.ts'
+import type { Backend } from './backend.ts'
+import type { InterpretOptions, WasmOptions, WebgpuOptions } from './device-options.ts'
 import type { WasmBackend } from './wasm-backend.ts'
 import type { WebgpuBackend } from './webgpu-backend.ts'
 
@@ -14,4 +15,10 @@ export async function openWebgpu(where: string, options: WebgpuOptions, realOnly
 export async function openWasm(where: string, options: WasmOptions): Promise<WasmBackend> {
   const { openWasmBackend } = await import('./wasm-backend.ts')
   return openWasmBackend(where, options)
+}
+
+/** Makes an interpreter, loaded when it is asked for. */
+export async function openInterpreter(options: InterpretOptions): Promise<Backend<ArrayBuffer>> {
+  const { interpretBackend } = await import('./interpret-backend.ts')
+  return interpretBackend(options)
 }

@@ -5,8 +5,7 @@ import { BackedDevice } from './backed-device.ts'
 import type { Device } from './device.ts'
 import type { DeviceKind } from './device-info.ts'
 import type { DeviceOptions, InterpretOptions, WasmOptions, WebgpuOptions } from './device-options.ts'
-import { interpretBackend } from './interpret-backend.ts'
-import { openWasm, openWebgpu } from './load-backend.ts'
+import { openInterpreter, openWasm, openWebgpu } from './load-backend.ts'
 
 /**
  * Opens a device. With no choice named: WebGPU when there is a GPU adapter (a software one does not count), else
@@ -21,7 +20,7 @@ export async function openDevice(choice?: DeviceKind, options: DeviceOptions = {
   if (choice !== undefined) checkChoice(where, 'the device', choice, kinds)
   switch (choice) {
     case 'interpret':
-      return new BackedDevice(interpretBackend(options.interpret))
+      return new BackedDevice(await openInterpreter(options.interpret ?? {}))
     case 'webgpu':
       return new BackedDevice(await openWebgpu(where, options.webgpu ?? {}, false))
     case 'wasm':

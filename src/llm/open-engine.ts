@@ -3,8 +3,6 @@ import { shortName } from '../model/source/model-name.ts'
 import type { ModelSource } from '../model/source/resolve-model-source.ts'
 import { checkFields } from '../tile/index.ts'
 import type { Drafter } from './drafts/drafter.ts'
-import { openModelDrafter } from './drafts/model-drafter.ts'
-import { promptLookupDrafter } from './drafts/prompt-lookup.ts'
 import { type EngineOptions, engineOptionFields } from './engine-options.ts'
 import { LocalEngine } from './local-engine.ts'
 import { type ModelParts, openParts } from './open-parts.ts'
@@ -35,10 +33,14 @@ export async function openEngine(model: ModelSource | Checkpoint, options: Engin
 
 async function drafterOf({ plan, device, checkpoint }: ModelParts, options: EngineOptions): Promise<Drafter | null> {
   const { promptLookup, draftModel, contextLength } = plan.options
-  if (promptLookup) return promptLookupDrafter({ match: 3, ...promptLookup })
+  if (promptLookup) {
+    const { promptLookupDrafter } = await import('./drafts/prompt-lookup.ts')
+    return promptLookupDrafter({ match: 3, ...promptLookup })
+  }
   if (!draftModel) return null
   const { tokens, model } = draftModel
   // what was said of the one model's file is not said of the other's
   const { sha256: _, revision: __, ...shared } = options
+  const { openModelDrafter } = await import('./drafts/model-drafter.ts')
   return openModelDrafter(model, { tokens, vocabSize: checkpoint.spec.vocabSize }, { ...shared, device, contextLength })
 }

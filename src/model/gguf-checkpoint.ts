@@ -11,6 +11,7 @@ import { ggufNames } from './architectures/gguf-names.ts'
 import type { RopeFactors } from './architectures/gguf-rope.ts'
 import { mistral } from './architectures/mistral.ts'
 import { readVector } from './architectures/read-weight.ts'
+import type { ChatTemplate } from './chat-template.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { ByteSource } from './files/byte-source.ts'
 import { type GgufTable, openGguf } from './files/gguf.ts'
@@ -32,12 +33,20 @@ export async function openGgufCheckpoint(source: ByteSource, options: SpecOption
     checkGgufKeys(table, architecture.ggufName, isRead, options.ignoreFields)
     const names = ggufNames(table, stated)
     const spec = await fitWeights(table, stated, names)
-    const tokenizer = ggufTokenizer(table, spec)
+    const tokenizer = ggufTokenizer(table, spec, await templateIn(table))
     return await checkpointOver(source.name, table, spec, tokenizer, names)
   } catch (error) {
     await table.close()
     throw error
   }
+}
+
+/** The chat template, whose interpreter is loaded for a file that has one. */
+async function templateIn(table: GgufTable): Promise<ChatTemplate | null> {
+  const template = table.metadata.get('tokenizer.chat_template')
+  if (typeof template !== 'string') return null
+  const { chatTemplate } = await import('./chat-template.ts')
+  return chatTemplate(`${table.source}: tokenizer.chat_template`, template)
 }
 
 /** llama.cpp writes Mistral as Llama; one that has a window is Mistral here. */

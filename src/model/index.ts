@@ -30,5 +30,5 @@ export { type ModelSource, resolveModelSource } from './source/resolve-model-sou
 export type { ResolvedModel } from './source/resolved-model.ts'
 export type { DownloadProgress, SourceOptions } from './source/source-options.ts'
 export { listModels, removeModel, type StoredModel } from './store/model-store.ts'
-export type { StoreOptions } from './store/open-store.ts'
+export type { StoreOptions } from './store/store-options.ts'
 export type { ChatMessage, Tokenizer } from './tokenizer.ts'

@@ -1,8 +1,6 @@
 import { checkFields, type FieldsOf, FoveaError } from '../tile/index.ts'
 import type { SpecOptions } from './architectures/architecture.ts'
 import type { Checkpoint } from './checkpoint.ts'
-import { openGgufCheckpoint } from './gguf-checkpoint.ts'
-import { openHuggingFace } from './huggingface-checkpoint.ts'
 import { type ModelSource, resolveModelSource } from './source/resolve-model-source.ts'
 import { type SourceOptions, sourceOptionFields } from './source/source-options.ts'
 
@@ -29,8 +27,13 @@ export async function openCheckpoint(source: ModelSource, options: CheckpointOpt
   const { contextLength, ignoreFields, ...ofSource } = checkpointFields(options)
   const found = await resolveModelSource(source, ofSource)
   const spec = { ...(contextLength !== undefined && { contextLength }), ...(ignoreFields && { ignoreFields }) }
-  if (found.kind === 'gguf') return openGgufCheckpoint(found.source, spec)
+  // what reads the other kind of files is not loaded
+  if (found.kind === 'gguf') {
+    const { openGgufCheckpoint } = await import('./gguf-checkpoint.ts')
+    return openGgufCheckpoint(found.source, spec)
+  }
   try {
+    const { openHuggingFace } = await import('./huggingface-checkpoint.ts')
     const checkpoint = await openHuggingFace(found.files, spec)
     return found.close ? { ...checkpoint, close: found.close } : checkpoint
   } catch (error) {

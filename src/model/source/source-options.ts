@@ -1,5 +1,5 @@
 import type { FieldsOf } from '../../tile/index.ts'
-import { type StoreOptions, storeOptionFields } from '../store/open-store.ts'
+import { type StoreOptions, storeOptionFields } from '../store/store-options.ts'
 
 export interface DownloadProgress {
   /** the file under way */

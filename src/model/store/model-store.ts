@@ -1,7 +1,8 @@
 import { checkFields, FoveaError } from '../../tile/index.ts'
 import { modelNameOf } from '../source/model-name.ts'
-import { openStore, type StoreOptions, storeOptionFields } from './open-store.ts'
+import { openStore } from './open-store.ts'
 import type { StoreEntry, StoreFolder } from './store-folder.ts'
+import { type StoreOptions, storeOptionFields } from './store-options.ts'
 
 /** The note in a model's folder that says which model it is, so that it is found again by name. */
 export const noteName = '.model.json'

@@ -1,22 +1,10 @@
-import { type FieldsOf, FoveaError } from '../../tile/index.ts'
+import { FoveaError } from '../../tile/index.ts'
 import { defaultCacheFolder, diskFolder, hasDisk } from './disk-folder.ts'
 import { memoryFolder } from './memory-folder.ts'
 import { opfsFolder } from './opfs-folder.ts'
 import { canWriteSegments } from './opfs-segment.ts'
 import type { StoreFolder } from './store-folder.ts'
-
-/** Where downloaded models are kept; defaults in parentheses. */
-export interface StoreOptions {
-  /**
-   * 'opfs', the Origin Private File System of a page; 'folder', the cache folder in Node; false keeps nothing beyond this
-   * opening ('opfs' in a page that has one, else in memory; 'folder' in Node)
-   */
-  readonly store?: 'opfs' | 'folder' | false
-  /** the folder in Node ("~/.cache/fovea/models") */
-  readonly cacheFolder?: string
-}
-
-export const storeOptionFields: FieldsOf<StoreOptions> = { store: true, cacheFolder: true }
+import type { StoreOptions } from './store-options.ts'
 
 /** folder of the Origin Private File System that is ours */
 const opfsRoot = 'fovea-models'

@@ -1,6 +1,6 @@
 import { FoveaError } from '../../tile/index.ts'
 import { isRecord } from '../architectures/config-fields.ts'
-import { type ChatTemplate, type ChatVariables, chatTemplate } from '../chat-template.ts'
+import type { ChatTemplate, ChatVariables } from '../chat-template.ts'
 import { shown } from '../files/shown.ts'
 import { type ModelFiles, readObject, readText } from '../model-files.ts'
 import type { ChatMessage } from '../tokenizer.ts'
@@ -12,16 +12,16 @@ import type { ChatMessage } from '../tokenizer.ts'
  */
 export async function findTemplate(files: ModelFiles, inConfig: unknown): Promise<ChatTemplate | null> {
   const jinja = await readText(files, 'chat_template.jinja')
-  if (jinja !== null) return chatTemplate(`${files.name}/chat_template.jinja`, jinja)
-  const own = ofField(`${files.name}/tokenizer_config.json: chat_template`, inConfig)
+  if (jinja !== null) return templateOf(`${files.name}/chat_template.jinja`, jinja)
+  const own = await ofField(`${files.name}/tokenizer_config.json: chat_template`, inConfig)
   if (own) return own
   const alone = await readObject(files, 'chat_template.json')
   return ofField(`${files.name}/chat_template.json: chat_template`, alone?.chat_template)
 }
 
-function ofField(field: string, value: unknown): ChatTemplate | null {
+async function ofField(field: string, value: unknown): Promise<ChatTemplate | null> {
   if (value === undefined || value === null) return null
-  if (typeof value === 'string') return chatTemplate(field, value)
+  if (typeof value === 'string') return templateOf(field, value)
   const named = isRecord(value) ? Object.entries(value) : Array.isArray(value) ? value.map(entryOf) : []
   const texts = new Map<string, string>()
   for (const [name, template] of named) {
@@ -30,11 +30,19 @@ function ofField(field: string, value: unknown): ChatTemplate | null {
   }
   if (texts.size === 0 || texts.size < named.length)
     throw new FoveaError('format', 'openCheckpoint', `${field} must be a text, or texts by name, got ${shown(value)}`)
-  const made = [...texts].map(([name, text]) => [name, chatTemplate(`${field}.${name}`, text)] as const)
+  const made = await Promise.all(
+    [...texts].map(async ([name, text]) => [name, await templateOf(`${field}.${name}`, text)] as const),
+  )
   const templates = new Map(made)
   const plain = templates.get('default') ?? made[0]?.[1]
   const tools = templates.get('tool_use')
   return plain && tools && plain !== tools ? withTools(plain, tools) : (plain ?? null)
+}
+
+/** The interpreter of templates is loaded for a model that has one. */
+async function templateOf(file: string, source: string): Promise<ChatTemplate> {
+  const { chatTemplate } = await import('../chat-template.ts')
+  return chatTemplate(file, source)
 }
 
 const entryOf = (entry: unknown): [unknown, unknown] => (isRecord(entry) ? [entry.name, entry.template] : [null, null])

@@ -1,6 +1,6 @@
 import { FoveaError } from '../../tile/index.ts'
 import { isRecord, shown } from '../architectures/config-fields.ts'
-import { chatTemplate } from '../chat-template.ts'
+import type { ChatTemplate } from '../chat-template.ts'
 import type { DecoderSpec } from '../decoder-spec.ts'
 import type { GgufTable } from '../files/gguf.ts'
 import { parseJson } from '../files/parse-json.ts'
@@ -34,7 +34,11 @@ const otherModels: Readonly<Record<string, string>> = {
  * Throws `format` naming file and key: an unknown model or way of cutting, lists of the wrong type or length; `unsupported`
  * for the tokenizers of other models (unigram, WordPiece).
  */
-export function ggufTokenizer(table: GgufTable, spec: DecoderSpec): Tokenizer {
+export function ggufTokenizer(
+  table: GgufTable,
+  spec: DecoderSpec,
+  chatTemplate: ChatTemplate | null = null,
+): Tokenizer {
   const get = (key: string) => table.metadata.get(`tokenizer.${key}`)
   const model = get('ggml.model')
   const carried = carriedDefinition(table, get('huggingface.json'))
@@ -52,7 +56,6 @@ export function ggufTokenizer(table: GgufTable, spec: DecoderSpec): Tokenizer {
     )
   }
   const flag = (key: string) => (typeof get(key) === 'boolean' ? (get(key) as boolean) : null)
-  const template = get('chat_template')
   const { tokens, types } = Array.isArray(get('ggml.tokens')) ? vocabulary(table) : { tokens: [], types: [] }
   const named = ggufEndTokens(tokens, (id) => types[id] === control)
   return jsonTokenizer(definition, {
@@ -61,8 +64,7 @@ export function ggufTokenizer(table: GgufTable, spec: DecoderSpec): Tokenizer {
     eosTokens: [...new Set([...spec.eosTokens, ...named])],
     addBos: flag('ggml.add_bos_token') ?? (carried ? null : (made?.addBos ?? null)),
     addEos: flag('ggml.add_eos_token'),
-    chatTemplate:
-      typeof template === 'string' ? chatTemplate(`${table.source}: tokenizer.chat_template`, template) : null,
+    chatTemplate,
     // two tokens may have one text, which a tokenizer.json cannot say
     ...(made && { texts: tokens }),
   })
