@@ -1,6 +1,6 @@
 import { FoveaError } from '../../tile/index.ts'
 import { downloadFile, isContentOf } from '../store/download-file.ts'
-import { noteName } from '../store/model-store.ts'
+import { noteName } from '../store/note-name.ts'
 import type { FileRecord, StoreFolder } from '../store/store-folder.ts'
 import { type HubAccess, type HubFile, hubFileUrl, hubHeaders, hubListing } from './hub-listing.ts'
 import { describedFiles, weightFiles } from './model-file-names.ts'

@@ -1,7 +1,7 @@
 import { FoveaError } from '../../tile/index.ts'
 import { fnv1a64 } from '../files/fingerprint.ts'
 import { downloadFile, isContentOf, isPage, recordIn, refused, unreachable } from '../store/download-file.ts'
-import { noteName } from '../store/model-store.ts'
+import { noteName } from '../store/note-name.ts'
 import type { FileRecord, StoreFolder } from '../store/store-folder.ts'
 import { isUnreachable, type StoredFiles } from './hub-model.ts'
 import { describedFiles, weightIndex, wholeWeights } from './model-file-names.ts'

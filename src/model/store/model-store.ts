@@ -1,11 +1,9 @@
 import { checkFields, FoveaError } from '../../tile/index.ts'
 import { modelNameOf } from '../source/model-name.ts'
+import { noteName } from './note-name.ts'
 import { openStore } from './open-store.ts'
 import type { StoreEntry, StoreFolder } from './store-folder.ts'
 import { type StoreOptions, storeOptionFields } from './store-options.ts'
-
-/** The note in a model's folder that says which model it is, so that it is found again by name. */
-export const noteName = '.model.json'
 
 /** A model that was downloaded. */
 export interface StoredModel {
