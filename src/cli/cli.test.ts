@@ -33,7 +33,7 @@ describe('fovea', () => {
   it.each([
     [
       ['nonsense'],
-      "fovea: no command 'nonsense'; there are generate, chat, serve, evaluate, export, train, tokenizer, devices, show, plan, bench",
+      "fovea: no command 'nonsense'; there are generate, chat, embed, serve, evaluate, export, train, tokenizer, devices, show, plan, bench",
     ],
     [['devices', 'all'], "fovea devices: unexpected argument 'all'"],
     [['show', 'flesh'], /^fovea show: no algorithm 'flesh'; there are flash, split-kv/],

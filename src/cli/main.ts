@@ -12,6 +12,10 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
     summary: 'a conversation with a language model',
     load: async () => (await import('./chat.ts')).chatCommand,
   },
+  embed: {
+    summary: 'vectors of texts, or texts ranked for a query',
+    load: async () => (await import('./embed.ts')).embedCommand,
+  },
   serve: {
     summary: 'a language model as an OpenAI-compatible server',
     load: async () => (await import('./serve.ts')).serveCommand,

@@ -1,3 +1,5 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { configFields } from '../../src/model/architectures/config-fields.ts'
 import { architectures } from '../../src/model/architectures/find-architecture.ts'
 import { weightPlace } from '../../src/model/architectures/locate-weights.ts'
@@ -139,6 +141,14 @@ export async function smallEncoder(
     ...more,
   }
   return smallSources(Object.fromEntries(Object.entries(files).filter(([, content]) => content !== null)))
+}
+
+/** Writes sources as the files of a folder. */
+export async function writeSources(folder: string, sources: Readonly<Record<string, ByteSource>>): Promise<void> {
+  for (const [name, source] of Object.entries(sources)) {
+    await mkdir(dirname(join(folder, name)), { recursive: true })
+    await writeFile(join(folder, name), await source.read(0, source.size))
+  }
 }
 
 function special(id: string, type_id: number) {

@@ -1,5 +1,9 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { smallConfigs, smallEncoder, unigramTokenizer } from '../../../test/files/small-encoder.ts'
+import { smallConfigs, smallEncoder, unigramTokenizer, writeSources } from '../../../test/files/small-encoder.ts'
+import { startModelServer } from '../../../test/setup/model-server.ts'
 import { type Device, openDevice } from '../../device/index.ts'
 import type { EmbedderOptions } from './embedder-options.ts'
 import { openEmbedder } from './open-embedder.ts'
@@ -149,6 +153,43 @@ describe('vectors of texts', () => {
     await Promise.all([embedder.close(), embedder.close()])
     expect(await running).toHaveLength(5)
     await expect(embedder.embed(['cat'])).rejects.toMatchObject({ code: 'disposed' })
+  })
+})
+
+describe('a model', () => {
+  const files = { ...described, 'config_sentence_transformers.json': { prompts: { query: 'query: ' } } }
+  let folder = ''
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'fovea-embed-'))
+    await writeSources(join(folder, 'maker', 'model'), await smallEncoder(smallConfigs.bert, { more: files }))
+  })
+  afterAll(() => rm(folder, { recursive: true }))
+
+  it('is the same from a folder, the Hub and an address, with all that says how vectors are made', async () => {
+    const written = join(folder, 'maker', 'model')
+    const names = [...Object.keys(files), 'config.json', 'tokenizer.json', 'model.safetensors']
+    const contents = await Promise.all(names.map((name) => readFile(join(written, name))))
+    const server = await startModelServer(
+      Object.fromEntries(names.map((name, i) => [`/maker/model/${name}`, contents[i] as Uint8Array])),
+    )
+    const cacheFolder = join(folder, 'cache')
+    const expected = await open(files)
+    const [vector] = await expected.embed(['the cat'], { promptName: 'query' })
+    await expected.close()
+    try {
+      for (const [model, options] of [
+        [written, {}],
+        ['hf:maker/model', { hubUrl: server.origin, cacheFolder }],
+        [`${server.origin}/maker/model/`, { cacheFolder }],
+      ] as const) {
+        const embedder = await openEmbedder(model, { device, ...options })
+        expect(embedder).toMatchObject({ pooling: 'mean', normalize: true })
+        close((await embedder.embed(['the cat'], { promptName: 'query' }))[0], vector)
+        await embedder.close()
+      }
+    } finally {
+      await server.close()
+    }
   })
 })
 
