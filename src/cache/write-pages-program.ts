@@ -1,20 +1,16 @@
-import type { RopeLayout } from '../nn/rope-tables.ts'
-import { loadRope, type RopeTurn, rope, ropeColumns } from '../nn/rope-values.ts'
 import {
-  colRange,
   defineProgram,
   load,
   loop,
   type Program,
   type ProgramBuilder,
   rowRange,
-  select,
   store,
   type TensorParam,
   type Value,
 } from '../tile/index.ts'
 import { type Head, pageWriter } from './page-writer.ts'
-import type { Piece } from './quantise-pages.ts'
+import { type Turn, turnedHead, turnOf } from './turned-head.ts'
 import { elements, type Norm, normOf, valueNormOf } from './write-norms.ts'
 import type { WriteProgramSpec } from './write-pages-spec.ts'
 
@@ -35,7 +31,8 @@ export function writePagesProgram(spec: WriteProgramSpec): Program {
       to: firstHead.add(headsEach).sub(from).min(count),
     })
     const positions = positionsOf(p, spec)
-    const turn = turnOf(p, spec, rows, positions)
+    const turns = spec.rope && positions && (sides.includes('query') || sides.includes('key'))
+    const turn = turns ? turnOf(p, spec.rope, positions, rows) : null
     const [head, valueHead] = [headReader(spec, qkv, rows, D), headReader(spec, qkv, rows, valueDim)]
     // heads are numbered among those of the sides that this kernel handles
     let before = 0
@@ -87,30 +84,11 @@ export function writePagesProgram(spec: WriteProgramSpec): Program {
   })
 }
 
-/** The angles of the tile's tokens. */
-interface Turn {
-  readonly layout: RopeLayout
-  readonly interleaved: boolean
-  at(pairs: Value): RopeTurn
-}
-
 /** The positions of all tokens, where anything asks for them. */
 function positionsOf(p: ProgramBuilder, { rope, sides, changes }: WriteProgramSpec): TensorParam | null {
   const turns = rope && (sides.includes('query') || sides.includes('key'))
   const warms = changes.temperature && sides.includes('query')
   return turns || warms ? p.input('positions', 'i32', [null]) : null
-}
-
-function turnOf(
-  p: ProgramBuilder,
-  { rope, sides }: WriteProgramSpec,
-  rows: Value,
-  positions: TensorParam | null,
-): Turn | null {
-  if (!rope || !positions || (!sides.includes('query') && !sides.includes('key'))) return null
-  const { layout, interleaved } = rope
-  const table = p.input('table', 'f32', [layout.rows, 2 * layout.pairs])
-  return { layout, interleaved, at: (pairs) => loadRope(table, layout, load(positions, [rows]), pairs) }
 }
 
 /** What queries at these positions are multiplied by. */
@@ -131,42 +109,6 @@ function headReader(spec: WriteProgramSpec, qkv: TensorParam, rows: Value, D: nu
       return norm.weight ? y.mul(norm.weight(head, columns)) : y
     }
     const read = (columns: Value) => normed(columns, elements(spec, qkv, rows, columns.add(base)), false)
-    const after = (columns: Value, x: Value) => normed(columns, x, true)
-    const plain = (from: number, count: number): Piece => {
-      const columns = colRange(from, count)
-      return { columns, value: after(columns, read(columns)) }
-    }
-    if (!turn) return { pieces: [plain(0, D)], halves: () => [plain(0, D / 2), plain(D / 2, D / 2)] }
-    const { layout, interleaved, at } = turn
-    const columns = ropeColumns(layout, interleaved, colRange(0, layout.pairs))
-    const turned = rope({ first: read(columns.first), second: read(columns.second) }, at(colRange(0, layout.pairs)))
-    const rest = D - 2 * layout.pairs
-    const pieces = [
-      { columns: columns.first, value: after(columns.first, turned.first) },
-      { columns: columns.second, value: after(columns.second, turned.second) },
-      ...(rest > 0 ? [plain(2 * layout.pairs, rest)] : []),
-    ]
-    const half = (from: number): Piece => {
-      const c = colRange(from, D / 2)
-      return { columns: c, value: after(c, turnColumns(turn, c, read)) }
-    }
-    return { pieces, halves: () => (rest === 0 && !interleaved ? pieces : [half(0), half(D / 2)]) }
+    return turnedHead(D, read, turn, (columns, x) => normed(columns, x, true))
   }
-}
-
-/** Any columns of a head, turned: those of one half need not have their partners in the other. */
-function turnColumns({ layout, interleaved, at }: Turn, columns: Value, read: (columns: Value) => Value): Value {
-  const { pairs } = layout
-  const pair = interleaved ? columns.shr(1) : columns.mod(pairs)
-  const isFirst = interleaved ? columns.and(1).eq(0) : columns.lt(pairs)
-  const partner = interleaved ? columns.xor(1) : select(isFirst, columns.add(pairs), columns.sub(pairs))
-  const turns = columns.lt(2 * pairs)
-  const { cos, sin } = at(select(turns, pair, 0))
-  const x = read(columns)
-  const turned = x.mul(cos).add(
-    read(select(turns, partner, columns))
-      .mul(sin)
-      .mul(select(isFirst, -1, 1)),
-  )
-  return select(turns, turned, x)
 }
