@@ -67,6 +67,7 @@ export function planEngine(
       numKvHeads: attention.numKvHeads,
       headDim: attention.headDim,
       valueDim: valueWidth(attention),
+      latent: attention.latent !== undefined,
     })),
     format,
     // the last pages of sequences that share the rest are their own

@@ -10,6 +10,8 @@ import type { Tokenizer } from './tokenizer.ts'
  *   tokenEmbedding, positionEmbedding, lmHead (absent when tied)           matrices; lmHead.bias
  *   layers.N.attention.query | key | value | output                       matrices, each with .bias where the spec says
  *   layers.N.attention.queryNorm | keyNorm                                vectors
+ *   layers.N.attention.query | queryDown and queryUp | latentDown | latentUp   matrices, latent attention's
+ *   layers.N.attention.queryDownNorm | latentNorm                         vectors
  *   layers.N.mlp.gate | up | down                                         matrices, each with .bias where the spec says
  *   layers.N.norms.beforeAttention | afterAttention | beforeMlp | afterMlp   vectors, each with .bias for a layer norm
  *   finalNorm                                                             vector, finalNorm.bias

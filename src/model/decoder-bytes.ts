@@ -1,7 +1,8 @@
 import type { Device } from '../device/device.ts'
+import { headWeightBytes } from '../nn/head-weight.ts'
 import { linearBytes } from '../nn/place-linear.ts'
 import type { Checkpoint, WeightSource } from './checkpoint.ts'
-import type { LayerSpec, NormSpec } from './decoder-spec.ts'
+import type { AttentionSpec, LayerSpec, NormSpec } from './decoder-spec.ts'
 import { ropeBytes } from './place-rope.ts'
 import { headNormSize, qkvGroups, upParts } from './weight-groups.ts'
 
@@ -40,17 +41,24 @@ export function weightBytes(device: Device, weights: WeightSource, hiddenSize: n
     )
   }
   const norm = (wanted: NormSpec | null): number => (wanted ? 4 * hiddenSize * (wanted.bias ? 2 : 1) : 0)
+  const latent = (name: string, { latent: spec }: AttentionSpec): number => {
+    if (!spec) return 0
+    const up = weights.matrixInfo(`${name}.attention.latentUp`)
+    const query = spec.query ? linear([`${name}.attention.queryUp`], false) + 4 * spec.query.rank : 0
+    return headWeightBytes(up.dtype, up.rows, up.cols) + 4 * spec.rank + query
+  }
   const layer = (layerSpec: LayerSpec, name: string): number => {
     const { attention, mlp, norms } = layerSpec
     const qkNormWidth = attention.qkNorm ? headNormSize(attention, 'queryNorm') + headNormSize(attention, 'keyNorm') : 0
     return (
-      qkvGroups(weights, name).reduce((sum, { parts }) => sum + linear(parts, attention.qkvBias), 0) +
+      qkvGroups(weights, name, attention).reduce((sum, { parts }) => sum + linear(parts, attention.qkvBias), 0) +
       linear([`${name}.attention.output`], attention.outputBias) +
       (attention.gate ? linear([`${name}.attention.outputGate`], false) : 0) +
       linear(upParts(name, layerSpec), mlp.bias) +
       linear([`${name}.mlp.down`], mlp.bias) +
       Object.values(norms).reduce((sum, wanted: NormSpec | null) => sum + norm(wanted), 0) +
-      4 * qkNormWidth
+      4 * qkNormWidth +
+      latent(name, attention)
     )
   }
   return { linear, norm, layer }

@@ -68,6 +68,29 @@ export interface AttentionSpec {
   readonly keysAsValues?: true
   /** what attention gives is multiplied by activation(gate · input), a gate for each element or head, before the output */
   readonly gate?: { readonly activation: Activation; readonly per: 'element' | 'head' }
+  /** keys and values are made of one latent; the fields above then say how queries meet it */
+  readonly latent?: LatentSpec
+}
+
+/**
+ * Latent attention (DeepSeek-V2, 2024, arXiv 2405.04434). Of a token stays c = kvNorm(the first `rank` columns of latentDown · x)
+ * and k = rope(the `ropeDim` others); with q_h the first `nopeDim` rows of head h of queryUp · queryNorm(queryDown · x), or of
+ * query · x where there is no `query`, and r_h = rope(the `ropeDim` others), and U_h, V_h the first `nopeDim` and the
+ * `valueDim` other rows of head h of latentUp,
+ *
+ *   score_h = scale · (q_h · U_h c + r_h · k)      output_h = V_h Σ softmax(score_h) c
+ *
+ * U_hᵀ q_h meets c as it is kept: one key head of width rank + ropeDim whose values are its first `rank` columns, which is what
+ * `numKvHeads`, `headDim` and `valueDim` of the attention say. `rope` turns pairs of its last columns.
+ */
+export interface LatentSpec {
+  readonly query: { readonly rank: number; readonly norm: NormSpec } | null
+  readonly rank: number
+  readonly norm: NormSpec
+  readonly nopeDim: number
+  readonly ropeDim: number
+  /** of what each head gives */
+  readonly valueDim: number
 }
 
 export interface QueryTemperature {

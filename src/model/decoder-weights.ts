@@ -1,9 +1,10 @@
 import type { Device, Tensor } from '../device/device.ts'
 import { dequantizeRows } from '../nn/block-formats/matrix-values.ts'
+import { type HeadWeight, placeHeadWeight } from '../nn/head-weight.ts'
 import { type LinearWeight, placeLinear } from '../nn/place-linear.ts'
 import type { XieluNumbers } from '../nn/xielu.ts'
 import type { Checkpoint, WeightSource } from './checkpoint.ts'
-import type { DecoderSpec, LayerSpec, NormSpec } from './decoder-spec.ts'
+import type { AttentionSpec, DecoderSpec, LatentSpec, LayerSpec, NormSpec } from './decoder-spec.ts'
 import { type PlacedRope, placeRope, ropeKey } from './place-rope.ts'
 import { readXielu } from './read-xielu.ts'
 import { headNormSize, qkvGroups, upParts } from './weight-groups.ts'
@@ -38,6 +39,14 @@ export interface PlacedLayer {
   readonly down: LinearWeight
   readonly xielu: XieluNumbers | null
   readonly rope: PlacedRope | null
+  readonly latent: PlacedLatent | null
+}
+
+/** What latent attention has beside its projections of the layer's input, which are `qkv`. */
+export interface PlacedLatent {
+  readonly query: { readonly norm: PlacedNorm; readonly up: LinearWeight } | null
+  readonly norm: PlacedNorm
+  readonly up: HeadWeight
 }
 
 /** The weights of a decoder on a device. */
@@ -111,7 +120,7 @@ export class WeightLoader {
       return wanted ? await this.norm(`${name}.norms.${key}`, wanted, hiddenSize) : null
     }
     const qkv: LinearPart[] = []
-    for (const { parts, column } of qkvGroups(this.#checkpoint, name))
+    for (const { parts, column } of qkvGroups(this.#checkpoint, name, attention))
       qkv.push({ weight: await this.linear(`${name}.attention.qkv`, parts, attention.qkvBias), column })
     const part = (sublayer: string, bias: boolean) => this.linear(`${name}.${sublayer}`, [`${name}.${sublayer}`], bias)
     const { qkNorm } = attention
@@ -138,6 +147,19 @@ export class WeightLoader {
       down: await part('mlp.down', mlp.bias),
       xielu: mlp.learnedActivation ? await readXielu(this.#checkpoint, `${name}.mlp`) : null,
       rope: attention.rope && this.#rope(attention.rope, maxPositions),
+      latent: attention.latent ? await this.#latent(`${name}.attention`, attention, attention.latent) : null,
+    }
+  }
+
+  async #latent(name: string, { numHeads }: AttentionSpec, { query, norm, rank, nopeDim }: LatentSpec) {
+    const matrix = await this.#checkpoint.matrix(`${name}.latentUp`)
+    return {
+      query: query && {
+        norm: await this.norm(`${name}.queryDownNorm`, query.norm, query.rank),
+        up: await this.linear(`${name}.queryUp`, [`${name}.queryUp`], false),
+      },
+      norm: await this.norm(`${name}.latentNorm`, norm, rank),
+      up: this.own(placeHeadWeight(this.#device, { name: `${name}.latentUp`, matrix, numHeads, split: nopeDim })),
     }
   }
 

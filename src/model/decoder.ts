@@ -1,5 +1,4 @@
 import type { PagePool } from '../attention/paged/page-pool.ts'
-import { pagedAttention } from '../attention/paged/paged-attention.ts'
 import { writePages } from '../cache/write-pages.ts'
 import type { WriteNorm } from '../cache/write-pages-spec.ts'
 import type { Device, Tensor } from '../device/device.ts'
@@ -8,16 +7,16 @@ import { embed } from '../nn/embedding.ts'
 import { gateHeads } from '../nn/gate-heads.ts'
 import { gatedLinear } from '../nn/gated-mlp.ts'
 import { gatherRows } from '../nn/gather-rows.ts'
-import { layerNorm } from '../nn/layer-norm.ts'
 import { linear } from '../nn/linear.ts'
 import type { LinearWeight } from '../nn/place-linear.ts'
-import { rmsNorm } from '../nn/rms-norm.ts'
-import { type FusedNorm, fusesNorm } from '../nn/weights/fused-norm.ts'
 import { xielu } from '../nn/xielu.ts'
+import { type LinearInput, normalise, normalised } from './apply-norm.ts'
+import { attendPages } from './attend-pages.ts'
 import type { AttentionSpec } from './decoder-spec.ts'
 import type { DecoderWeights, PlacedLayer, PlacedNorm } from './decoder-weights.ts'
-import { headsKey, visibilityKey } from './plan-heads.ts'
-import type { AttentionCall, HeadViews, StepViews } from './step-views.ts'
+import { attendLatent } from './latent-attention.ts'
+import { headsKey } from './plan-heads.ts'
+import type { HeadViews, StepViews } from './step-views.ts'
 
 /**
  * Enqueues a step of a decoder-only transformer (Vaswani et al. 2017, arXiv 1706.03762, in the forms that `LayerSpec` tells):
@@ -70,12 +69,6 @@ function enqueueLayer(device: Device, layer: PlacedLayer, pool: PagePool, step: 
   addSublayer(device, enqueueMlp(device, layer, input, step), layer.down, norms.afterMlp, step, scale.mlp)
 }
 
-/** What a linear layer reads: x, with a norm that its own kernels apply. */
-interface LinearInput {
-  readonly x: Tensor
-  readonly norm?: FusedNorm
-}
-
 function enqueueMlp(device: Device, layer: PlacedLayer, input: LinearInput, step: StepViews): Tensor {
   const { activation, combine, gated, size } = layer.spec.mlp
   const output = step.inner.get(size) as Tensor
@@ -106,7 +99,8 @@ export function addSublayer(
 /** What attention gives, before its output matrix. */
 function enqueueAttention(device: Device, layer: PlacedLayer, pool: PagePool, step: StepViews): Tensor {
   const { attention } = layer.spec
-  const { qkv, query, attended, gate, attention: calls } = step.heads.get(headsKey(attention)) as HeadViews
+  const views = step.heads.get(headsKey(attention)) as HeadViews
+  const { qkv, gate } = views
   const [{ weight: first }] = layer.qkv as readonly [PlacedLayer['qkv'][number]]
   const input = normalised(device, layer.norms.beforeAttention, first, step.x, step.h)
   for (const { weight, column } of layer.qkv) {
@@ -116,7 +110,23 @@ function enqueueAttention(device: Device, layer: PlacedLayer, pool: PagePool, st
   }
   const gates = layer.gate && gate.get(layer.gate.outFeatures)
   if (layer.gate && gates) linear(device, { ...input, weight: layer.gate, output: gates })
-  const { qkNorm, clip, temperature, valueNormEps } = attention
+  const attended = layer.latent
+    ? attendLatent(device, layer, layer.latent, pool, views, step)
+    : attendHeads(device, layer, pool, views, step)
+  if (gates && attention.gate)
+    gateHeads(device, { gate: gates, activation: attention.gate.activation, output: attended })
+  return attended
+}
+
+/** Attention of ordinary heads: what it gives before gates. */
+function attendHeads(
+  device: Device,
+  layer: PlacedLayer,
+  pool: PagePool,
+  { qkv, query, attended, attention: calls }: HeadViews,
+  step: StepViews,
+): Tensor {
+  const { qkNorm, clip, temperature, valueNormEps } = layer.spec.attention
   const norm = (weight: Tensor | null) => qkNorm && weight && { ...writeNorm(qkNorm), weight }
   writePages(device, {
     qkv,
@@ -130,64 +140,11 @@ function enqueueAttention(device: Device, layer: PlacedLayer, pool: PagePool, st
     pages: pool,
     query,
   })
-  for (const call of calls) attend(device, layer, pool, step, call)
-  if (gates && attention.gate)
-    gateHeads(device, { gate: gates, activation: attention.gate.activation, output: attended })
+  for (const call of calls) attendPages(device, layer, pool, step, call)
   return attended
 }
 
 function writeNorm({ norm, over, afterRope }: NonNullable<AttentionSpec['qkNorm']>): WriteNorm {
   const { kind, eps, offset } = norm
   return { kind, eps, offset, over, afterRope: afterRope === true }
-}
-
-function attend(
-  device: Device,
-  { spec, sinkLogits, alibiSlopes }: PlacedLayer,
-  pool: PagePool,
-  step: StepViews,
-  call: AttentionCall,
-): void {
-  const { scale, softCap } = spec.attention
-  const key = visibilityKey(spec.attention)
-  const visible = call.works.get(key)
-  if (!visible) throw new RangeError(`no work was planned for ${key}`)
-  pagedAttention(device, {
-    query: call.query,
-    pages: pool,
-    pageTable: step.pageTable,
-    work: visible.work,
-    tiling: call.tiling,
-    splits: call.splits,
-    ...(call.states && { states: call.states }),
-    scale,
-    softCap,
-    window: visible.window,
-    sinks: visible.sinks,
-    chunk: visible.chunk,
-    sinkLogits,
-    alibiSlopes,
-    output: call.output,
-  })
-}
-
-/** What a linear layer reads: x with a norm that its own kernels apply, where they can, or what is normalised into `output`. */
-export function normalised(
-  device: Device,
-  norm: PlacedNorm | null,
-  reader: LinearWeight,
-  x: Tensor,
-  output: Tensor,
-): LinearInput {
-  if (!norm) return { x }
-  const { spec, weight } = norm
-  if (spec.kind === 'rms' && fusesNorm(reader, x.shape[0] as number))
-    return { x, norm: { weight, eps: spec.eps, offset: spec.offset } }
-  return { x: normalise(device, norm, x, output) }
-}
-
-export function normalise(device: Device, { spec, weight, bias }: PlacedNorm, x: Tensor, output: Tensor): Tensor {
-  const { eps, offset } = spec
-  if (spec.kind === 'rms') return rmsNorm(device, { x, weight, eps, offset, output })
-  return layerNorm(device, { x, weight, ...(bias && { bias }), eps, offset, output })
 }

@@ -1,10 +1,10 @@
 import type { PagedTiling } from '../attention/paged/paged-tiling.ts'
 import { workWidth } from '../attention/paged/paged-work.ts'
 import type { Tensor } from '../device/device.ts'
-import type { AttentionSpec, DecoderSpec } from './decoder-spec.ts'
+import type { AttentionSpec, DecoderSpec, LatentSpec } from './decoder-spec.ts'
 import type { HeadsPlan } from './plan-heads.ts'
 import type { RunnerPlan } from './plan-runner.ts'
-import { gateWidth, needsSublayerBuffer, qkvWidth, type StepBuffers } from './step-buffers.ts'
+import { gateWidth, needsSublayerBuffer, qkvWidth, queryUpWidth, type StepBuffers } from './step-buffers.ts'
 import type { AttentionCall, HeadViews, StepViews } from './step-views.ts'
 import { valueWidth } from './value-width.ts'
 
@@ -121,6 +121,7 @@ export function makeStepViews(
           attended: view('attended', [N, H * Dv]),
           gate: new Map(gateWidths(spec).map((width) => [width, view('gate', [N, width])])),
           attention: calls.get(key) ?? [],
+          latent: attention.latent ? latentViews(view, attention, attention.latent, N) : null,
         },
       ]
     }),
@@ -148,6 +149,20 @@ export function makeStepViews(
           },
   }
   return { views, logits: rows === 0 ? null : view('logits', [rows, V]), all }
+}
+
+function latentViews(
+  view: StepBuffers['view'],
+  attention: AttentionSpec,
+  { query, valueDim }: LatentSpec,
+  N: number,
+): HeadViews['latent'] {
+  return {
+    queryDown: query && view('queryDown', [N, query.rank]),
+    queryUp: query && view('expanded', [N, queryUpWidth(attention)]),
+    // queries are in the pages' form by then
+    output: view('expanded', [N, attention.numHeads * valueDim]),
+  }
 }
 
 /** The numbers of gates that layers have, each once. */

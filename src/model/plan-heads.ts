@@ -33,7 +33,9 @@ export interface HeadsPlan {
 
 /** Equal for layers whose heads are alike: they share tilings, work and buffers. */
 export function headsKey(spec: AttentionSpec): string {
-  return [spec.numHeads, spec.numKvHeads, spec.headDim, valueWidth(spec)].join(' × ')
+  const { latent } = spec
+  const kept = latent ? [latent.query?.rank ?? 0, latent.nopeDim, latent.ropeDim, latent.valueDim] : []
+  return [spec.numHeads, spec.numKvHeads, spec.headDim, valueWidth(spec), ...kept].join(' × ')
 }
 
 /** Equal for layers that see the same keys. */

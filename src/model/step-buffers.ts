@@ -1,7 +1,7 @@
 import type { Device, Tensor } from '../device/device.ts'
 import { type StorageDType, storageBytes } from '../tile/index.ts'
 import type { AttentionSpec, DecoderSpec } from './decoder-spec.ts'
-import { valueWidth } from './value-width.ts'
+import { outputWidth, valueWidth } from './value-width.ts'
 
 /** The largest step that a runner makes, which all of its buffers are allocated for. */
 export interface StepLimits {
@@ -37,6 +37,8 @@ export type StepBufferName =
   | 'query'
   | 'attended'
   | 'gate'
+  | 'queryDown'
+  | 'expanded'
   | 'inner'
   | 'rowIndices'
   | 'gathered'
@@ -77,6 +79,8 @@ export function stepBufferSpecs(
     query: { elements: tokens * query, dtype: dtypes.query },
     attended: compute(tokens * attended),
     gate: compute(tokens * widest(({ attention }) => gateWidth(attention))),
+    queryDown: compute(tokens * widest(({ attention: { latent } }) => latent?.query?.rank ?? 0)),
+    expanded: compute(tokens * widest(({ attention }) => expandedWidth(attention))),
     inner: compute(tokens * widest(({ mlp }) => mlp.size)),
     rowIndices: i32(rows),
     gathered: f32(rows * hiddenSize),
@@ -100,13 +104,26 @@ export function needsSublayerBuffer({ layers }: DecoderSpec): boolean {
 
 /** Queries, keys and values of a token in a layer. */
 export function qkvWidth(spec: AttentionSpec): number {
+  const { latent } = spec
+  if (latent) return (latent.query?.rank ?? queryUpWidth(spec)) + spec.headDim
   return (spec.numHeads + spec.numKvHeads) * spec.headDim + spec.numKvHeads * valueWidth(spec)
+}
+
+/** Queries of a token of latent attention, before they meet the latent. */
+export function queryUpWidth({ numHeads, latent }: AttentionSpec): number {
+  return latent ? numHeads * (latent.nopeDim + latent.ropeDim) : 0
+}
+
+/** What latent attention keeps of a token beside others: its queries where they come of a latent, then what its heads give. */
+function expandedWidth(spec: AttentionSpec): number {
+  const { latent, numHeads } = spec
+  return latent ? Math.max(latent.query ? queryUpWidth(spec) : 0, numHeads * latent.valueDim) : 0
 }
 
 /** How many gates a token has in a layer. */
 export function gateWidth(spec: AttentionSpec): number {
   if (!spec.gate) return 0
-  return spec.gate.per === 'head' ? spec.numHeads : spec.numHeads * valueWidth(spec)
+  return spec.gate.per === 'head' ? spec.numHeads : spec.numHeads * outputWidth(spec)
 }
 
 /** Bytes of all buffers of a step. */

@@ -16,12 +16,18 @@ export interface AttentionCall {
 
 /** What layers whose heads are alike compute attention in. */
 export interface HeadViews {
-  readonly qkv: Tensor // f32 [N, (H + G)·D + G·Dv]
+  readonly qkv: Tensor // f32 [N, (H + G)·D + G·Dv], of latent attention [N, rank or H·(nope + rope) of queries, D]
   readonly query: Tensor // [N, H, D]
   readonly attended: Tensor // [N, H·Dv]
   /** gates of what attention gives, by how many a token has */
   readonly gate: ReadonlyMap<number, Tensor> // [N, H·Dv] or [N, H]
   readonly attention: readonly AttentionCall[]
+  /** of latent attention: normalised latents of queries and the queries made of them, and what heads give */
+  readonly latent: {
+    readonly queryDown: Tensor | null // [N, rank of queries]
+    readonly queryUp: Tensor | null // [N, H·(nope + rope)]
+    readonly output: Tensor // [N, H·valueDim]
+  } | null
 }
 
 /** Tensors of a step of N tokens. */

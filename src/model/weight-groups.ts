@@ -7,11 +7,17 @@ export interface WeightGroup {
   readonly column: number
 }
 
-/** Queries, keys and values of a layer: neighbours that are stored in one format make one linear layer. */
-export function qkvGroups(checkpoint: WeightSource, layer: string): WeightGroup[] {
+/** What a layer projects its input to, part by part. */
+export function qkvParts({ latent }: AttentionSpec): readonly string[] {
+  if (!latent) return ['query', 'key', 'value']
+  return [latent.query ? 'queryDown' : 'query', 'latentDown']
+}
+
+/** What attention reads of its input: neighbours that are stored in one format make one linear layer. */
+export function qkvGroups(checkpoint: WeightSource, layer: string, spec: AttentionSpec): WeightGroup[] {
   const groups: { parts: string[]; column: number; dtype: string }[] = []
   let column = 0
-  for (const name of ['query', 'key', 'value']) {
+  for (const name of qkvParts(spec)) {
     const part = `${layer}.attention.${name}`
     const { dtype, rows } = checkpoint.matrixInfo(part)
     const last = groups.at(-1)

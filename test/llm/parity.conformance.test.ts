@@ -6,10 +6,10 @@ import { type ModelParts, openParts } from '../../src/llm/open-parts.ts'
 import { openParityCase, parityFolders } from './parity-folder.ts'
 import { runTokens } from './run-tokens.ts'
 
-const folders = parityFolders()
 const tolerance = 2e-4
 
 describe.each(['wasm', 'webgpu'] as const)('models of Hugging Face transformers on %s', (kind) => {
+  const folders = parityFolders(kind)
   let device: Device
   beforeAll(async () => {
     device = await openDevice(kind)

@@ -19,6 +19,7 @@ import { gptj } from './gptj.ts'
 import { granite } from './granite.ts'
 import { hunyuan } from './hunyuan.ts'
 import { llama } from './llama.ts'
+import { minicpm3 } from './minicpm3.ts'
 import { ministral, ministral3 } from './ministral.ts'
 import { mistral } from './mistral.ts'
 import { mpt } from './mpt.ts'
@@ -78,6 +79,7 @@ export const architectures: readonly Architecture[] = [
   seedOss,
   stablelm,
   starcoder2,
+  minicpm3,
 ]
 
 /** The architecture of a `model_type` (config.json) or `general.architecture` (GGUF). Throws `format` with those known. */

@@ -1,6 +1,6 @@
-import type { DecoderSpec, LayerSpec, NormSpec } from '../decoder-spec.ts'
-import { gateWidth } from '../step-buffers.ts'
-import { valueWidth } from '../value-width.ts'
+import type { AttentionSpec, DecoderSpec, LatentSpec, LayerSpec, NormSpec } from '../decoder-spec.ts'
+import { gateWidth, queryUpWidth } from '../step-buffers.ts'
+import { outputWidth, valueWidth } from '../value-width.ts'
 import { headNormSize } from '../weight-groups.ts'
 
 /**
@@ -49,17 +49,16 @@ export function shapesInto(shapes: Map<string, readonly number[]>): ShapesInto {
 }
 
 /** The weights of one layer. */
-export function layerShapes(
-  prefix: string,
-  { attention, mlp, norms }: LayerSpec,
-  C: number,
-  { linear, norm, vector }: ShapesInto,
-): void {
+export function layerShapes(prefix: string, { attention, mlp, norms }: LayerSpec, C: number, into: ShapesInto): void {
+  const { linear, norm, vector } = into
   const { numHeads, numKvHeads, headDim, qkNorm, qkvBias, outputBias, sinks } = attention
-  linear(`${prefix}.attention.query`, numHeads * headDim, C, qkvBias)
-  linear(`${prefix}.attention.key`, numKvHeads * headDim, C, qkvBias)
-  linear(`${prefix}.attention.value`, numKvHeads * valueWidth(attention), C, qkvBias)
-  linear(`${prefix}.attention.output`, C, numHeads * valueWidth(attention), outputBias)
+  if (attention.latent) latentShapes(`${prefix}.attention`, attention, attention.latent, C, into)
+  else {
+    linear(`${prefix}.attention.query`, numHeads * headDim, C, qkvBias)
+    linear(`${prefix}.attention.key`, numKvHeads * headDim, C, qkvBias)
+    linear(`${prefix}.attention.value`, numKvHeads * valueWidth(attention), C, qkvBias)
+  }
+  linear(`${prefix}.attention.output`, C, numHeads * outputWidth(attention), outputBias)
   if (qkNorm) {
     norm(`${prefix}.attention.queryNorm`, qkNorm.norm, headNormSize(attention, 'queryNorm'))
     norm(`${prefix}.attention.keyNorm`, qkNorm.norm, headNormSize(attention, 'keyNorm'))
@@ -71,6 +70,24 @@ export function layerShapes(
   linear(`${prefix}.mlp.down`, C, mlp.size, mlp.bias)
   if (mlp.learnedActivation) for (const name of xieluNames) vector(`${prefix}.mlp.xielu.${name}`, 1)
   for (const [name, of] of Object.entries(norms)) norm(`${prefix}.norms.${name}`, of, C)
+}
+
+function latentShapes(
+  prefix: string,
+  attention: AttentionSpec,
+  { query, norm, rank, nopeDim, valueDim }: LatentSpec,
+  C: number,
+  into: ShapesInto,
+): void {
+  const { headDim, numHeads, qkvBias } = attention
+  if (query) {
+    into.linear(`${prefix}.queryDown`, query.rank, C, qkvBias)
+    into.norm(`${prefix}.queryDownNorm`, query.norm, query.rank)
+    into.linear(`${prefix}.queryUp`, queryUpWidth(attention), query.rank, false)
+  } else into.linear(`${prefix}.query`, queryUpWidth(attention), C, qkvBias)
+  into.linear(`${prefix}.latentDown`, headDim, C, qkvBias)
+  into.norm(`${prefix}.latentNorm`, norm, rank)
+  into.linear(`${prefix}.latentUp`, numHeads * (nopeDim + valueDim), rank, false)
 }
 
 /** The numbers of a learned activation. */

@@ -1,7 +1,7 @@
 import type { Device, Tensor } from '../../device/device.ts'
 import { type Activation, gelu, relu, silu, tanh } from '../../nn/activations.ts'
 import { linear } from '../../nn/linear.ts'
-import { normalise } from '../decoder.ts'
+import { normalise } from '../apply-norm.ts'
 import type { EncoderBufferName } from './encoder-buffers.ts'
 import type { ScoreHeadSpec } from './encoder-spec.ts'
 import type { PlacedScoreHead } from './encoder-weights.ts'
