@@ -109,9 +109,11 @@ export async function smallEncoder(
     readonly prefix?: string
     /** changes a tensor's numbers */
     readonly change?: (name: string, values: Float32Array) => void
+    /** what the file calls a tensor */
+    readonly rename?: (name: string) => string
   } = {},
 ): Promise<Record<string, ByteSource>> {
-  const { more = {}, head = {}, prefix = '', change } = options
+  const { more = {}, head = {}, prefix = '', change, rename = (name: string) => name } = options
   const fields = configFields('config.json', config)
   const name = String(config.model_type)
   const encoder = findEncoder(name)
@@ -131,7 +133,7 @@ export async function smallEncoder(
     const base = /norm/i.test(tensor) && tensor.endsWith('.weight') ? 1 : 0
     const values = Float32Array.from({ length: size }, () => base + 0.5 * random())
     change?.(tensor, values)
-    return { name: tensor, dtype: 'f32' as const, shape, read: async () => new Uint8Array(values.buffer) }
+    return { name: rename(tensor), dtype: 'f32' as const, shape, read: async () => new Uint8Array(values.buffer) }
   })
   await writeSafetensors({ write: async (bytes: Uint8Array) => void chunks.push(bytes.slice()) }, tensors)
   const files = {

@@ -73,6 +73,19 @@ describe('vectors of texts', () => {
     await embedder.close()
   })
 
+  it('are the same of a file whose norms have gamma and beta', async () => {
+    const expected = await open()
+    const [vector] = await expected.embed(['the cat'])
+    await expected.close()
+    const older = (name: string) =>
+      name.replace(/LayerNorm\.weight$/, 'LayerNorm.gamma').replace(/LayerNorm\.bias$/, 'LayerNorm.beta')
+    const embedder = await openEmbedder(await smallEncoder(smallConfigs.bert, { more: described, rename: older }), {
+      device,
+    })
+    close((await embedder.embed(['the cat']))[0], vector)
+    await embedder.close()
+  })
+
   it('are of the last token for a decoder', async () => {
     const embedder = await open({ 'tokenizer.json': null }, { pooling: 'last', normalize: false }, smallConfigs.qwen3)
     const [whole, other, end] = await embedder.embed([
@@ -266,6 +279,7 @@ describe('what is refused', () => {
     [{ surprise: 'yes' }, 'unsupported', /config\.json: surprise is "yes", no setting of bert/],
     [{ model_type: 'deberta' }, 'format', /model_type is the unknown architecture "deberta"; known are bert, roberta/],
     [{ type_vocab_size: 3 }, 'format', /embeddings\.token_type_embeddings\.weight must be \[3, 8\], got \[2, 8\]/],
+    [{ type_vocab_size: 17 }, 'format', /type_vocab_size is 17; at most 16/],
     [{ num_hidden_layers: 3 }, 'format', /the tensor encoder\.layer\.2\.attention\.self\.query\.weight is missing/],
   ])('a configuration with %j', async (differs, code, message) => {
     const sources = await smallEncoder(smallConfigs.bert, { more: described })

@@ -92,6 +92,6 @@ export function findArchitecture(file: string, field: 'model_type' | 'general.ar
   throw new FoveaError(
     'format',
     'openCheckpoint',
-    `${file}: ${field} is the unknown architecture "${name}"; known are ${known}`,
+    `${file}: ${field} is the unknown architecture "${name}"; known are ${known}; encoders, such as bert, are opened by openEmbedder`,
   )
 }

@@ -4,7 +4,14 @@ import type { ConfigFields } from '../architectures/config-fields.ts'
 import { namedActivation } from '../architectures/named-activation.ts'
 import type { MlpSpec, NormSpec } from '../decoder-spec.ts'
 import type { EncoderArchitecture } from './encoder-architecture.ts'
-import { bertAttention, checkBidirectional, encoderSizes, plainEncoder, postNormLayer } from './plain-encoder.ts'
+import {
+  bertAttention,
+  checkBidirectional,
+  encoderSizes,
+  plainEncoder,
+  postNormLayer,
+  tokenTypes,
+} from './plain-encoder.ts'
 
 /**
  * BERT: learned positions, token types, a layer norm after the embedding and after each residual sum, GELU, biases
@@ -22,7 +29,7 @@ export const bert: EncoderArchitecture = {
     const layer = postNormLayer(bertAttention(config, sizes.hiddenSize), bertMlp(config), norm)
     return plainEncoder('bert', sizes, () => layer, {
       positions: { rows: sizes.maxPositions, first: 0, padToken: null },
-      tokenTypes: config.size('type_vocab_size', 2),
+      tokenTypes: tokenTypes(config, 2),
       norm,
     })
   },

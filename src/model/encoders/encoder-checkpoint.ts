@@ -19,6 +19,7 @@ import { decoderEmbedder } from './decoder-embedder.ts'
 import { type EncoderArchitecture, encoderShapes, scoreShapes } from './encoder-architecture.ts'
 import type { EncoderSpec, ScoreHeadSpec } from './encoder-spec.ts'
 import { encoders } from './find-encoder.ts'
+import { withOlderNames } from './older-names.ts'
 import { encoderIdle } from './plain-encoder.ts'
 import { type TextSettings, textSettings } from './text-settings.ts'
 
@@ -72,7 +73,7 @@ async function openFolder(
   if (!config) throw new FoveaError('format', 'openCheckpoint', `${files.name} has no config.json`)
   const architecture = findEmbedder(config)
   const settings = await textSettings(files, options.ignoreFields)
-  const table = await openTable(files)
+  const table = withOlderNames(await openTable(files))
   try {
     checkExtent(config, table)
     const { spec, names } = await readSpec(architecture, config, options, table)

@@ -7,7 +7,7 @@ import { readRope } from '../architectures/read-rope.ts'
 import type { MlpSpec, RopeSpec } from '../decoder-spec.ts'
 import { defaultRope } from '../rope/default-rope.ts'
 import type { EncoderArchitecture } from './encoder-architecture.ts'
-import { checkBidirectional, plainEncoder, postNormLayer } from './plain-encoder.ts'
+import { checkBidirectional, plainEncoder, postNormLayer, tokenTypes } from './plain-encoder.ts'
 
 /**
  * Nomic BERT: BERT with rotary positions and SwiGLU instead of learned positions and GELU, queries, keys and values in one
@@ -52,7 +52,7 @@ export const nomicBert: EncoderArchitecture = {
       bosToken: config.token('bos_token_id'),
       eosTokens: tokenList(config, 'eos_token_id'),
     }
-    return plainEncoder('nomic_bert', sizes, () => layer, { tokenTypes: config.size('type_vocab_size', 2), norm })
+    return plainEncoder('nomic_bert', sizes, () => layer, { tokenTypes: tokenTypes(config, 2), norm })
   },
   weights: {
     prefixes: ['', 'bert.'],

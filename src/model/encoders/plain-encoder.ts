@@ -36,6 +36,15 @@ export function encoderSizes(config: ConfigFields, positions: number): Omit<Deco
   }
 }
 
+/**
+ * `type_vocab_size`, of which a table is made for every pair of type and position. Throws `format` for more than any model has.
+ */
+export function tokenTypes(config: ConfigFields, fallback: number): number {
+  const types = config.isZero('type_vocab_size') ? 0 : config.size('type_vocab_size', fallback)
+  if (types > 16) throw config.fault('type_vocab_size', `is ${types}; at most 16 types of tokens are taken`)
+  return types
+}
+
 /** Heads without groups and rope, with biases: BERT's. */
 export function bertAttention(config: ConfigFields, hiddenSize: number): AttentionSpec {
   return plainAttention(readHeads(config, hiddenSize), null, { qkvBias: true, outputBias: true })

@@ -1,6 +1,6 @@
 import { bertMlp, bertNorm, bertWeights, checkBert } from './bert.ts'
 import type { EncoderArchitecture } from './encoder-architecture.ts'
-import { bertAttention, encoderSizes, plainEncoder, postNormLayer } from './plain-encoder.ts'
+import { bertAttention, encoderSizes, plainEncoder, postNormLayer, tokenTypes } from './plain-encoder.ts'
 
 /**
  * RoBERTa, XLM-RoBERTa and CamemBERT: BERT whose positions start behind the id of the padding token and skip tokens that are
@@ -25,7 +25,7 @@ export const roberta: EncoderArchitecture = {
       )
     return plainEncoder('roberta', sizes, () => layer, {
       positions: { rows: sizes.maxPositions, first: padToken + 1, padToken },
-      tokenTypes: config.size('type_vocab_size', 1),
+      tokenTypes: tokenTypes(config, 1),
       norm,
       maxPositions,
     })
