@@ -15,16 +15,22 @@ import type { ChatTemplate } from './chat-template.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { ByteSource } from './files/byte-source.ts'
 import { type GgufTable, openGguf } from './files/gguf.ts'
+import type { OpenBeside } from './files/split-gguf.ts'
 import { ggufTokenizer } from './tokenizers/gguf-tokenizer.ts'
 
 /**
  * Opens a GGUF file: specification from its metadata, weights under llama.cpp's names, tokenizer and chat template from
- * `tokenizer.*`. The source is taken over: closing the checkpoint closes it, and so does a failure.
+ * `tokenizer.*`. The source is taken over, with the other parts of a split
+ * model, which `openBeside` opens: closing the checkpoint closes it, and so does a failure.
  *
  * Throws `format` naming file and key or tensor.
  */
-export async function openGgufCheckpoint(source: ByteSource, options: SpecOptions): Promise<Checkpoint> {
-  const table = await openGguf(source)
+export async function openGgufCheckpoint(
+  source: ByteSource,
+  options: SpecOptions,
+  openBeside: OpenBeside | null = null,
+): Promise<Checkpoint> {
+  const table = await openGguf(source, openBeside)
   try {
     const architecture = ggufArchitecture(table)
     const { config, isRead } = ggufConfig(table, architecture, await readFactors(table))

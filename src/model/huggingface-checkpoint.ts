@@ -14,6 +14,7 @@ import { openSafetensors } from './files/safetensors.ts'
 import { openShardedSafetensors } from './files/sharded-safetensors.ts'
 import type { TensorTable } from './files/tensor-table.ts'
 import { type ModelFiles, readObject } from './model-files.ts'
+import { pickleAdvice } from './source/model-file-names.ts'
 import { tokenizerFiles } from './tokenizers/tokenizer-files.ts'
 
 const single = 'model.safetensors'
@@ -52,17 +53,33 @@ function withGenerationTokens(spec: DecoderSpec, generation: ConfigFields | null
   return eosTokens.length > 0 ? { ...spec, eosTokens } : spec
 }
 
+/** Throws `unsupported` where the weights are a pickle. */
+async function refusePickles(files: ModelFiles): Promise<void> {
+  for (const name of ['pytorch_model.bin', 'pytorch_model.bin.index.json', 'model.bin', 'consolidated.00.pth']) {
+    const source = await files.open(name)
+    if (!source) continue
+    await source.close()
+    throw new FoveaError(
+      'unsupported',
+      'openCheckpoint',
+      `${files.name}: ${name} is a Python pickle, which is not read; ${pickleAdvice}`,
+    )
+  }
+}
+
 /** The tensors of a folder: model.safetensors, or its index and shards. Throws `format` where there is neither. */
 export async function openTable(files: ModelFiles): Promise<TensorTable> {
   const whole = await files.open(single)
   if (whole) return openSafetensors(whole)
   const shards = await files.open(index)
-  if (!shards)
+  if (!shards) {
+    await refusePickles(files)
     throw new FoveaError(
       'format',
       'openCheckpoint',
       `${files.name} has neither ${single} nor ${index}; no other is read`,
     )
+  }
   return openShardedSafetensors(shards, async (fileName) => {
     const shard = await files.open(fileName)
     if (shard) return shard

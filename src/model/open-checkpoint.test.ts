@@ -7,6 +7,8 @@ import {
   smallConfig as config,
   smallWeights as safetensors,
   smallShapes as shapes,
+  smallFiles,
+  smallSources,
   smallSources as sources,
   smallTokenizer as tokenizer,
 } from '../../test/files/small-model.ts'
@@ -48,6 +50,20 @@ async function stored(folder: string, name: string): Promise<Float32Array> {
   await table.close()
   return new Float32Array(bytes.slice().buffer)
 }
+
+it.each(['pytorch_model.bin', 'pytorch_model.bin.index.json', 'consolidated.00.pth'])(
+  'weights in %s are refused, with how to convert them',
+  async (name) => {
+    const { 'model.safetensors': _, ...files } = await smallFiles()
+    const opened = openCheckpointFromSources(smallSources({ ...files, [name]: new Uint8Array(8) }))
+    await expect(opened).rejects.toMatchObject({
+      code: 'unsupported',
+      message: expect.stringMatching(
+        /is a Python pickle, which is not read; convert it to model\.safetensors: python -c/,
+      ),
+    })
+  },
+)
 
 describe('the parity folders', () => {
   for (const folder of folders)

@@ -15,7 +15,7 @@ const fields: FieldsOf<CheckpointOptions> = { ...sourceOptionFields, contextLeng
 
 /**
  * Opens a model, wherever it is: in Node a path of a folder as Hugging Face lays it out (config.json, safetensors,
- * tokenizer.json), of a .gguf file, or of a folder with a single .gguf file; everywhere `hf:owner/name`, a URL, Files, handles
+ * tokenizer.json), of a .gguf file (of a split one the first part), or of a folder with a single model in .gguf files; everywhere `hf:owner/name`, a URL, Files, handles
  * and sources of bytes (`ModelSource`). Reads configuration, tokenizer and the headers of the weights; weights when they
  * are asked for. What comes from the Hub or a URL is kept in the store, and read from there by position.
  *
@@ -28,13 +28,11 @@ export async function openCheckpoint(source: ModelSource, options: CheckpointOpt
   const found = await resolveModelSource(source, ofSource)
   const spec = { ...(contextLength !== undefined && { contextLength }), ...(ignoreFields && { ignoreFields }) }
   // what reads the other kind of files is not loaded
-  if (found.kind === 'gguf') {
-    const { openGgufCheckpoint } = await import('./gguf-checkpoint.ts')
-    return openGgufCheckpoint(found.source, spec)
-  }
   try {
-    const { openHuggingFace } = await import('./huggingface-checkpoint.ts')
-    const checkpoint = await openHuggingFace(found.files, spec)
+    const checkpoint =
+      found.kind === 'gguf'
+        ? await (await import('./gguf-checkpoint.ts')).openGgufCheckpoint(found.source, spec, found.openBeside)
+        : await (await import('./huggingface-checkpoint.ts')).openHuggingFace(found.files, spec)
     return found.close ? { ...checkpoint, close: found.close } : checkpoint
   } catch (error) {
     await found.close?.()

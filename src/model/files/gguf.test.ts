@@ -267,7 +267,7 @@ describe('openGguf refuses', () => {
     [
       'a part of a model',
       () => written({ 'split.count': { type: 'u16', value: 3 } }, []),
-      'split.count is 3: a part of a split',
+      'split.count is 3: give all parts of the model',
     ],
   ])('%s', async (_, make, message) => {
     const error = await make()

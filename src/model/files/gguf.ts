@@ -6,6 +6,7 @@ import { readGgufHeader } from './gguf-header.ts'
 import type { GgufValue } from './gguf-types.ts'
 import { ggmlType } from './gguf-types.ts'
 import { shown } from './shown.ts'
+import { ggufParts, joinParts, type OpenBeside, partOf } from './split-gguf.ts'
 import type { TensorPlace, TensorTable } from './tensor-table.ts'
 import { isWeightDType, tensorBytes, tensorTable } from './tensor-table.ts'
 
@@ -24,10 +25,29 @@ const defaultAlignment = 32
  * The header is read and checked whole, the data when asked for. The source is taken over: closing the table closes it,
  * and so does a failure. Throws `format` naming file and field: what `readGgufHeader` refuses, an alignment that is no
  * power of two up to 2^30, a name twice, rows that are no whole number of blocks, tensors that overlap, are not aligned or
- * reach beyond the file, one part of a split model. A tensor of a type that is not known here is `opaque`, with the bytes up
- * to the next one: it matters where it is asked for.
+ * reach beyond the file. A tensor of a type that is not known here is `opaque`, with the bytes up to the next one: it matters
+ * where it is asked for.
+ *
+ * The first part of a split model (`name-00001-of-00003.gguf`) gives the tensors of all; the others are opened by
+ * `openBeside`, given their names. Throws `format` naming a part that is missing, or where they cannot be opened.
  */
-export async function openGguf(source: ByteSource): Promise<GgufTable> {
+export async function openGguf(source: ByteSource, openBeside: OpenBeside | null = null): Promise<GgufTable> {
+  const first = await openOne(source)
+  const part = partOf(first.metadata)
+  if (!part) return first
+  if (!openBeside) {
+    await first.close()
+    const [, ...others] = ggufParts(source.name.replace(/^.*[/\\]/, ''))
+    const message = `${source.name}: split.count is ${part.count}: give all parts of the model${others.length ? `, ${others.join(', ')} too` : ''}`
+    throw new FoveaError('format', 'openGguf', message)
+  }
+  return joinParts(first, async (name) => {
+    const beside = await openBeside(name)
+    return beside && openOne(beside)
+  })
+}
+
+async function openOne(source: ByteSource): Promise<GgufTable> {
   try {
     return await readTable(source)
   } catch (error) {
@@ -39,9 +59,6 @@ export async function openGguf(source: ByteSource): Promise<GgufTable> {
 async function readTable(source: ByteSource): Promise<GgufTable> {
   const fault = (message: string) => new FoveaError('format', 'openGguf', `${source.name}: ${message}`)
   const { version, metadata, tensors, byteLength } = await readGgufHeader(source)
-  const parts = metadata.get('split.count')
-  if (typeof parts === 'number' && parts > 1)
-    throw fault(`split.count is ${parts}: a part of a split model is not read, join them with llama-gguf-split`)
   const alignment = metadata.get('general.alignment') ?? defaultAlignment
   if (typeof alignment !== 'number' || !isPowerOfTwo(alignment))
     throw fault(`general.alignment is ${shown(alignment)}, no power of two`)

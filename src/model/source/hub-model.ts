@@ -1,9 +1,10 @@
 import { FoveaError } from '../../tile/index.ts'
+import { ggufParts, wholeGgufs } from '../files/split-gguf.ts'
 import { downloadFile, isContentOf } from '../store/download-file.ts'
 import { noteName } from '../store/note-name.ts'
 import type { FileRecord, StoreFolder } from '../store/store-folder.ts'
 import { type HubAccess, type HubFile, hubFileUrl, hubHeaders, hubListing } from './hub-listing.ts'
-import { describedFiles, weightFiles } from './model-file-names.ts'
+import { describedFiles, pickleAdvice, pickledWeights, weightFiles } from './model-file-names.ts'
 import { hubName } from './model-name.ts'
 import type { DownloadProgress } from './source-options.ts'
 
@@ -91,15 +92,20 @@ function filesIn(text: string | null): readonly HubFile[] | null {
 function wantedFiles(id: string, files: readonly HubFile[], named: string | null): readonly HubFile[] {
   const refuse = (message: string) => new FoveaError('argument', 'downloadModel', `${id} ${message}`)
   const ggufs = files.filter(({ path }) => path.endsWith('.gguf'))
-  const list = ggufs.map(({ path }) => path).join(', ')
+  const models = wholeGgufs(ggufs.map(({ path }) => path))
+  const list = models.join(', ')
+  // of a split model all parts
+  const partsOf = (first: string) => ggufs.filter(({ path }) => ggufParts(first).includes(path))
   if (named !== null) {
-    const file = ggufs.find(({ path }) => path === named)
-    if (file) return [file]
+    if (ggufs.some(({ path }) => path === named)) return partsOf(named)
     throw refuse(`has no file ${named}; ${list === '' ? 'it has no .gguf files' : `there are ${list}`}`)
   }
   const own = files.filter(({ path }) => describedFiles.includes(path) || weightFiles.test(path))
   if (own.some(({ path }) => path === 'config.json') && own.some(({ path }) => weightFiles.test(path))) return own
-  if (ggufs.length === 1) return ggufs
-  if (ggufs.length > 1) throw refuse(`has several .gguf files, name one: ${list}`)
+  const [only] = models
+  if (only !== undefined && models.length === 1) return partsOf(only)
+  if (models.length > 1) throw refuse(`has several .gguf files, name one: ${list}`)
+  const pickle = files.find(({ path }) => pickledWeights.test(path))
+  if (pickle) throw refuse(`has its weights in ${pickle.path}, a Python pickle, which is not read; ${pickleAdvice}`)
   throw refuse('has neither config.json with safetensors nor a .gguf file')
 }

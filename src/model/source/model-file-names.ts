@@ -18,3 +18,8 @@ export const describedFiles: readonly string[] = [
 export const weightFiles = /^model(-\d+-of-\d+)?\.safetensors(\.index\.json)?$/
 export const wholeWeights = 'model.safetensors'
 export const weightIndex = 'model.safetensors.index.json'
+
+/** Weights as PyTorch writes them by itself: programs in Python's pickle, which are never run here. */
+export const pickledWeights = /^(pytorch_model(-\d+-of-\d+)?\.bin(\.index\.json)?|model\.bin|consolidated\.\d+\.pth)$/
+export const pickleAdvice =
+  "convert it to model.safetensors: python -c \"from transformers import AutoModelForCausalLM as M; M.from_pretrained('FOLDER').save_pretrained('FOLDER')\""

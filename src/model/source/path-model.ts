@@ -2,6 +2,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { FoveaError } from '../../tile/index.ts'
 import { openFile } from '../files/open-file.ts'
+import { wholeGgufs } from '../files/split-gguf.ts'
 import type { ResolvedModel } from './resolved-model.ts'
 
 /** A folder or a file of the disk, Node only. */
@@ -12,7 +13,7 @@ export async function pathModel(given: string | URL): Promise<ResolvedModel> {
   })
   if (!found.isDirectory()) return ggufAt(path)
   const names = await readdir(path)
-  const ggufs = names.filter((name) => name.endsWith('.gguf'))
+  const ggufs = wholeGgufs(names)
   if (!names.includes('config.json') && ggufs.length === 1) return ggufAt(`${path}/${ggufs[0]}`)
   if (!names.includes('config.json') && ggufs.length > 1)
     throw new FoveaError('argument', 'openCheckpoint', `${path} has several models: ${ggufs.join(', ')}; name one`)
@@ -30,5 +31,10 @@ export async function pathModel(given: string | URL): Promise<ResolvedModel> {
 }
 
 async function ggufAt(path: string): Promise<ResolvedModel> {
-  return { kind: 'gguf', name: path, source: await openFile(path) }
+  const folder = path.slice(0, Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1)
+  const openBeside = async (name: string) => {
+    const found = await stat(folder + name).catch(() => null)
+    return found && openFile(folder + name)
+  }
+  return { kind: 'gguf', name: path, source: await openFile(path), openBeside }
 }

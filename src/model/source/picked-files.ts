@@ -1,5 +1,6 @@
 import { FoveaError } from '../../tile/index.ts'
 import { type ByteSource, blobSource } from '../files/byte-source.ts'
+import { wholeGgufs } from '../files/split-gguf.ts'
 
 /**
  * Files that a person picked, dropped or gave a page access to, as sources by name: a list of Files (several, or a folder of
@@ -19,8 +20,8 @@ export async function pickedFiles(
     .sort((a, b) => a.length - b.length)[0]
   const folder = config?.slice(0, -'config.json'.length) ?? ''
   const own = files.filter(([path]) => path.startsWith(folder))
-  const ggufs = files.filter(([path]) => path.endsWith('.gguf'))
-  if (config === undefined && ggufs.length !== 1) {
+  const ggufs = files.filter(([path]) => path.toLowerCase().endsWith('.gguf'))
+  if (config === undefined && wholeGgufs(ggufs.map(([path]) => path)).length !== 1) {
     const names = files.map(([path]) => path).join(', ')
     const what = ggufs.length === 0 ? 'neither a config.json nor a .gguf file' : 'several .gguf files; give one'
     throw new FoveaError('argument', 'openCheckpoint', `among the files (${names}) there is ${what}`)

@@ -1,5 +1,6 @@
 import { checkFields, FoveaError } from '../../tile/index.ts'
 import { type ByteSource, blobSource } from '../files/byte-source.ts'
+import { ggufModel, onlyGguf } from './gguf-model.ts'
 import { pickedFiles } from './picked-files.ts'
 import type { ResolvedModel } from './resolved-model.ts'
 import { type SourceOptions, sourceOptionFields } from './source-options.ts'
@@ -41,10 +42,10 @@ export async function resolveModelSource(source: ModelSource, options: SourceOpt
       'openCheckpoint',
       `a model is a name, a URL, a file or sources, got ${typeof source}`,
     )
-  if (source instanceof Blob) return gguf(blobSource(source))
-  if (isSource(source)) return gguf(source)
+  if (source instanceof Blob) return ggufModel(blobSource(source))
+  if (isSource(source)) return ggufModel(source)
   if (isHandle(source)) {
-    if (source.kind === 'file') return gguf(blobSource(await source.getFile()))
+    if (source.kind === 'file') return ggufModel(blobSource(await source.getFile()))
     return sourcesModel(source.name, await pickedFiles(source))
   }
   if (Symbol.iterator in source) return sourcesModel('files', await pickedFiles(source as Iterable<File>))
@@ -52,17 +53,18 @@ export async function resolveModelSource(source: ModelSource, options: SourceOpt
 }
 
 function sourcesModel(name: string, sources: Readonly<Record<string, ByteSource>>): ResolvedModel {
-  const names = Object.keys(sources)
-  const [only] = names
-  if (only !== undefined && names.length === 1 && only.endsWith('.gguf') && sources[only]) return gguf(sources[only])
   const open = async (file: string) => (Object.hasOwn(sources, file) ? (sources[file] ?? null) : null)
   const close = async () => {
     for (const source of Object.values(sources)) await source.close()
   }
+  const only = onlyGguf(Object.keys(sources))
+  const source = only === null ? null : sources[only]
+  if (only !== null && source) {
+    const beside = only.slice(0, only.lastIndexOf('/') + 1)
+    return { ...ggufModel(source, (part) => open(beside + part)), close }
+  }
   return { kind: 'folder', name, files: { name, open }, close }
 }
-
-const gguf = (source: ByteSource): ResolvedModel => ({ kind: 'gguf', name: source.name, source })
 
 function isSource(source: object): source is ByteSource {
   return typeof (source as { read?: unknown }).read === 'function'

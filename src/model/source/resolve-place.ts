@@ -1,7 +1,8 @@
 import { FoveaError } from '../../tile/index.ts'
-import { type ByteSource, blobSource } from '../files/byte-source.ts'
+import { blobSource } from '../files/byte-source.ts'
 import { openStore } from '../store/open-store.ts'
 import type { StoreFolder } from '../store/store-folder.ts'
+import { ggufModel, onlyGguf } from './gguf-model.ts'
 import { hubModel, type StoredFiles } from './hub-model.ts'
 import { hubName, modelNameOf, modelPlace } from './model-name.ts'
 import { pathModel } from './path-model.ts'
@@ -21,7 +22,7 @@ export async function resolvePlace(source: string | URL, options: SourceOptions)
     const { url } = place
     if (url.protocol === 'file:') return pathModel(url)
     if (url.protocol === 'blob:' || url.protocol === 'data:')
-      return gguf(blobSource(await (await fetch(url)).blob(), url.protocol === 'blob:' ? url.href : 'data'))
+      return ggufModel(blobSource(await (await fetch(url)).blob(), url.protocol === 'blob:' ? url.href : 'data'))
     const store = await openStore('openCheckpoint', options)
     return storedModel(store, modelNameOf(url), await urlModel(store, url, options))
   }
@@ -41,12 +42,10 @@ export async function resolvePlace(source: string | URL, options: SourceOptions)
 
 async function storedModel(store: StoreFolder, name: string, { folder, paths }: StoredFiles): Promise<ResolvedModel> {
   const open = async (path: string) => (paths.includes(path) ? store.open(`${folder}/${path}`) : null)
-  const [only] = paths
-  if (only === undefined || paths.length !== 1 || !only.toLowerCase().endsWith('.gguf'))
-    return { kind: 'folder', name, files: { name, open } }
+  const only = onlyGguf(paths)
+  if (only === null) return { kind: 'folder', name, files: { name, open } }
   const source = await open(only)
   if (!source) throw new FoveaError('io', 'openCheckpoint', `${name}: ${only} was removed from ${store.name} meanwhile`)
-  return gguf({ ...source, name: name.endsWith(only) ? name : `${name}/${only}` })
+  const beside = only.slice(0, only.lastIndexOf('/') + 1)
+  return ggufModel({ ...source, name: name.endsWith(only) ? name : `${name}/${only}` }, (part) => open(beside + part))
 }
-
-const gguf = (source: ByteSource): ResolvedModel => ({ kind: 'gguf', name: source.name, source })

@@ -1,10 +1,11 @@
 import { FoveaError } from '../../tile/index.ts'
 import { fnv1a64 } from '../files/fingerprint.ts'
+import { ggufParts } from '../files/split-gguf.ts'
 import { downloadFile, isContentOf, isPage, recordIn, refused, unreachable } from '../store/download-file.ts'
 import { noteName } from '../store/note-name.ts'
 import type { FileRecord, StoreFolder } from '../store/store-folder.ts'
 import { isUnreachable, type StoredFiles } from './hub-model.ts'
-import { describedFiles, weightIndex, wholeWeights } from './model-file-names.ts'
+import { describedFiles, pickleAdvice, weightIndex, wholeWeights } from './model-file-names.ts'
 import { modelNameOf } from './model-name.ts'
 import type { SourceOptions } from './source-options.ts'
 
@@ -26,10 +27,16 @@ export async function urlModel(store: StoreFolder, url: URL, options: SourceOpti
   const { signal } = options
   try {
     if (!isFolder(url)) {
-      const path = fileName(url)
-      await store.writeText(`${folder}/${noteName}`, JSON.stringify({ name, files: [path] }))
-      await download(store, folder, { path, url, record: nothing }, 0, null, options)
-      return { folder, paths: [path] }
+      const paths = ggufParts(fileName(url))
+      if (paths.length > 1 && options.sha256 !== undefined)
+        throw new FoveaError('argument', 'openCheckpoint', `sha256 is of one file; ${name} is one of ${paths.length}`)
+      await store.writeText(`${folder}/${noteName}`, JSON.stringify({ name, files: paths }))
+      let before = 0
+      for (const path of paths) {
+        const own = paths.length === 1 ? url : new URL(encodeURIComponent(path) + url.search, url)
+        before += await download(store, folder, { path, url: own, record: nothing }, before, null, options)
+      }
+      return { folder, paths }
     }
     if (options.sha256 !== undefined)
       throw new FoveaError('argument', 'openCheckpoint', `sha256 is of one file; ${name} names a folder`)
@@ -60,6 +67,9 @@ async function folderFiles(store: StoreFolder, folder: string, url: URL, name: s
   await store.writeText(note, JSON.stringify({ name }))
   if (!served.some(({ path }) => path === wholeWeights)) {
     const [index] = await present(url, [weightIndex], options)
+    const [pickle] = index ? [] : await present(url, ['pytorch_model.bin'], options)
+    if (pickle)
+      throw new FoveaError('unsupported', 'downloadModel', `${name}: ${pickle.path} is not read; ${pickleAdvice}`)
     if (!index) throw new FoveaError('io', 'downloadModel', `${name} has neither ${wholeWeights} nor ${weightIndex}`)
     await download(store, folder, index, 0, null, options)
     const shards = await shardsOf(store, `${folder}/${weightIndex}`)
