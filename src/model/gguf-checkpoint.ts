@@ -32,19 +32,24 @@ export async function openGgufCheckpoint(
 ): Promise<Checkpoint> {
   const table = await openGguf(source, openBeside)
   try {
-    const architecture = ggufArchitecture(table)
-    const { config, isRead } = ggufConfig(table, architecture, await readFactors(table))
-    checkExtent(config, table)
-    const stated = withoutNormOffsets(architecture.spec(config, options))
-    checkGgufKeys(table, architecture.ggufName, isRead, options.ignoreFields)
-    const names = ggufNames(table, stated)
-    const spec = await fitWeights(table, stated, names)
-    const tokenizer = ggufTokenizer(table, spec, await templateIn(table))
-    return await checkpointOver(source.name, table, spec, tokenizer, names)
+    return await ggufCheckpoint(table, options)
   } catch (error) {
     await table.close()
     throw error
   }
+}
+
+/** The checkpoint of a file whose header was read; closing it closes the table, a failure does not. */
+export async function ggufCheckpoint(table: GgufTable, options: SpecOptions): Promise<Checkpoint> {
+  const architecture = ggufArchitecture(table)
+  const { config, isRead } = ggufConfig(table, architecture, await readFactors(table))
+  checkExtent(config, table)
+  const stated = withoutNormOffsets(architecture.spec(config, options))
+  checkGgufKeys(table, architecture.ggufName, isRead, options.ignoreFields)
+  const names = ggufNames(table, stated)
+  const spec = await fitWeights(table, stated, names)
+  const tokenizer = ggufTokenizer(table, spec, await templateIn(table))
+  return checkpointOver(table.source, table, spec, tokenizer, names)
 }
 
 /** The chat template, whose interpreter is loaded for a file that has one. */

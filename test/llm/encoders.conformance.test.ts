@@ -69,6 +69,31 @@ describe.each(['wasm', 'webgpu'] as const)('encoders of Hugging Face transformer
       },
     )
 
+    withCase(
+      'vectors in halves, as GPUs that compute in f16 make them',
+      async ({ folder, pooling, texts, vectors }) => {
+        const checkpoint = await openEncoderCheckpoint(folder)
+        const { limits, maxTokens } = planEmbedder(device, checkpoint, { batchTokens: 80 })
+        const weights = await loadEncoderWeights(device, checkpoint, checkpoint.spec, null, { maxTokens })
+        const runner = new EncoderRunner(device, weights, limits, 'f16')
+        try {
+          const pooled = await runner.run(
+            texts.map((tokens) => ({ tokens })),
+            pooling,
+          )
+          pooled.forEach((vector, i) => {
+            const length = Math.hypot(...vector)
+            const got = vector.map((x) => x / length)
+            expect(worst(got, vectors[i] as Float32Array), `${name}, text ${i}`).toBeLessThanOrEqual(2e-3)
+          })
+        } finally {
+          runner.dispose()
+          weights.dispose()
+          await checkpoint.close()
+        }
+      },
+    )
+
     withCase('last hidden states of every token', async ({ folder, texts, hidden }) => {
       const checkpoint = await openEncoderCheckpoint(folder, {}, 'embed')
       const { limits, maxTokens, compute } = planEmbedder(device, checkpoint, { batchTokens: 80 })

@@ -5,6 +5,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { smallConfigs, smallEncoder, unigramTokenizer, writeSources } from '../../../test/files/small-encoder.ts'
 import { startModelServer } from '../../../test/setup/model-server.ts'
 import { type Device, openDevice } from '../../device/index.ts'
+import { exportGguf } from '../../model/export/export-gguf.ts'
+import { bytesSource } from '../../model/files/byte-source.ts'
+import { openGguf } from '../../model/files/gguf.ts'
+import { type GgufTypedValue, writeGguf } from '../../model/files/write-gguf.ts'
+import { openCheckpoint } from '../../model/open-checkpoint.ts'
 import type { EmbedderOptions } from './embedder-options.ts'
 import { openEmbedder } from './open-embedder.ts'
 
@@ -203,6 +208,72 @@ describe('a model', () => {
     } finally {
       await server.close()
     }
+  })
+})
+
+describe('a decoder in a GGUF file', () => {
+  let folder = ''
+  let path = ''
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'fovea-embed-gguf-'))
+    path = join(folder, 'model.gguf')
+    const checkpoint = await openCheckpoint(
+      await smallEncoder(smallConfigs.qwen3, { more: { 'tokenizer.json': null } }),
+    )
+    await exportGguf(checkpoint, path)
+    await checkpoint.close()
+  })
+  afterAll(() => rm(folder, { recursive: true }))
+
+  /** The file with one more number in its metadata. */
+  const withKey = async (key: string, value: number) => {
+    const bytes = await readFile(path)
+    const table = await openGguf(bytesSource('model.gguf', bytes))
+    const metadata = new Map<string, GgufTypedValue>()
+    for (const [known, of] of table.metadata)
+      metadata.set(
+        known,
+        typeof of === 'number'
+          ? { type: Number.isInteger(of) ? 'u32' : 'f32', value: of }
+          : typeof of === 'boolean'
+            ? { type: 'bool', value: of }
+            : { type: 'string', value: String(of) },
+      )
+    metadata.set(key, { type: 'u32', value })
+    const chunks: Uint8Array[] = []
+    await writeGguf(
+      { write: async (chunk) => void chunks.push(chunk.slice()) },
+      metadata,
+      table.names().map((tensor) => {
+        const { dtype, shape, read } = table.get(tensor)
+        return { name: tensor, dtype: dtype as 'f32', shape, read }
+      }),
+    )
+    return bytesSource('model.gguf', new Uint8Array(Buffer.concat(chunks)))
+  }
+
+  it('gives the vectors of the folder that it was written from, pooled as it says', async () => {
+    const text = [4, 5, 6, 7]
+    const options = { device, pooling: 'last' } as const
+    const sources = await smallEncoder(smallConfigs.qwen3, { more: { 'tokenizer.json': null } })
+    const expected = await openEmbedder(sources, options)
+    const [vector] = await expected.embed([text])
+    await expected.close()
+    const silent = await openEmbedder(path, options)
+    close((await silent.embed([text]))[0], vector)
+    await silent.close()
+    const said = await openEmbedder(await withKey('qwen3.pooling_type', 3), { device })
+    expect(said).toMatchObject({ pooling: 'last', normalize: true })
+    close((await said.embed([text]))[0], vector)
+    await said.close()
+  })
+
+  it('is refused where it says no pooling, or one that is not computed', async () => {
+    await expect(openEmbedder(path, { device })).rejects.toThrow(/says no pooling/)
+    await expect(openEmbedder(await withKey('qwen3.pooling_type', 4), { device })).rejects.toMatchObject({
+      code: 'unsupported',
+      message: expect.stringMatching(/qwen3\.pooling_type is 4; 1 \(mean\), 2 \(cls\) and 3 \(last\)/),
+    })
   })
 })
 

@@ -42,7 +42,7 @@ function poolingOf(where: string, { source, settings }: EncoderCheckpoint, { poo
   throw new FoveaError(
     'argument',
     where,
-    `${source} says no pooling (it has no 1_Pooling/config.json); the option pooling takes mean, cls or last, whichever the model was trained with`,
+    `${source} says no pooling (as 1_Pooling/config.json does, or pooling_type of a GGUF file); the option pooling takes mean, cls or last, whichever the model was trained with`,
   )
 }
 

@@ -8,6 +8,7 @@ import { architectures } from '../architectures/find-architecture.ts'
 import { fitWeights } from '../architectures/fit-weights.ts'
 import { type FileNames, fileNamesOf, locateWeights } from '../architectures/locate-weights.ts'
 import type { WeightSource } from '../checkpoint.ts'
+import { openGguf } from '../files/gguf.ts'
 import type { TensorTable } from '../files/tensor-table.ts'
 import { openTable, readFields } from '../huggingface-checkpoint.ts'
 import type { ModelFiles } from '../model-files.ts'
@@ -19,6 +20,7 @@ import { decoderEmbedder } from './decoder-embedder.ts'
 import { type EncoderArchitecture, encoderShapes, scoreShapes } from './encoder-architecture.ts'
 import type { EncoderSpec, ScoreHeadSpec } from './encoder-spec.ts'
 import { encoders } from './find-encoder.ts'
+import { ggufEmbedder } from './gguf-embedder.ts'
 import { withOlderNames } from './older-names.ts'
 import { encoderIdle } from './plain-encoder.ts'
 import { type TextSettings, textSettings } from './text-settings.ts'
@@ -35,7 +37,7 @@ export interface EncoderCheckpoint extends WeightSource {
 }
 
 /**
- * Opens a model as Hugging Face lays it out: an encoder, or a decoder that gives embeddings. `purpose` "score" asks for a
+ * Opens a model as Hugging Face lays it out: an encoder, or a decoder that gives embeddings (which may be a GGUF file). `purpose` "score" asks for a
  * classifier of one label. Throws as `openCheckpoint` does, `unsupported` for an architecture without such a head and for
  * several labels.
  */
@@ -49,13 +51,13 @@ export async function openEncoderCheckpoint(
   const found = await resolveModelSource(source, ofSource)
   const close = found.kind === 'folder' ? found.close : () => found.source.close()
   try {
-    if (found.kind === 'gguf')
-      throw new FoveaError(
-        'unsupported',
-        purpose === 'score' ? 'openReranker' : 'openEmbedder',
-        `${found.name} is a GGUF file; embeddings are made of folders as Hugging Face lays them out`,
-      )
     const spec = { ...(contextLength !== undefined && { contextLength }), ...(ignoreFields && { ignoreFields }) }
+    if (found.kind === 'gguf') {
+      if (purpose === 'score')
+        throw new FoveaError('unsupported', 'openReranker', `${found.name} is a GGUF file; classifiers are folders`)
+      const embedder = await ggufEmbedder(await openGguf(found.source), spec)
+      return { ...embedder, head: null, sigmoid: null }
+    }
     const checkpoint = await openFolder(found.files, spec, purpose)
     return found.close ? { ...checkpoint, close: found.close } : checkpoint
   } catch (error) {
