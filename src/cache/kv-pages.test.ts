@@ -17,6 +17,11 @@ describe('pages of keys and values', () => {
     [{ valueDim: 8 }, 7 * 16 * 2 * (32 + 8) * 4],
     [{ format: 'q4', valueDim: 40 }, 7 * 16 * 2 * (16 + 20 + 2 * 4)],
     [{ format: 'q8', valueDim: 48, rows: 1, recentTokens: 4 }, 7 * 16 * 2 * (32 + 48 + 2 * 4) + 4 * 2 * 48 * 4 * 2],
+    [{ valueDim: 24, latent: true }, 7 * 16 * 2 * 32 * 4],
+    [
+      { format: 'q4', valueDim: 24, latent: true, rows: 2, recentTokens: 8 },
+      7 * 16 * 2 * (16 + 8) + 2 * 8 * 2 * 24 * 4 * 2,
+    ],
     [{ format: 'q8', rows: 3, recentTokens: 48 }, 7 * 16 * 2 * (32 + 4) * 2 + 3 * 48 * 2 * 32 * 4 * 2],
     [{ format: 'q4', rows: 2, recentDType: 'f16' }, 7 * 16 * 2 * (16 + 4) * 2 + 2 * 64 * 2 * 32 * 2 * 2],
   ])('%j: bytes as planned, all freed', (change, bytes) => {
@@ -45,6 +50,8 @@ describe('pages of keys and values', () => {
     ['argument', { pageSize: 1.5 }, 1e9],
     ['argument', { format: 'q4', headDim: 33 }, 1e9],
     ['argument', { valueDim: 0 }, 1e9],
+    ['argument', { latent: true }, 1e9],
+    ['argument', { format: 'q4', valueDim: 25, latent: true }, 1e9],
     ['argument', { format: 'q4', valueDim: 7 }, 1e9],
     ['limit', { headDim: 8, valueDim: 32 }, 4000],
     ['argument', { format: 'q8', rows: -1 }, 1e9],

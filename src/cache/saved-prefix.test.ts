@@ -20,6 +20,7 @@ const spec: PageCacheSpec = {
   layers: [
     { numKvHeads: 2, headDim: 8 },
     { numKvHeads: 1, headDim: 8, valueDim: 4 },
+    { numKvHeads: 1, headDim: 12, valueDim: 8, latent: true },
   ],
   format: 'f16',
   pages: 12,
@@ -167,7 +168,7 @@ describe('a saved prefix', () => {
       [
         { layers: spec.layers.slice(0, 1) },
         model,
-        'p.kv: layers is ["2 heads of 8","1 heads of 8, values of 4"], this cache',
+        'p.kv: layers is ["2 heads of 8","1 heads of 8, values of 4","1 heads of 12, values of 8 in them"], this cache',
       ],
     ] as const) {
       const target = new PageCache(device, { ...spec, ...changes })

@@ -42,6 +42,8 @@ const trials: readonly (PagedTrial & { readonly name: string })[] = [
     recentTokens: 16,
     tiling: { ...tiling, padTo: 16 },
   },
+  { name: 'latent, decode', ...decode, G: 1, D: 20, Dv: 16, latent: true, tiling: { ...tiling, tileQ: 6 } },
+  { name: 'latent, q4, recent tokens', ...prefill, G: 1, D: 20, Dv: 16, latent: true, format: 'q4', recentTokens: 16 },
 ]
 const left = {
   NaN: [Number.NaN],
