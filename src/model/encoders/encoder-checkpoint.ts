@@ -4,11 +4,9 @@ import { checkExtent } from '../architectures/check-extent.ts'
 import { checkUnread } from '../architectures/check-unread.ts'
 import { weightsOver } from '../architectures/checkpoint-over.ts'
 import type { ConfigFields } from '../architectures/config-fields.ts'
-import { architectures } from '../architectures/find-architecture.ts'
 import { fitWeights } from '../architectures/fit-weights.ts'
 import { type FileNames, fileNamesOf, locateWeights } from '../architectures/locate-weights.ts'
 import type { WeightSource } from '../checkpoint.ts'
-import { openGguf } from '../files/gguf.ts'
 import type { TensorTable } from '../files/tensor-table.ts'
 import { openTable, readFields } from '../huggingface-checkpoint.ts'
 import type { ModelFiles } from '../model-files.ts'
@@ -19,8 +17,7 @@ import { tokenizerFiles } from '../tokenizers/tokenizer-files.ts'
 import { decoderEmbedder } from './decoder-embedder.ts'
 import { type EncoderArchitecture, encoderShapes, scoreShapes } from './encoder-architecture.ts'
 import type { EncoderSpec, ScoreHeadSpec } from './encoder-spec.ts'
-import { encoders } from './find-encoder.ts'
-import { ggufEmbedder } from './gguf-embedder.ts'
+import { encoders, findEncoder } from './find-encoder.ts'
 import { withOlderNames } from './older-names.ts'
 import { encoderIdle } from './plain-encoder.ts'
 import { type TextSettings, textSettings } from './text-settings.ts'
@@ -55,7 +52,8 @@ export async function openEncoderCheckpoint(
     if (found.kind === 'gguf') {
       if (purpose === 'score')
         throw new FoveaError('unsupported', 'openReranker', `${found.name} is a GGUF file; classifiers are folders`)
-      const embedder = await ggufEmbedder(await openGguf(found.source), spec)
+      const { ggufEmbedder } = await import('./gguf-embedder.ts')
+      const embedder = await ggufEmbedder(found.source, spec)
       return { ...embedder, head: null, sigmoid: null }
     }
     const checkpoint = await openFolder(found.files, spec, purpose)
@@ -73,7 +71,7 @@ async function openFolder(
 ): Promise<EncoderCheckpoint> {
   const config = await readFields(files, 'config.json')
   if (!config) throw new FoveaError('format', 'openCheckpoint', `${files.name} has no config.json`)
-  const architecture = findEmbedder(config)
+  const architecture = await findEmbedder(config)
   const settings = await textSettings(files, options.ignoreFields)
   const table = withOlderNames(await openTable(files))
   try {
@@ -107,8 +105,12 @@ type Embedder = EncoderArchitecture | Architecture
 
 const isEncoder = (architecture: Embedder): architecture is EncoderArchitecture => 'classifier' in architecture
 
-function findEmbedder(config: ConfigFields): Embedder {
+/** Decoders are loaded for a file that is none of the encoders. */
+async function findEmbedder(config: ConfigFields): Promise<Embedder> {
   const name = config.text('model_type')
+  const encoder = findEncoder(name)
+  if (encoder) return encoder
+  const { architectures } = await import('../architectures/find-architecture.ts')
   const all: readonly Embedder[] = [...encoders, ...architectures]
   const found = all.find(({ modelTypes }) => modelTypes.includes(name))
   if (found) return found

@@ -2,7 +2,8 @@ import { FoveaError } from '../../tile/index.ts'
 import type { SpecOptions } from '../architectures/architecture.ts'
 import { architectures } from '../architectures/find-architecture.ts'
 import type { WeightSource } from '../checkpoint.ts'
-import type { GgufTable } from '../files/gguf.ts'
+import type { ByteSource } from '../files/byte-source.ts'
+import { openGguf } from '../files/gguf.ts'
 import { shown } from '../files/shown.ts'
 import { ggufCheckpoint } from '../gguf-checkpoint.ts'
 import type { Tokenizer } from '../tokenizer.ts'
@@ -20,11 +21,12 @@ const poolings: readonly (Pooling | 'none' | null)[] = ['none', 'mean', 'cls', '
  * Throws `unsupported` for encoders and for files of rerankers, and what `openGgufCheckpoint` throws.
  */
 export async function ggufEmbedder(
-  table: GgufTable,
+  source: ByteSource,
   options: SpecOptions,
 ): Promise<
   WeightSource & { readonly spec: EncoderSpec; readonly tokenizer: Tokenizer; readonly settings: TextSettings }
 > {
+  const table = await openGguf(source)
   const refuse = (message: string) => new FoveaError('unsupported', 'openEmbedder', `${table.source}: ${message}`)
   const name = table.metadata.get('general.architecture')
   if (!architectures.some(({ ggufName }) => ggufName === name))
