@@ -4,11 +4,11 @@ import { checkExtent } from './architectures/check-extent.ts'
 import { checkGgufKeys } from './architectures/check-gguf-keys.ts'
 import { checkpointOver } from './architectures/checkpoint-over.ts'
 import { shown } from './architectures/config-fields.ts'
-import { findArchitecture } from './architectures/find-architecture.ts'
 import { fitWeights } from './architectures/fit-weights.ts'
 import { ggufConfig, withoutNormOffsets } from './architectures/gguf-config.ts'
 import { ggufNames } from './architectures/gguf-names.ts'
 import type { RopeFactors } from './architectures/gguf-rope.ts'
+import { loadArchitecture } from './architectures/load-architecture.ts'
 import { mistral } from './architectures/mistral.ts'
 import { readVector } from './architectures/read-weight.ts'
 import type { ChatTemplate } from './chat-template.ts'
@@ -41,7 +41,7 @@ export async function openGgufCheckpoint(
 
 /** The checkpoint of a file whose header was read; closing it closes the table, a failure does not. */
 export async function ggufCheckpoint(table: GgufTable, options: SpecOptions): Promise<Checkpoint> {
-  const architecture = ggufArchitecture(table)
+  const architecture = await ggufArchitecture(table)
   const { config, isRead } = ggufConfig(table, architecture, await readFactors(table))
   checkExtent(config, table)
   const stated = withoutNormOffsets(architecture.spec(config, options))
@@ -61,7 +61,7 @@ async function templateIn(table: GgufTable): Promise<ChatTemplate | null> {
 }
 
 /** llama.cpp writes Mistral as Llama; one that has a window is Mistral here. */
-function ggufArchitecture(table: GgufTable): Architecture & { readonly ggufName: string } {
+async function ggufArchitecture(table: GgufTable): Promise<Architecture & { readonly ggufName: string }> {
   const name = table.metadata.get('general.architecture')
   if (typeof name !== 'string')
     throw new FoveaError(
@@ -69,7 +69,7 @@ function ggufArchitecture(table: GgufTable): Architecture & { readonly ggufName:
       'openCheckpoint',
       `${table.source}: general.architecture must be a string, got ${shown(name)}`,
     )
-  const found = findArchitecture(table.source, 'general.architecture', name)
+  const found = await loadArchitecture(table.source, 'general.architecture', name)
   const isMistral = found.name === 'llama' && table.metadata.get('llama.attention.sliding_window')
   return { ...(isMistral ? mistral : found), ggufName: name }
 }

@@ -4,8 +4,8 @@ import { checkExtent } from './architectures/check-extent.ts'
 import { checkUnread } from './architectures/check-unread.ts'
 import { checkpointOver } from './architectures/checkpoint-over.ts'
 import { type ConfigFields, configFields } from './architectures/config-fields.ts'
-import { findArchitecture } from './architectures/find-architecture.ts'
 import { fitWeights } from './architectures/fit-weights.ts'
+import { loadArchitecture } from './architectures/load-architecture.ts'
 import { fileNamesOf } from './architectures/locate-weights.ts'
 import { tokenList } from './architectures/plain-decoder.ts'
 import type { Checkpoint } from './checkpoint.ts'
@@ -30,7 +30,7 @@ const index = 'model.safetensors.index.json'
 export async function openHuggingFace(files: ModelFiles, options: SpecOptions): Promise<Checkpoint> {
   const config = await readFields(files, 'config.json')
   if (!config) throw new FoveaError('format', 'openCheckpoint', `${files.name} has no config.json`)
-  const architecture = findArchitecture(config.file, 'model_type', config.text('model_type'))
+  const architecture = await loadArchitecture(config.file, 'model_type', config.text('model_type'))
   const table = await openTable(files)
   try {
     checkExtent(config, table)

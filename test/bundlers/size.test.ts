@@ -62,7 +62,14 @@ it('a page that opens a model and lets it write loads at most 400 kB, with the b
   // what it has no use for is not fetched
   expect([...wasm]).not.toContain(chunk('webgpu-backend'))
   expect([...gpu]).not.toContain(chunk('wasm-backend'))
-  for (const name of ['huggingface-checkpoint', 'chat-template', 'interpret-backend', 'resolve-place', 'model-drafter'])
+  for (const name of [
+    'huggingface-checkpoint',
+    'chat-template',
+    'interpret-backend',
+    'resolve-place',
+    'model-drafter',
+    'find-architecture',
+  ])
     for (const loadedNow of [wasm, gpu]) expect([...loadedNow]).not.toContain(chunk(name))
   // nothing of Node is in it, not even behind import()
   for (const path of Object.keys(outputs)) {

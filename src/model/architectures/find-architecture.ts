@@ -9,7 +9,6 @@ import { exaone4 } from './exaone4.ts'
 import { falcon } from './falcon.ts'
 import { gemma } from './gemma.ts'
 import { gemma2 } from './gemma2.ts'
-import { gemma3 } from './gemma3.ts'
 import { glm, glm4 } from './glm.ts'
 import { gptBigcode } from './gpt-bigcode.ts'
 import { gptNeo } from './gpt-neo.ts'
@@ -18,10 +17,8 @@ import { gpt2 } from './gpt2.ts'
 import { gptj } from './gptj.ts'
 import { granite } from './granite.ts'
 import { hunyuan } from './hunyuan.ts'
-import { llama } from './llama.ts'
 import { minicpm3 } from './minicpm3.ts'
 import { ministral, ministral3 } from './ministral.ts'
-import { mistral } from './mistral.ts'
 import { mpt } from './mpt.ts'
 import { nanochat } from './nanochat.ts'
 import { nemotron } from './nemotron.ts'
@@ -31,26 +28,21 @@ import { olmo3 } from './olmo3.ts'
 import { opt } from './opt.ts'
 import { phi } from './phi.ts'
 import { phi3 } from './phi3.ts'
-import { qwen2 } from './qwen2.ts'
-import { qwen3 } from './qwen3.ts'
 import { seedOss } from './seed-oss.ts'
 import { smollm3 } from './smollm3.ts'
 import { stablelm } from './stablelm.ts'
 import { starcoder2 } from './starcoder2.ts'
+import { namesIn, usualArchitectures } from './usual-architectures.ts'
 
 /** All that are known. */
 export const architectures: readonly Architecture[] = [
-  llama,
-  mistral,
-  qwen2,
-  qwen3,
-  gemma2,
-  gemma3,
+  ...usualArchitectures,
   phi3,
+  gemma2,
   gpt2,
+  smollm3,
   gptNeox,
   olmo2,
-  smollm3,
   apertus,
   arcee,
   bloom,
@@ -84,8 +76,7 @@ export const architectures: readonly Architecture[] = [
 
 /** The architecture of a `model_type` (config.json) or `general.architecture` (GGUF). Throws `format` with those known. */
 export function findArchitecture(file: string, field: 'model_type' | 'general.architecture', name: string) {
-  const namesOf = ({ modelTypes, ggufName }: Architecture): readonly string[] =>
-    field === 'model_type' ? modelTypes : ggufName === undefined ? [] : [ggufName]
+  const namesOf = namesIn(field)
   const found = architectures.find((architecture) => namesOf(architecture).includes(name))
   if (found) return found
   const known = [...new Set(architectures.flatMap(namesOf))].join(', ')
