@@ -12,14 +12,23 @@ const tile = { rows: 32, cols: 128 }
 
 /** What the device copies, by a kernel of the tile language and by its own buffer copy; `bytes` are copied each time. */
 export async function copyBandwidth(device: Device, gpu: GPUDevice, bytes: number): Promise<CopyBandwidth> {
-  const rows = Math.ceil(bytes / 4 / tile.cols / tile.rows) * tile.rows
+  return { kernel: await kernelBandwidth(device, bytes), buffer: await bufferCopy(gpu, copySize(bytes).bytes) }
+}
+
+/** What a kernel of the tile language copies, on any device. */
+export async function kernelBandwidth(device: Device, bytes: number): Promise<number> {
+  const { rows, bytes: copied } = copySize(bytes)
   const [from, to] = [device.zeros([rows, tile.cols]), device.empty([rows, tile.cols])]
   const kernel = copyKernel(rows)
   const [times] = await interleavedTimes(device, [() => device.run(kernel, { from, to })])
   from.dispose()
   to.dispose()
-  const copied = rows * tile.cols * 4
-  return { kernel: (2 * copied) / times!.medianMs / 1e6, buffer: await bufferCopy(gpu, copied) }
+  return (2 * copied) / times!.medianMs / 1e6
+}
+
+function copySize(bytes: number): { rows: number; bytes: number } {
+  const rows = Math.ceil(bytes / 4 / tile.cols / tile.rows) * tile.rows
+  return { rows, bytes: rows * tile.cols * 4 }
 }
 
 function copyKernel(rows: number): Kernel {
