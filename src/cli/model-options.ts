@@ -3,6 +3,7 @@ import type { DeviceKind } from '../device/index.ts'
 import { FoveaError } from '../ir/error.ts'
 import type { EngineOptions } from '../llm/engine-options.ts'
 import type { SamplingOptions } from '../llm/generation.ts'
+import { loadedWeights } from '../model/quantised-checkpoint.ts'
 import { oneOf, wholeNumber } from './command.ts'
 import { resolveModel } from './resolve-model.ts'
 
@@ -24,6 +25,8 @@ export const modelOptions = {
   draft: { type: 'string' },
   'draft-tokens': { type: 'string' },
   'ignore-field': { type: 'string', multiple: true },
+  weights: { type: 'string' },
+  adapter: { type: 'string', multiple: true },
 } as const satisfies NonNullable<ParseArgsConfig['options']>
 
 export const modelHelp: readonly string[] = [
@@ -31,6 +34,8 @@ export const modelHelp: readonly string[] = [
   '  --device KIND       webgpu, wasm or interpret (the best at hand)',
   '  --threads N         WebAssembly: threads (as many as the machine has)',
   '  --wide-vectors      WebAssembly in Node: join vectors to 256 bits, by an experimental flag of V8',
+  '  --weights DTYPE     quantise while loading: q8_0 or q4_0 (as the model is stored)',
+  '  --adapter FOLDER    adapters of Hugging Face PEFT that are added while loading; may be given several times',
   '  --context N         most tokens of prompt and answer together (what the model was made for)',
   '  --cache-tokens N    tokens of all sequences and kept prefixes (one context)',
   '  --cache-format F    f32, f16, bf16, q8 or q4 (bf16 on WebAssembly, f16 on a GPU with it)',
@@ -79,12 +84,16 @@ export async function readModelOptions(
     pageSize: count('page-size'),
     chunkSize: count('chunk'),
   }
+  const weights = text('weights')
+  const adapters = values.adapter as readonly string[] | undefined
   const ignored = values['ignore-field'] as readonly string[] | undefined
   const options: EngineOptions = {
     ...(ignored !== undefined && { ignoreFields: ignored }),
     ...Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined)),
     ...(device !== undefined && { device: oneOf(command, '--device', device, kinds) }),
     ...(Object.keys(wasm).length > 0 && { deviceOptions: { wasm } }),
+    ...(weights !== undefined && { weights: oneOf(command, '--weights', weights, loadedWeights) }),
+    ...(adapters !== undefined && { adapters }),
     ...(format !== undefined && {
       cacheFormat: oneOf(command, '--cache-format', format, ['f32', 'f16', 'bf16', 'q8', 'q4'] as const),
     }),

@@ -1,7 +1,7 @@
 import { type Device, type DeviceKind, openDevice } from '../device/index.ts'
-import { checkpointOptions } from '../llm/open-parts.ts'
+import { preparedCheckpoint } from '../llm/open-parts.ts'
 import { type MemoryPlan, planEngine } from '../llm/plan-engine.ts'
-import { type ModelSource, openCheckpoint } from '../model/index.ts'
+import type { ModelSource } from '../model/index.ts'
 import { parseCommand } from './command.ts'
 import { megabytes } from './generation-report.ts'
 import { modelOptions, readModelOptions } from './model-options.ts'
@@ -31,7 +31,7 @@ async function planOn(
   options: Parameters<typeof planEngine>[2],
 ): Promise<MemoryPlan> {
   try {
-    const checkpoint = await openCheckpoint(model, checkpointOptions(options ?? {}))
+    const checkpoint = await preparedCheckpoint(model, options ?? {})
     try {
       const plan = planEngine(device, checkpoint, options).memory
       const draft = options?.draftModel
@@ -40,6 +40,7 @@ async function planOn(
         ...options,
         contextLength: plan.contextLength,
         draftModel: null,
+        adapters: [],
       })
       return { ...plan, draft: total, total: plan.total + total }
     } finally {

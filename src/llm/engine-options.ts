@@ -1,5 +1,6 @@
 import { type PageFormat, pageFormats } from '../cache/index.ts'
 import type { Device, DeviceKind, DeviceOptions } from '../device/index.ts'
+import { type LoadedWeights, loadedWeights } from '../model/quantised-checkpoint.ts'
 import type { ModelSource } from '../model/source/resolve-model-source.ts'
 import { type SourceOptions, sourceOptionFields } from '../model/source/source-options.ts'
 import { checkChoice, checkFields, type FieldsOf, FoveaError } from '../tile/index.ts'
@@ -15,6 +16,10 @@ export interface EngineOptions extends SourceOptions {
   readonly contextLength?: number
   /** settings of the model's file that are to be read past although they say something, by name (none) */
   readonly ignoreFields?: readonly string[]
+  /** quantise the matrices to so many bits while they are loaded, a few rows at a time (as they are stored) */
+  readonly weights?: LoadedWeights
+  /** folders of adapters as Hugging Face PEFT writes them, which are added to the matrices while they are loaded (none) */
+  readonly adapters?: readonly string[]
   /** most generations that run at once (8); others wait */
   readonly maxSequences?: number
   /** most generations that wait (64) */
@@ -39,7 +44,10 @@ export interface EngineOptions extends SourceOptions {
 
 /** Options with every default filled in, but those that the device decides. */
 export type CheckedEngineOptions = Required<
-  Omit<EngineOptions, 'device' | 'deviceOptions' | 'name' | 'cacheFormat' | 'ignoreFields' | keyof SourceOptions>
+  Omit<
+    EngineOptions,
+    'device' | 'deviceOptions' | 'name' | 'cacheFormat' | 'ignoreFields' | 'weights' | 'adapters' | keyof SourceOptions
+  >
 > &
   Pick<EngineOptions, 'cacheFormat'>
 
@@ -70,6 +78,7 @@ export function checkEngineOptions(
   if (lookup) checkFields(where, 'promptLookup', lookup, lookupFields)
   if (draft) checkFields(where, 'draftModel', draft, draftFields)
   if (options.cacheFormat !== undefined) checkChoice(where, 'cacheFormat', options.cacheFormat, pageFormats)
+  checkLoadOptions(where, options)
   if (lookup && draft)
     throw new FoveaError('argument', where, 'promptLookup and draftModel propose the same tokens: choose one')
   const policy = options.cachePolicy ?? null
@@ -96,9 +105,18 @@ export function checkEngineOptions(
   }
 }
 
+/** Throws `argument` in the name of `where` for weights or adapters that are none. */
+export function checkLoadOptions(where: string, { adapters, weights }: EngineOptions): void {
+  if (weights !== undefined) checkChoice(where, 'weights', weights, loadedWeights)
+  if (adapters !== undefined && !(Array.isArray(adapters) && adapters.every((folder) => typeof folder === 'string')))
+    throw new FoveaError('argument', where, 'adapters must be a list of paths of folders')
+}
+
 export const engineOptionFields: FieldsOf<EngineOptions> = {
   ...sourceOptionFields,
   ignoreFields: true,
+  weights: true,
+  adapters: true,
   device: true,
   deviceOptions: true,
   name: true,

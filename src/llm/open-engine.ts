@@ -40,7 +40,7 @@ async function drafterOf({ plan, device, checkpoint }: ModelParts, options: Engi
   if (!draftModel) return null
   const { tokens, model } = draftModel
   // what was said of the one model's file is not said of the other's
-  const { sha256: _, revision: __, ...shared } = options
+  const { sha256: _, revision: __, adapters: ___, ...shared } = options
   const { openModelDrafter } = await import('./drafts/model-drafter.ts')
   return openModelDrafter(model, { tokens, vocabSize: checkpoint.spec.vocabSize }, { ...shared, device, contextLength })
 }

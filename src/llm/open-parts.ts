@@ -1,12 +1,14 @@
 import { PageCache } from '../cache/page-cache.ts'
 import { type Device, openDevice } from '../device/index.ts'
+import { adaptedCheckpoint } from '../model/adapters/adapted-checkpoint.ts'
 import type { Checkpoint } from '../model/checkpoint.ts'
 import { DecoderRunner } from '../model/decoder-runner.ts'
 import { loadDecoderWeights } from '../model/decoder-weights.ts'
 import { type CheckpointOptions, openCheckpoint } from '../model/open-checkpoint.ts'
+import { quantisedCheckpoint } from '../model/quantised-checkpoint.ts'
 import type { ModelSource } from '../model/source/resolve-model-source.ts'
 import { sourceOptionFields } from '../model/source/source-options.ts'
-import type { EngineOptions } from './engine-options.ts'
+import { checkLoadOptions, type EngineOptions } from './engine-options.ts'
 import { type EnginePlan, type Purpose, planEngine, policyOf } from './plan-engine.ts'
 
 /** A model on a device with its cache, ready to run steps; `release` frees what was made for it. */
@@ -28,7 +30,7 @@ export async function openParts(
   options: EngineOptions,
   purpose: Purpose,
 ): Promise<ModelParts> {
-  const checkpoint = isCheckpoint(model) ? model : await openCheckpoint(model, checkpointOptions(options))
+  const checkpoint = await preparedCheckpoint(model, options)
   const owned: { dispose(): void }[] = []
   const own = <T extends { dispose(): void }>(thing: T): T => {
     owned.unshift(thing)
@@ -50,6 +52,20 @@ export async function openParts(
     return { device, checkpoint, plan, cache, runner, release }
   } catch (error) {
     await release()
+    throw error
+  }
+}
+
+/** The model as its weights are loaded: with adapters, and quantised, where the options say so. */
+export async function preparedCheckpoint(model: ModelSource | Checkpoint, options: EngineOptions): Promise<Checkpoint> {
+  checkLoadOptions('openEngine', options)
+  const { adapters = [], weights } = options
+  const opened = isCheckpoint(model) ? model : await openCheckpoint(model, checkpointOptions(options))
+  try {
+    const adapted = adapters.length > 0 ? await adaptedCheckpoint(opened, adapters) : opened
+    return weights ? quantisedCheckpoint(adapted, weights) : adapted
+  } catch (error) {
+    await opened.close()
     throw error
   }
 }

@@ -5,6 +5,7 @@ import type { Checkpoint } from '../model/checkpoint.ts'
 import { decoderBytes } from '../model/decoder-bytes.ts'
 import type { DecoderSpec } from '../model/decoder-spec.ts'
 import { defaultStepDTypes, planRunner, type RunnerLimits } from '../model/plan-runner.ts'
+import { quantisedCheckpoint } from '../model/quantised-checkpoint.ts'
 import { StepBuffers, type StepDTypes, stepBufferBytes } from '../model/step-buffers.ts'
 import { valueWidth } from '../model/value-width.ts'
 import { checkChoice } from '../tile/index.ts'
@@ -44,7 +45,7 @@ export type Purpose = 'generate' | 'score'
 const scoredLogitBytes = 64 * 1024 * 1024
 
 /**
- * What `openEngine` will allocate for a checkpoint on a device. Nothing is read but the sizes of weights. Throws `argument`
+ * What `openEngine` will allocate for a checkpoint on a device; one with adapters is given as `adaptedCheckpoint` has it. Nothing is read but the sizes of weights. Throws `argument`
  * for options out of range, `unsupported` for a model that no runner takes, `limit` for a cache or buffers of a step that the
  * device holds in no tensor.
  */
@@ -101,7 +102,8 @@ export function planEngine(
     new PageCache(rehearsal, cache)
     new StepBuffers(rehearsal, spec, plan.stepLimits, dtypes)
   })
-  const weights = decoderBytes(device, checkpoint, contextLength)
+  const loaded = given.weights ? quantisedCheckpoint(checkpoint, given.weights) : checkpoint
+  const weights = decoderBytes(device, loaded, contextLength)
   const cacheBytes = pageCacheBytes(cache)
   const tail =
     purpose === 'score' ? 8 * limits.rows : tokenSamplerBytes(device.kind, limits.rows, maxSequences, spec.vocabSize)

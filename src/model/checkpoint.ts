@@ -36,6 +36,8 @@ export interface WeightSource {
   matrixInfo(name: string): { readonly dtype: WeightDType; readonly rows: number; readonly cols: number }
   /** Throws `format` naming file and tensor: missing, of the wrong shape, of an unknown dtype, cut short. */
   matrix(name: string): Promise<MatrixData>
+  /** Rows `from` … to − 1 of a matrix, where it can be read in pieces; absent: `matrix` gives all of it. */
+  matrixRows?(name: string, from: number, to: number): Promise<MatrixData>
   /** A bias or the weight of a normalisation, widened to f32. */
   vector(name: string): Promise<Float32Array>
   close(): Promise<void>

@@ -6,7 +6,7 @@ import { fnv1a64 } from '../files/fingerprint.ts'
 import type { TensorTable } from '../files/tensor-table.ts'
 import type { Tokenizer } from '../tokenizer.ts'
 import { type FileNames, type LayeredSpec, locateWeights, type WeightLocation } from './locate-weights.ts'
-import { readMatrix, readVector } from './read-weight.ts'
+import { readMatrix, readMatrixRows, readVector } from './read-weight.ts'
 import { weightShapes } from './weight-shapes.ts'
 
 /**
@@ -52,6 +52,7 @@ export async function weightsOver(
       return { dtype: entries[0].dtype as WeightDType, rows: shape[0] ?? 0, cols: shape[1] ?? 0 }
     },
     matrix: async (name) => readMatrix(find('matrix', name, 2)),
+    matrixRows: async (name, from, to) => readMatrixRows(find('matrix', name, 2), from, to),
     vector: async (name) => readVector(find('vector', name, 1)),
     close: () => table.close(),
   }

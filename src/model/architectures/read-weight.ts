@@ -17,6 +17,21 @@ export async function readMatrix({ entries, shape, part, transposed }: WeightLoc
   return { dtype, rows: all, cols, bytes: joined }
 }
 
+/** Rows `from` … to − 1 of a matrix; one that a file has in pieces or turned round is read whole for them. */
+export async function readMatrixRows(location: WeightLocation, from: number, to: number): Promise<MatrixData> {
+  const { entries, shape, part, transposed } = location
+  const cols = shape[1] ?? 0
+  const [entry] = entries
+  const dtype = entry.dtype as WeightDType
+  const size = rowBytes('matrixRows', dtype, cols)
+  if (entries.length > 1 || transposed) {
+    const { bytes } = await readMatrix(location)
+    return { dtype, rows: to - from, cols, bytes: bytes.subarray(from * size, to * size) }
+  }
+  const rowOf = (row: number) => part?.rowOf(from + row) ?? from + row
+  return { dtype, rows: to - from, cols, bytes: await readRows(entry, to - from, rowOf, size) }
+}
+
 async function readOne(
   entry: TensorEntry,
   [rows, cols]: readonly [number, number],

@@ -1,4 +1,5 @@
 import type { Device } from '../../device/device.ts'
+import type { LoraTarget } from '../../model/adapters/linear-layers.ts'
 import type { Checkpoint } from '../../model/checkpoint.ts'
 import type { DecoderSpec } from '../../model/decoder-spec.ts'
 import { accumulate } from '../../nn/accumulate.ts'
@@ -15,7 +16,7 @@ import {
 import { type ParameterDeclaration, ParameterStore, type ParameterStoreOptions } from '../parameter-store.ts'
 import type { Checkpointing, PlannableModel, PreparedModel, StepInputs, StepShape } from '../trainable-model.ts'
 import { type AdapterBlock, addAdapters } from './add-adapters.ts'
-import { type LoraOptions, type LoraPlan, type LoraTarget, planLora } from './lora-options.ts'
+import { type LoraOptions, type LoraPlan, planLora } from './lora-options.ts'
 
 export interface LoraDecoderOptions extends Omit<TrainableDecoderOptions, 'rule'> {
   readonly lora?: LoraOptions

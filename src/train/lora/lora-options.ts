@@ -1,6 +1,4 @@
-import { architectures } from '../../model/architectures/find-architecture.ts'
-import { weightPlace } from '../../model/architectures/locate-weights.ts'
-import { weightShapes } from '../../model/architectures/weight-shapes.ts'
+import { type LoraTarget, linearLayers } from '../../model/adapters/linear-layers.ts'
 import type { DecoderSpec } from '../../model/decoder-spec.ts'
 import { checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 
@@ -16,18 +14,6 @@ export interface LoraOptions {
    * "layers.3.attention.query", "q_proj"; or "all" (["attention.query", "attention.value"], as in the paper)
    */
   readonly targets?: readonly string[] | 'all'
-}
-
-/** A linear layer that gets an adapter. */
-export interface LoraTarget {
-  /** as `Checkpoint` calls it */
-  readonly name: string
-  /** as files of the architecture call it, without `.weight`; null where they store it fused with others */
-  readonly module: string | null
-  readonly outputs: number
-  readonly inputs: number
-  /** stored [inputs, outputs] */
-  readonly transposed: boolean
 }
 
 export interface LoraPlan {
@@ -61,21 +47,6 @@ export function planLora(spec: DecoderSpec, options: LoraOptions = {}): LoraPlan
   for (const { name, outputs, inputs } of chosen)
     if (rank > Math.min(outputs, inputs)) throw fault(`rank ${rank} is more than ${name} [${outputs}, ${inputs}] has`)
   return { rank, alpha, rankStabilised, scale: alpha / (rankStabilised ? Math.sqrt(rank) : rank), targets: chosen }
-}
-
-/** The linear layers of a decoder that may have adapters: all but embeddings and the output projection. */
-export function linearLayers(spec: DecoderSpec): LoraTarget[] {
-  const weights = architectures.find(({ name }) => name === spec.architecture)?.weights
-  const names = weights && { names: weights.names, prefix: weights.prefixes[0] ?? '', head: weights.head[0] ?? '' }
-  return [...weightShapes(spec)]
-    .filter(([name, shape]) => name.startsWith('layers.') && shape.length === 2)
-    .map(([name, shape]) => {
-      const [outputs = 0, inputs = 0] = shape
-      const place = names && weightPlace(spec, names, name, shape)
-      const module =
-        place && !place.part && place.tensors.length === 1 ? place.tensors[0].replace(/\.weight$/, '') : null
-      return { name, module, outputs, inputs, transposed: place?.transposed ?? false }
-    })
 }
 
 function isCalled({ name, module }: LoraTarget, target: string): boolean {

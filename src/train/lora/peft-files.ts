@@ -1,20 +1,12 @@
 import type { Device } from '../../device/device.ts'
+import { type LoraTarget, linearLayers } from '../../model/adapters/linear-layers.ts'
+import { before, configFile, numbersOf, readPeft, weightsFile } from '../../model/adapters/read-peft.ts'
 import { makeFolder } from '../../model/files/make-folder.ts'
-import { openFile } from '../../model/files/open-file.ts'
-import { parseJson } from '../../model/files/parse-json.ts'
-import { openSafetensors } from '../../model/files/safetensors.ts'
-import type { TensorEntry, TensorTable } from '../../model/files/tensor-table.ts'
-import { isWeightDType } from '../../model/files/tensor-table.ts'
 import { writeAside } from '../../model/files/write-aside.ts'
 import { type TensorToWrite, writeSafetensors } from '../../model/files/write-safetensors.ts'
-import { dequantizeRows } from '../../nn/block-formats/matrix-values.ts'
 import { checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
 import { createLoraDecoder, type LoraDecoder, type LoraDecoderOptions } from './lora-decoder.ts'
-import { type LoraPlan, type LoraTarget, linearLayers } from './lora-options.ts'
-import { type PeftConfig, readPeftConfig } from './peft-config.ts'
-
-const [configFile, weightsFile] = ['adapter_config.json', 'adapter_model.safetensors']
-const before = 'base_model.model.'
+import type { LoraPlan } from './lora-options.ts'
 
 /**
  * Writes the adapters of a decoder as a folder that Hugging Face PEFT reads: adapter_config.json and adapter_model.safetensors
@@ -100,14 +92,13 @@ export async function loadPeft(
   }: Omit<LoraDecoderOptions, 'lora' | 'seed'> & { readonly ignoreFields?: readonly string[] },
 ): Promise<LoraDecoder> {
   checkFields('loadPeft', 'options', options, loadPeftFields)
-  const table = await openSafetensors(await openFile(`${folder}/${weightsFile}`))
+  const peft = await readPeft(folder, options.from.spec, ignoreFields)
   try {
-    const { rank, ...rest } = await readConfig(`${folder}/${configFile}`, ignoreFields)
-    const factors = findFactors(table, linearLayers(options.from.spec), rank)
-    const lora = { rank, ...rest, targets: [...factors.keys()] }
+    const { rank, alpha, rankStabilised } = peft.config
+    const lora = { rank, alpha, rankStabilised, targets: [...peft.factors.keys()] }
     const decoder = await createLoraDecoder(device, { ...options, lora })
     try {
-      for (const [name, { a, b }] of factors) {
+      for (const [name, { a, b }] of peft.factors) {
         decoder.parameters.write(`${name}.loraA`, await numbersOf(a))
         decoder.parameters.write(`${name}.loraB`, await numbersOf(b))
       }
@@ -117,56 +108,8 @@ export async function loadPeft(
       throw error
     }
   } finally {
-    await table.close()
+    await peft.close()
   }
-}
-
-async function readConfig(path: string, ignored: readonly string[] | undefined): Promise<PeftConfig> {
-  const source = await openFile(path)
-  const bytes = await source.read(0, source.size).finally(() => source.close())
-  let config: unknown
-  try {
-    config = parseJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
-  } catch (cause) {
-    throw new FoveaError('format', 'loadPeft', `${path} is no JSON: ${(cause as Error).message}`, { cause })
-  }
-  return readPeftConfig(path, config, ignored)
-}
-
-/** The tensors of each layer that has some, by our names of layers. */
-function findFactors(table: TensorTable, layers: readonly LoraTarget[], rank: number) {
-  const fault = (message: string) => new FoveaError('format', 'loadPeft', `${table.source}: ${message}`)
-  const byModule = new Map(layers.flatMap((layer) => (layer.module === null ? [] : [[layer.module, layer] as const])))
-  const found = new Map<string, { layer: LoraTarget; factors: Map<string, TensorEntry> }>()
-  for (const name of table.names()) {
-    const [, module = '', factor = ''] = /^base_model\.model\.(.+)\.lora_([AB])(?:\.default)?\.weight$/.exec(name) ?? []
-    const layer = byModule.get(module)
-    if (!layer) throw fault(`${name} is no adapter of a linear layer of this model`)
-    const entry = table.get(name)
-    const shape = factor === 'A' ? [rank, layer.inputs] : [layer.outputs, rank]
-    if (entry.shape.join() !== shape.join())
-      throw fault(
-        `${name} must be [${shape.join(', ')}] for ${layer.name} and rank ${rank}, got [${entry.shape.join(', ')}]`,
-      )
-    const known = found.get(layer.name) ?? { layer, factors: new Map<string, TensorEntry>() }
-    found.set(layer.name, known)
-    known.factors.set(factor, entry)
-  }
-  if (found.size === 0) throw fault('has no adapters')
-  return new Map(
-    [...found].map(([name, { layer, factors }]) => {
-      const [a, b] = [factors.get('A'), factors.get('B')]
-      if (!a || !b) throw fault(`${before}${layer.module}.lora_${a ? 'B' : 'A'}.weight is missing`)
-      return [name, { a, b }]
-    }),
-  )
-}
-
-async function numbersOf({ name, dtype, storedAs, shape, read }: TensorEntry): Promise<Float32Array> {
-  if (!isWeightDType(dtype))
-    throw new FoveaError('format', 'loadPeft', `${name} is ${storedAs}, which is not read as a weight`)
-  const [rows = 0, cols = 0] = shape
-  return dequantizeRows({ dtype, rows, cols, bytes: await read() })
 }
 
 const loadPeftFields: FieldsOf<Omit<LoraDecoderOptions, 'lora' | 'seed'>> = {

@@ -1,6 +1,6 @@
-import { isRecord, shown } from '../../model/architectures/config-fields.ts'
-import { isNeutral } from '../../model/architectures/harmless-fields.ts'
 import { FoveaError } from '../../tile/index.ts'
+import { isRecord, shown } from '../architectures/config-fields.ts'
+import { isNeutral } from '../architectures/harmless-fields.ts'
 
 /** What of an adapter_config.json decides how its tensors are used. */
 export interface PeftConfig {
