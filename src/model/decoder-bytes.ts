@@ -3,8 +3,10 @@ import { headWeightBytes } from '../nn/head-weight.ts'
 import { linearBytes } from '../nn/place-linear.ts'
 import type { Checkpoint, WeightSource } from './checkpoint.ts'
 import type { AttentionSpec, LayerSpec, NormSpec } from './decoder-spec.ts'
+import type { MixtureSpec } from './mixture-spec.ts'
 import { ropeBytes } from './place-rope.ts'
-import { headNormSize, qkvGroups, upParts } from './weight-groups.ts'
+import { mixtureBytes } from './placed-mixture.ts'
+import { headNormSize, mlpName, qkvGroups, upParts } from './weight-groups.ts'
 
 /** Bytes of device memory that `loadDecoderWeights` takes, from the sizes and formats that the file states. */
 export function decoderBytes(device: Device, checkpoint: Checkpoint, maxPositions: number): number {
@@ -47,15 +49,20 @@ export function weightBytes(device: Device, weights: WeightSource, hiddenSize: n
     const query = spec.query ? linear([`${name}.attention.queryUp`], false) + 4 * spec.query.rank : 0
     return headWeightBytes(up.dtype, up.rows, up.cols) + 4 * spec.rank + query
   }
+  const mixtureParts = (name: string, spec: MixtureSpec): number =>
+    mixtureBytes(device.kind, weights, name, spec, maxBindingBytes) +
+    linear([`${name}.router`], spec.routerBias === true) +
+    (spec.sharedGate ? linear([`${name}.sharedGate`], false) : 0)
   const layer = (layerSpec: LayerSpec, name: string): number => {
-    const { attention, mlp, norms } = layerSpec
+    const { attention, mlp, mixture, norms } = layerSpec
     const qkNormWidth = attention.qkNorm ? headNormSize(attention, 'queryNorm') + headNormSize(attention, 'keyNorm') : 0
     return (
       qkvGroups(weights, name, attention).reduce((sum, { parts }) => sum + linear(parts, attention.qkvBias), 0) +
       linear([`${name}.attention.output`], attention.outputBias) +
       (attention.gate ? linear([`${name}.attention.outputGate`], false) : 0) +
-      linear(upParts(name, layerSpec), mlp.bias) +
-      linear([`${name}.mlp.down`], mlp.bias) +
+      (mlp.size > 0 ? linear(upParts(mlpName(name, layerSpec), mlp), mlp.bias) : 0) +
+      (mlp.size > 0 ? linear([`${mlpName(name, layerSpec)}.down`], mlp.bias) : 0) +
+      (mixture ? mixtureParts(`${name}.mixture`, mixture) : 0) +
       Object.values(norms).reduce((sum, wanted: NormSpec | null) => sum + norm(wanted), 0) +
       4 * qkNormWidth +
       latent(name, attention)

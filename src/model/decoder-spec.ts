@@ -1,4 +1,5 @@
 import type { Activation, GatedActivation } from '../nn/activations.ts'
+import type { MixtureSpec } from './mixture-spec.ts'
 
 /** The name of an architecture that is known (`architectures`), as its configurations have it. */
 export type ArchitectureName = string
@@ -114,7 +115,10 @@ export interface MlpSpec {
 /** x += afterAttention(attention(beforeAttention(x))); x += afterMlp(mlp(beforeMlp(x))). A null norm changes nothing. */
 export interface LayerSpec {
   readonly attention: AttentionSpec
+  /** of a layer with a mixture what all tokens go through beside it, the shared expert; of size 0 where there is none */
   readonly mlp: MlpSpec
+  /** experts in place of the MLP */
+  readonly mixture?: MixtureSpec
   readonly norms: {
     readonly beforeAttention: NormSpec | null
     readonly afterAttention: NormSpec | null

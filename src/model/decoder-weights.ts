@@ -4,10 +4,11 @@ import { type HeadWeight, placeHeadWeight } from '../nn/head-weight.ts'
 import { type LinearWeight, placeLinear } from '../nn/place-linear.ts'
 import type { XieluNumbers } from '../nn/xielu.ts'
 import type { Checkpoint, WeightSource } from './checkpoint.ts'
-import type { AttentionSpec, DecoderSpec, LatentSpec, LayerSpec, NormSpec } from './decoder-spec.ts'
+import type { AttentionSpec, DecoderSpec, LatentSpec, LayerSpec, MlpSpec, NormSpec } from './decoder-spec.ts'
 import { type PlacedRope, placeRope, ropeKey } from './place-rope.ts'
+import { loadMixture, type PlacedMixture } from './placed-mixture.ts'
 import { readXielu } from './read-xielu.ts'
-import { headNormSize, qkvGroups, upParts } from './weight-groups.ts'
+import { headNormSize, mlpName, qkvGroups, upParts } from './weight-groups.ts'
 
 /** Weight and bias of a normalisation. */
 export interface PlacedNorm {
@@ -22,6 +23,14 @@ export interface LinearPart {
   readonly column: number
 }
 
+export interface PlacedMlp {
+  readonly spec: MlpSpec
+  /** gate and up in one when gated, else up */
+  readonly up: LinearWeight
+  readonly down: LinearWeight
+  readonly xielu: XieluNumbers | null
+}
+
 export interface PlacedLayer {
   readonly spec: LayerSpec
   readonly norms: { readonly [Name in keyof LayerSpec['norms']]: PlacedNorm | null }
@@ -34,10 +43,9 @@ export interface PlacedLayer {
   /** of what attention gives */
   readonly gate: LinearWeight | null
   readonly attentionOutput: LinearWeight
-  /** gate and up in one when gated, else up */
-  readonly up: LinearWeight
-  readonly down: LinearWeight
-  readonly xielu: XieluNumbers | null
+  /** null in a mixture without a shared expert */
+  readonly mlp: PlacedMlp | null
+  readonly mixture: PlacedMixture | null
   readonly rope: PlacedRope | null
   readonly latent: PlacedLatent | null
 }
@@ -81,13 +89,13 @@ export async function loadDecoderWeights(
 
 /** Places weights one after the other, and frees them all. */
 export class WeightLoader {
-  readonly #device: Device
+  readonly device: Device
   readonly #checkpoint: WeightSource
   readonly #owned: { dispose(): void }[] = []
   readonly #ropes = new Map<string, PlacedRope>()
 
   constructor(device: Device, checkpoint: WeightSource) {
-    this.#device = device
+    this.device = device
     this.#checkpoint = checkpoint
   }
 
@@ -139,13 +147,12 @@ export class WeightLoader {
       keyNorm: await headNorm('keyNorm'),
       sinkLogits: attention.sinks ? await this.vector(`${name}.attention.sinks`) : null,
       alibiSlopes: attention.alibiSlopes
-        ? this.own(this.#device.tensor(Float32Array.from(attention.alibiSlopes), [attention.numHeads]))
+        ? this.own(this.device.tensor(Float32Array.from(attention.alibiSlopes), [attention.numHeads]))
         : null,
       gate: attention.gate ? await part('attention.outputGate', false) : null,
       attentionOutput: await part('attention.output', attention.outputBias),
-      up: await this.linear(`${name}.mlp.up`, upParts(name, spec), mlp.bias),
-      down: await part('mlp.down', mlp.bias),
-      xielu: mlp.learnedActivation ? await readXielu(this.#checkpoint, `${name}.mlp`) : null,
+      mlp: mlp.size > 0 ? await this.#mlp(mlpName(name, spec), mlp) : null,
+      mixture: spec.mixture ? await loadMixture(this, this.#checkpoint, `${name}.mixture`, spec.mixture) : null,
       rope: attention.rope && this.#rope(attention.rope, maxPositions),
       latent: attention.latent ? await this.#latent(`${name}.attention`, attention, attention.latent) : null,
     }
@@ -159,7 +166,16 @@ export class WeightLoader {
         up: await this.linear(`${name}.queryUp`, [`${name}.queryUp`], false),
       },
       norm: await this.norm(`${name}.latentNorm`, norm, rank),
-      up: this.own(placeHeadWeight(this.#device, { name: `${name}.latentUp`, matrix, numHeads, split: nopeDim })),
+      up: this.own(placeHeadWeight(this.device, { name: `${name}.latentUp`, matrix, numHeads, split: nopeDim })),
+    }
+  }
+
+  async #mlp(name: string, spec: MlpSpec): Promise<PlacedMlp> {
+    return {
+      spec,
+      up: await this.linear(`${name}.up`, upParts(name, spec), spec.bias),
+      down: await this.linear(`${name}.down`, [`${name}.down`], spec.bias),
+      xielu: spec.learnedActivation ? await readXielu(this.#checkpoint, name) : null,
     }
   }
 
@@ -168,14 +184,14 @@ export class WeightLoader {
     for (const part of parts) matrices.push(await this.#checkpoint.matrix(part))
     const biases: Float32Array[] = []
     if (bias) for (const part of parts) biases.push(await this.#checkpoint.vector(`${part}.bias`))
-    return this.own(placeLinear(this.#device, { name, parts: matrices, bias: bias ? joined(biases) : null }))
+    return this.own(placeLinear(this.device, { name, parts: matrices, bias: bias ? joined(biases) : null }))
   }
 
   /** `factor` goes into weight and bias, which then have no offset beside them. */
   async norm(name: string, spec: NormSpec, size: number, factor = 1): Promise<PlacedNorm> {
     const weight = spec.weightless ? new Float32Array(size).fill(1 - spec.offset) : await this.#checkpoint.vector(name)
     const bias = spec.bias ? await this.#checkpoint.vector(`${name}.bias`) : null
-    const place = (data: Float32Array) => this.own(this.#device.tensor(data, [data.length]))
+    const place = (data: Float32Array) => this.own(this.device.tensor(data, [data.length]))
     if (factor === 1) return { spec, weight: place(weight), bias: bias && place(bias) }
     return {
       spec: { ...spec, offset: 0 },
@@ -186,14 +202,14 @@ export class WeightLoader {
 
   async vector(name: string): Promise<Tensor> {
     const data = await this.#checkpoint.vector(name)
-    return this.own(this.#device.tensor(data, [data.length]))
+    return this.own(this.device.tensor(data, [data.length]))
   }
 
   /** A table from its row `first` on. */
   async #table(name: string, first: number): Promise<Tensor> {
     const { rows, cols } = this.#checkpoint.matrixInfo(name)
     const values = dequantizeRows(await this.#checkpoint.matrix(name)).subarray(first * cols)
-    return this.own(this.#device.tensor(values, [rows - first, cols]))
+    return this.own(this.device.tensor(values, [rows - first, cols]))
   }
 
   /** Layers that turn alike share their tables. */
@@ -201,7 +217,7 @@ export class WeightLoader {
     const key = ropeKey(spec)
     const known = this.#ropes.get(key)
     if (known) return known
-    const placed = this.own(placeRope(this.#device, spec, maxPositions))
+    const placed = this.own(placeRope(this.device, spec, maxPositions))
     this.#ropes.set(key, placed)
     return placed
   }

@@ -2,18 +2,15 @@ import type { PagePool } from '../attention/paged/page-pool.ts'
 import { writePages } from '../cache/write-pages.ts'
 import type { WriteNorm } from '../cache/write-pages-spec.ts'
 import type { Device, Tensor } from '../device/device.ts'
-import { accumulate } from '../nn/accumulate.ts'
 import { embed } from '../nn/embedding.ts'
 import { gateHeads } from '../nn/gate-heads.ts'
-import { gatedLinear } from '../nn/gated-mlp.ts'
 import { gatherRows } from '../nn/gather-rows.ts'
 import { linear } from '../nn/linear.ts'
-import type { LinearWeight } from '../nn/place-linear.ts'
-import { xielu } from '../nn/xielu.ts'
-import { type LinearInput, normalise, normalised } from './apply-norm.ts'
+import { normalise, normalised } from './apply-norm.ts'
 import { attendPages } from './attend-pages.ts'
 import type { AttentionSpec } from './decoder-spec.ts'
-import type { DecoderWeights, PlacedLayer, PlacedNorm } from './decoder-weights.ts'
+import type { DecoderWeights, PlacedLayer } from './decoder-weights.ts'
+import { addMlp, addSublayer } from './enqueue-mlp.ts'
 import { attendLatent } from './latent-attention.ts'
 import { headsKey } from './plan-heads.ts'
 import type { HeadViews, StepViews } from './step-views.ts'
@@ -58,42 +55,13 @@ export function enqueueLogits(
 }
 
 function enqueueLayer(device: Device, layer: PlacedLayer, pool: PagePool, step: StepViews): void {
-  const { x, h, y } = step
+  const { x, y } = step
   const { norms, spec } = layer
-  const scale = spec.branchScale ?? { attention: 1, mlp: 1 }
   // both sublayers of a parallel layer read what it was given
   const parallelInput = spec.parallel && norms.beforeMlp ? normalise(device, norms.beforeMlp, x, y) : null
   const attended = enqueueAttention(device, layer, pool, step)
-  addSublayer(device, attended, layer.attentionOutput, norms.afterAttention, step, scale.attention)
-  const input = parallelInput ? { x: parallelInput } : normalised(device, norms.beforeMlp, layer.up, x, h)
-  addSublayer(device, enqueueMlp(device, layer, input, step), layer.down, norms.afterMlp, step, scale.mlp)
-}
-
-function enqueueMlp(device: Device, layer: PlacedLayer, input: LinearInput, step: StepViews): Tensor {
-  const { activation, combine, gated, size } = layer.spec.mlp
-  const output = step.inner.get(size) as Tensor
-  const up = { ...input, weight: layer.up, output }
-  if (gated) gatedLinear(device, { ...up, activation, combine })
-  else linear(device, layer.xielu ? up : { ...up, activation })
-  if (layer.xielu) xielu(device, { ...layer.xielu, output })
-  return output
-}
-
-/** x += scale · norm(weight · input) */
-export function addSublayer(
-  device: Device,
-  input: Tensor,
-  weight: LinearWeight,
-  norm: PlacedNorm | null,
-  { x, y, h }: Pick<StepViews, 'x' | 'y' | 'h'>,
-  scale = 1,
-): void {
-  if (!norm && scale === 1) {
-    linear(device, { x: input, weight, output: x, accumulate: true })
-    return
-  }
-  linear(device, { x: input, weight, output: y })
-  accumulate(device, { x: norm ? normalise(device, norm, y, h) : y, output: x, scale })
+  addSublayer(device, attended, layer.attentionOutput, norms.afterAttention, step, spec.branchScale?.attention)
+  addMlp(device, layer, parallelInput, step)
 }
 
 /** What attention gives, before its output matrix. */

@@ -1,11 +1,14 @@
 import type { PagedTiling } from '../attention/paged/paged-tiling.ts'
 import { workWidth } from '../attention/paged/paged-work.ts'
 import type { Tensor } from '../device/device.ts'
+import type { DeviceKind } from '../device/device-info.ts'
+import { type MixtureBufferName, mixtureBufferSpecs } from '../nn/experts/mixture-plan.ts'
 import type { AttentionSpec, DecoderSpec, LatentSpec } from './decoder-spec.ts'
+import type { MixtureSpec } from './mixture-spec.ts'
 import type { HeadsPlan } from './plan-heads.ts'
 import type { RunnerPlan } from './plan-runner.ts'
-import { gateWidth, needsSublayerBuffer, qkvWidth, queryUpWidth, type StepBuffers } from './step-buffers.ts'
-import type { AttentionCall, HeadViews, StepViews } from './step-views.ts'
+import { gateWidth, mixtureKey, needsSublayerBuffer, qkvWidth, queryUpWidth, type StepBuffers } from './step-buffers.ts'
+import type { AttentionCall, HeadViews, MixtureViews, StepViews } from './step-views.ts'
 import { valueWidth } from './value-width.ts'
 
 /** What a step's recording depends on. */
@@ -139,6 +142,10 @@ export function makeStepViews(
     y: view('y', needsSublayerBuffer(spec) ? [N, C] : [0, C]),
     heads,
     inner: new Map([...innerWidths].map((size) => [size, view('inner', [N, size])])),
+    mixtures: new Map(
+      mixturesOf(spec).map((of) => [mixtureKey(of), mixtureViews(view, of, { N, C, kind: plan.stepLimits.kind })]),
+    ),
+    sharedGate: view('sharedGate', spec.layers.some(({ mixture }) => mixture?.sharedGate) ? [N, 1] : [0, 1]),
     rows:
       rows === 0
         ? null
@@ -162,6 +169,28 @@ function latentViews(
     queryUp: query && view('expanded', [N, queryUpWidth(attention)]),
     // queries are in the pages' form by then
     output: view('expanded', [N, attention.numHeads * valueDim]),
+  }
+}
+
+function mixturesOf({ layers }: DecoderSpec): MixtureSpec[] {
+  return layers.flatMap(({ mixture }) => mixture ?? [])
+}
+
+/** Views of a mixture layer's buffers: flat, as large as its N tokens need. */
+function mixtureViews(
+  view: StepBuffers['view'],
+  { experts, size: inner, routing: { perToken } }: MixtureSpec,
+  { N, C, kind }: { readonly N: number; readonly C: number; readonly kind: DeviceKind },
+): MixtureViews {
+  const sizes = { tokens: N, experts, perToken, inner, hidden: C }
+  const needs = mixtureBufferSpecs(kind, sizes, 'f32')
+  const flat = (name: MixtureBufferName) => view(`experts.${name}`, [needs[name].elements])
+  const [order, position, tiles] = [flat('order'), flat('position'), flat('tiles')]
+  return {
+    logits: view('routerLogits', [N, experts]),
+    chosen: view('experts.chosen', [N, perToken]),
+    weights: view('experts.weights', [N, perToken]),
+    buffers: { inner: flat('inner'), outer: flat('outer'), order, position, tiles },
   }
 }
 

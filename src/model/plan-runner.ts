@@ -52,6 +52,7 @@ export function planRunner(
       prefillItems: sum(({ visible, prefillItems }) => visible.length * prefillItems(limits.tokens)),
       decodeItems: sum(({ visible, mostDecodeItems }) => visible.length * mostDecodeItems),
       workWidth,
+      kind: device.kind,
     },
   }
 }

@@ -1,6 +1,9 @@
 import type { Device, Tensor } from '../device/device.ts'
+import type { DeviceKind } from '../device/device-info.ts'
+import { type MixtureBufferName, mixtureBufferSpecs } from '../nn/experts/mixture-plan.ts'
 import { type StorageDType, storageBytes } from '../tile/index.ts'
 import type { AttentionSpec, DecoderSpec } from './decoder-spec.ts'
+import type { MixtureSpec } from './mixture-spec.ts'
 import { outputWidth, valueWidth } from './value-width.ts'
 
 /** The largest step that a runner makes, which all of its buffers are allocated for. */
@@ -16,6 +19,7 @@ export interface StepLimits {
   readonly prefillItems: number
   readonly decodeItems: number
   readonly workWidth: number
+  readonly kind: DeviceKind
 }
 
 /** dtypes of a step's tensors: what layers read (`compute`) and queries; the residual stream is f32. */
@@ -40,6 +44,9 @@ export type StepBufferName =
   | 'queryDown'
   | 'expanded'
   | 'inner'
+  | 'sharedGate'
+  | 'routerLogits'
+  | `experts.${MixtureBufferName}`
   | 'rowIndices'
   | 'gathered'
   | 'hidden'
@@ -50,12 +57,17 @@ export type StepBufferName =
   | 'prefillWork'
   | 'decodeWork'
 
+interface BufferSpec {
+  readonly elements: number
+  readonly dtype: StorageDType
+}
+
 /** Elements and dtype of every buffer of a step: what `plan` prints is what is allocated. */
 export function stepBufferSpecs(
   spec: DecoderSpec,
   limits: StepLimits,
   dtypes: StepDTypes,
-): Readonly<Record<StepBufferName, { readonly elements: number; readonly dtype: StorageDType }>> {
+): Readonly<Record<StepBufferName, BufferSpec>> {
   const { hiddenSize, vocabSize, layers } = spec
   const { tokens, rows } = limits
   const widest = (width: (layer: (typeof layers)[number]) => number) =>
@@ -82,6 +94,8 @@ export function stepBufferSpecs(
     queryDown: compute(tokens * widest(({ attention: { latent } }) => latent?.query?.rank ?? 0)),
     expanded: compute(tokens * widest(({ attention }) => expandedWidth(attention))),
     inner: compute(tokens * widest(({ mlp }) => mlp.size)),
+    sharedGate: compute(layers.some(({ mixture }) => mixture?.sharedGate) ? tokens : 0),
+    ...mixtureBuffers(spec, limits, dtypes),
     rowIndices: i32(rows),
     gathered: f32(rows * hiddenSize),
     hidden: compute(rows * hiddenSize),
@@ -100,6 +114,37 @@ export function needsSublayerBuffer({ layers }: DecoderSpec): boolean {
     ({ norms, parallel, branchScale }) =>
       parallel || norms.afterAttention !== null || norms.afterMlp !== null || branchScale !== undefined,
   )
+}
+
+const mixtureNames: readonly MixtureBufferName[] = ['chosen', 'weights', 'inner', 'outer', 'order', 'position', 'tiles']
+
+/** What the largest of all mixture layers needs, buffer by buffer. */
+function mixtureBuffers(
+  { layers, hiddenSize: hidden }: DecoderSpec,
+  { tokens, kind }: StepLimits,
+  { compute }: StepDTypes,
+): Record<'routerLogits' | `experts.${MixtureBufferName}`, BufferSpec> {
+  const kinds = new Map(layers.flatMap(({ mixture }) => (mixture ? [[mixtureKey(mixture), mixture] as const] : [])))
+  const specs = [...kinds.values()]
+  const needs = specs.map(({ experts, size: inner, routing: { perToken } }) =>
+    mixtureBufferSpecs(kind, { tokens, experts, perToken, inner, hidden }, compute),
+  )
+  const largest = (name: MixtureBufferName): BufferSpec => ({
+    elements: needs.reduce((most, need) => Math.max(most, need[name].elements), 0),
+    dtype: needs[0]?.[name].dtype ?? 'i32',
+  })
+  const logits = tokens * specs.reduce((most, { experts }) => Math.max(most, experts), 0)
+  const named = mixtureNames.map((name) => [`experts.${name}`, largest(name)] as const)
+  return { routerLogits: { elements: logits, dtype: 'f32' }, ...fromEntries(named) }
+}
+
+function fromEntries<K extends string>(entries: readonly (readonly [K, BufferSpec])[]): Record<K, BufferSpec> {
+  return Object.fromEntries(entries) as Record<K, BufferSpec>
+}
+
+/** Equal for mixture layers of one size. */
+export function mixtureKey({ experts, size, routing }: MixtureSpec): string {
+  return [experts, size, routing.perToken].join(' × ')
 }
 
 /** Queries, keys and values of a token in a layer. */

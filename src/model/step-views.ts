@@ -1,6 +1,7 @@
 import type { PagedStates } from '../attention/paged/paged-states.ts'
 import type { PagedTiling } from '../attention/paged/paged-tiling.ts'
 import type { Tensor } from '../device/device.ts'
+import type { MixtureOptions } from '../nn/experts/mixture.ts'
 import type { VisibleKeys } from './plan-heads.ts'
 
 /** Attention of some rows of a step, many of a sequence at once (prefill) or few (decode). */
@@ -30,6 +31,14 @@ export interface HeadViews {
   } | null
 }
 
+/** What a mixture layer of one size computes in. */
+export interface MixtureViews {
+  readonly logits: Tensor // f32 [N, E]
+  readonly chosen: Tensor // i32 [N, K]
+  readonly weights: Tensor // f32 [N, K]
+  readonly buffers: MixtureOptions['buffers']
+}
+
 /** Tensors of a step of N tokens. */
 export interface StepViews {
   readonly ids: Tensor // i32 [N]
@@ -49,6 +58,10 @@ export interface StepViews {
   readonly heads: ReadonlyMap<string, HeadViews>
   /** by the width of a layer's MLP */
   readonly inner: ReadonlyMap<number, Tensor> // [N, I]
+  /** by `mixtureKey` */
+  readonly mixtures: ReadonlyMap<string, MixtureViews>
+  /** of a shared expert */
+  readonly sharedGate: Tensor // [N, 1]
   /** the rows whose next token is asked for; null for none */
   readonly rows: { readonly indices: Tensor; readonly gathered: Tensor; readonly hidden: Tensor } | null
 }

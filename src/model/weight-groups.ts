@@ -1,5 +1,5 @@
 import type { WeightSource } from './checkpoint.ts'
-import type { AttentionSpec, LayerSpec } from './decoder-spec.ts'
+import type { AttentionSpec, LayerSpec, MlpSpec } from './decoder-spec.ts'
 
 /** Matrices that are placed as one linear layer, and the column of qkv that their outputs begin at. */
 export interface WeightGroup {
@@ -28,9 +28,14 @@ export function qkvGroups(checkpoint: WeightSource, layer: string, spec: Attenti
   return groups
 }
 
-/** What goes into the first linear layer of an MLP. */
-export function upParts(layer: string, { mlp }: LayerSpec): string[] {
-  return mlp.gated ? [`${layer}.mlp.gate`, `${layer}.mlp.up`] : [`${layer}.mlp.up`]
+/** The name of a layer's MLP: that of the shared expert where the layer is a mixture. */
+export function mlpName(layer: string, { mixture }: LayerSpec): string {
+  return mixture ? `${layer}.mixture.shared` : `${layer}.mlp`
+}
+
+/** What goes into the first linear layer of an MLP of this name. */
+export function upParts(mlp: string, { gated }: MlpSpec): string[] {
+  return gated ? [`${mlp}.gate`, `${mlp}.up`] : [`${mlp}.up`]
 }
 
 /** Elements of the weight that queries or keys are normalised with. */

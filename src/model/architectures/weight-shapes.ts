@@ -1,7 +1,8 @@
 import type { AttentionSpec, DecoderSpec, LatentSpec, LayerSpec, NormSpec } from '../decoder-spec.ts'
+import type { MixtureSpec } from '../mixture-spec.ts'
 import { gateWidth, queryUpWidth } from '../step-buffers.ts'
 import { outputWidth, valueWidth } from '../value-width.ts'
-import { headNormSize } from '../weight-groups.ts'
+import { headNormSize, mlpName, upParts } from '../weight-groups.ts'
 
 /**
  * All weights that a specification asks for, by their names of checkpoint.ts: [outputs, inputs] of a matrix, [n] of a
@@ -48,9 +49,21 @@ export function shapesInto(shapes: Map<string, readonly number[]>): ShapesInto {
   }
 }
 
+/** The weights of a mixture; those of all experts are one matrix, expert after expert. */
+function mixtureShapes(name: string, mixture: MixtureSpec, C: number, { linear, vector }: ShapesInto): void {
+  const { experts, size, gated, bias = false, routerBias = false, selectionBias, sharedGate } = mixture
+  linear(`${name}.router`, experts, C, routerBias)
+  if (selectionBias) vector(`${name}.selectionBias`, experts)
+  if (sharedGate) linear(`${name}.sharedGate`, 1, C, false)
+  if (gated) linear(`${name}.experts.gate`, experts * size, C, bias)
+  linear(`${name}.experts.up`, experts * size, C, bias)
+  linear(`${name}.experts.down`, experts * C, size, bias)
+}
+
 /** The weights of one layer. */
-export function layerShapes(prefix: string, { attention, mlp, norms }: LayerSpec, C: number, into: ShapesInto): void {
+export function layerShapes(prefix: string, layer: LayerSpec, C: number, into: ShapesInto): void {
   const { linear, norm, vector } = into
+  const { attention, mlp, norms } = layer
   const { numHeads, numKvHeads, headDim, qkNorm, qkvBias, outputBias, sinks } = attention
   if (attention.latent) latentShapes(`${prefix}.attention`, attention, attention.latent, C, into)
   else {
@@ -65,9 +78,12 @@ export function layerShapes(prefix: string, { attention, mlp, norms }: LayerSpec
   }
   if (sinks) vector(`${prefix}.attention.sinks`, numHeads)
   if (attention.gate) linear(`${prefix}.attention.outputGate`, gateWidth(attention), C, false)
-  if (mlp.gated) linear(`${prefix}.mlp.gate`, mlp.size, C, mlp.bias)
-  linear(`${prefix}.mlp.up`, mlp.size, C, mlp.bias)
-  linear(`${prefix}.mlp.down`, C, mlp.size, mlp.bias)
+  if (mlp.size > 0) {
+    const name = mlpName(prefix, layer)
+    for (const part of upParts(name, mlp)) linear(part, mlp.size, C, mlp.bias)
+    linear(`${name}.down`, C, mlp.size, mlp.bias)
+  }
+  if (layer.mixture) mixtureShapes(`${prefix}.mixture`, layer.mixture, C, into)
   if (mlp.learnedActivation) for (const name of xieluNames) vector(`${prefix}.mlp.xielu.${name}`, 1)
   for (const [name, of] of Object.entries(norms)) norm(`${prefix}.norms.${name}`, of, C)
 }

@@ -5,12 +5,12 @@ import { slidingWindow } from '../../attention/masks/sliding-window.ts'
 import { softCap } from '../../attention/scores/soft-cap.ts'
 import type { Device, Tensor } from '../../device/device.ts'
 import { embed } from '../../nn/embedding.ts'
-import { gatedLinear } from '../../nn/gated-mlp.ts'
 import { linear } from '../../nn/linear.ts'
+import type { LinearWeight } from '../../nn/place-linear.ts'
 import { applyRope } from '../../nn/rope.ts'
 import { normalise, normalised } from '../apply-norm.ts'
-import { addSublayer } from '../decoder.ts'
 import type { PlacedLayer, PlacedNorm } from '../decoder-weights.ts'
+import { addSublayer, enqueueMlp } from '../enqueue-mlp.ts'
 import type { EncoderWeights } from './encoder-weights.ts'
 
 /** Tensors of a step of N tokens of several packed texts. */
@@ -74,15 +74,11 @@ export async function runEncoder(
       scale.attention,
     )
     stream.normalise(layer.sumNorms.attention)
-    const up = {
-      ...(given ? { x: given } : stream.read(norms.beforeMlp, layer.up)),
-      weight: layer.up,
-      activation: of.mlp.activation,
-      output: views.inner,
+    if (layer.mlp) {
+      const input = given ? { x: given } : stream.read(norms.beforeMlp, layer.mlp.up)
+      const inner = enqueueMlp(device, layer.mlp, input, views.inner)
+      addSublayer(device, inner, layer.mlp.down, norms.afterMlp, { ...views, x: stream.x }, scale.mlp)
     }
-    if (of.mlp.gated) gatedLinear(device, { ...up, combine: of.mlp.combine })
-    else linear(device, up)
-    addSublayer(device, views.inner, layer.down, norms.afterMlp, { ...views, x: stream.x }, scale.mlp)
     stream.normalise(layer.sumNorms.mlp)
   }
   return stream
@@ -119,7 +115,7 @@ class Stream {
   }
 
   /** What a sublayer reads whose first layer is `reader`. */
-  read(norm: PlacedNorm | null, reader: PlacedLayer['up'] | undefined): ReturnType<typeof normalised> {
+  read(norm: PlacedNorm | null, reader: LinearWeight | undefined): ReturnType<typeof normalised> {
     if (!norm || !reader) return { x: this.#plain }
     return normalised(this.#device, norm, reader, this.x, this.#h)
   }
