@@ -10,6 +10,7 @@ export {
 } from './activate.ts'
 export {
   type Activation,
+  type GatedActivation,
   gelu,
   geluQuick,
   geluTanh,

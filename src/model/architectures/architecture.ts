@@ -27,7 +27,7 @@ export interface StoredWeight {
   readonly part?: (layer: LayerSpec) => RowsOfTensor
   /** the matrix is stored [inputs, outputs], or several of them [count, inputs, outputs] */
   readonly transposed?: boolean
-  /** nothing follows the name: no `.weight` */
+  /** no `.weight` follows the name; a bias is called name_bias */
   readonly bare?: boolean
   /** so many tensors, one after the other, make ours: "E" in their names counts them */
   readonly each?: (layer: LayerSpec) => number

@@ -17,7 +17,7 @@ const groups: readonly { readonly because: string; readonly names: string }[] = 
   {
     because: 'they are of training alone (names that end in dropout, pdrop or dropout_prob too)',
     names: `initializer_range initializer_factor init_std gradient_checkpointing use_gradient_checkpointing
-      neftune_noise_alpha z_loss_coefficient loss_type label_smoothing tf_legacy_loss embd_initializer_range rescale_prenorm`,
+      neftune_noise_alpha router_aux_loss_coef router_z_loss_coef load_balance_coeff z_loss_coefficient loss_type label_smoothing tf_legacy_loss embd_initializer_range rescale_prenorm`,
   },
   {
     because: 'they choose code that computes the same',

@@ -94,13 +94,14 @@ export function weightPlace(
   shape: readonly number[],
 ): WeightPlace | undefined {
   const base = name.replace(/\.bias$/, '')
-  const suffix = base === name ? '.weight' : '.bias'
   const index = /^layers\.(\d+)/.exec(base)?.[1]
   const known = names[base.replace(/^layers\.\d+/, 'layers.N')]
   if (known === undefined && base !== 'lmHead') return undefined
   const whole = base === 'tokenEmbedding' ? embedding : known === undefined ? head : undefined
   const weight: StoredWeight = typeof known === 'object' ? known : { tensor: known ?? '' }
   const { bare = false, transposed = false } = weight
+  const isBias = base !== name
+  const suffix = bare ? (isBias ? '_bias' : '') : isBias ? '.bias' : '.weight'
   // "N" alone is the layer; that of "LayerNorm" is none
   const [own = ''] = namesOf(weight)
   const inFile = whole ?? `${prefix}${own.replace(/\bN\b/, index ?? 'N')}`
@@ -108,7 +109,7 @@ export function weightPlace(
   const layer = index === undefined ? undefined : spec.layers[Number(index)]
   const part = (layer && weight.part?.(layer)) ?? null
   const count = (layer && weight.each?.(layer)) ?? 1
-  const tensors = Array.from({ length: count }, (_, e) => `${inFile.replace(/\bE\b/, String(e))}${bare ? '' : suffix}`)
+  const tensors = Array.from({ length: count }, (_, e) => `${inFile.replace(/\bE\b/, String(e))}${suffix}`)
   const rows = [part?.rows ?? (shape[0] ?? 0) / count, ...shape.slice(1)]
   const turned = transposed && shape.length === 2
   return {

@@ -1,0 +1,52 @@
+import { FoveaError } from '../../tile/index.ts'
+import type { Architecture } from './architecture.ts'
+import { routerNames, separateExperts } from './expert-names.ts'
+import {
+  namedLikeLlama,
+  plainAttention,
+  plainDecoder,
+  preNormLayer,
+  readHeads,
+  readSizes,
+  rmsNorm,
+} from './plain-decoder.ts'
+import { gatedExperts, gatedMlpOf, softmaxRouting, withExperts } from './read-mixture.ts'
+import { readRope } from './read-rope.ts'
+
+/**
+ * OLMoE: queries and keys normalised over all heads at once, weights of experts not normalised
+ * unless `norm_topk_prob`.
+ *
+ * Muennighoff et al.: OLMoE, 2024, arXiv 2409.02060.
+ */
+export const olmoe: Architecture = {
+  name: 'olmoe',
+  modelTypes: ['olmoe'],
+  spec(config, options) {
+    if (config.has('clip_qkv'))
+      throw new FoveaError(
+        'unsupported',
+        'openCheckpoint',
+        `${config.file}: clip_qkv after a norm is not computed here`,
+      )
+    const sizes = readSizes(config, options, { vocabSize: 50_304, maxPositions: 4096 })
+    const heads = readHeads(config, sizes.hiddenSize)
+    const rope = readRope(config, { ...heads, ...sizes, options })
+    const bias = config.flag('attention_bias', false)
+    const norm = rmsNorm(config)
+    const attention = plainAttention(heads, rope, {
+      qkNorm: { norm, over: 'all' },
+      qkvBias: bias,
+      outputBias: bias,
+    })
+    const routing = softmaxRouting(config.size('num_experts_per_tok', 8), config.flag('norm_topk_prob', false))
+    const mixture = gatedExperts(config, config.size('num_experts', 64), config.size('intermediate_size'), routing)
+    const none = gatedMlpOf(config, 0)
+    const layer = withExperts(preNormLayer(attention, none, norm), mixture, none)
+    return plainDecoder('olmoe', sizes, () => layer, norm, { tied: config.flag('tie_word_embeddings', false) })
+  },
+  weights: namedLikeLlama({
+    ...routerNames('layers.N.mlp.gate'),
+    ...separateExperts('layers.N.mlp.experts.E'),
+  }),
+}
