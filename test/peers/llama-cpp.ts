@@ -47,6 +47,17 @@ export function askLlamaCppTexts(jobs: readonly TextsJob[]): Promise<readonly Te
   return ask('llama-cpp-texts.mjs', jobs)
 }
 
+/** Vectors of texts, with the tokens of each between those that stand around it. */
+export interface VectorsJudgement {
+  readonly ids: readonly (readonly number[])[]
+  readonly vectors: readonly (readonly number[])[]
+}
+
+/** The vectors of texts by a GGUF file of an encoder, or of a decoder that gives embeddings. */
+export function askLlamaCppVectors(jobs: readonly TextsJob[]): Promise<readonly VectorsJudgement[]> {
+  return ask('llama-cpp-embed.mjs', jobs)
+}
+
 /** Runs the jobs in a process of its own: native code that aborts takes only that one with it. */
 async function ask<T>(name: string, jobs: readonly { readonly path: string }[]): Promise<readonly T[]> {
   const script = fileURLToPath(new URL(name, import.meta.url))

@@ -14,6 +14,10 @@ declare module 'node-llama-cpp' {
   }
   interface Model {
     createContext(options: object): Promise<Context>
+    createEmbeddingContext(options: object): Promise<{
+      getEmbeddingFor(text: string): Promise<{ readonly vector: readonly number[] }>
+      dispose(): Promise<void>
+    }>
     tokenize(text: string, specialTokens: boolean): readonly Token[]
     dispose(): Promise<void>
   }

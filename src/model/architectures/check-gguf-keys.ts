@@ -22,13 +22,14 @@ const ofTokenizers =
  * of programs' own name the file and change nothing; parts of a split model are refused where the file is opened.
  *
  * Throws `unsupported` naming file, key and value; also for a file that is no model by its `general.type`, and for attention
- * that is not causal.
+ * that is not causal where it should be (`isCausal`), and the other way round.
  */
 export function checkGgufKeys(
   table: GgufTable,
   ggufName: string,
   isRead: (name: string) => boolean,
   ignored: readonly string[] = [],
+  isCausal = true,
 ): void {
   const config = { file: table.source }
   const kind = table.metadata.get('general.type')
@@ -42,8 +43,9 @@ export function checkGgufKeys(
       throw unreadFault(config, key, value, 'no setting of a tokenizer that is known here')
     }
     if (owner !== ggufName) continue
-    // true is the usual thing to say here, false is not
-    const usual = name === 'attention.causal' ? value === true : isNeutral(value) || isRead(name) || harmless.has(name)
+    // true is the usual thing to say here of a decoder, false of an encoder
+    const usual =
+      name === 'attention.causal' ? value === isCausal : isNeutral(value) || isRead(name) || harmless.has(name)
     if (!usual) throw unreadFault(config, key, value, `no setting of ${ggufName} that is computed here`)
   }
 }

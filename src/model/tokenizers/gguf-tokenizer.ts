@@ -1,14 +1,13 @@
 import { FoveaError } from '../../tile/index.ts'
 import { isRecord, shown } from '../architectures/config-fields.ts'
 import type { ChatTemplate } from '../chat-template.ts'
-import type { DecoderSpec } from '../decoder-spec.ts'
 import type { GgufTable } from '../files/gguf.ts'
 import { parseJson } from '../files/parse-json.ts'
 import type { Tokenizer } from '../tokenizer.ts'
 import { ggufEndTokens } from './gguf-end-tokens.ts'
 import { ggufPreTokenizer, ggufPreTokenizerNames } from './gguf-pre-tokenizers.ts'
 import { jsonTokenizer, type TokenizerDefinition } from './json-tokenizer.ts'
-import { missingTokenizer } from './missing-tokenizer.ts'
+import { type ModelTokens, missingTokenizer } from './missing-tokenizer.ts'
 import { scoreMerges } from './score-merges.ts'
 
 /** kinds of tokens in `tokenizer.ggml.token_type` that stand for themselves wherever they occur */
@@ -18,25 +17,24 @@ const userDefined = 4
 /** models of llama.cpp whose tokenizers are none of a decoder's here */
 const otherModels: Readonly<Record<string, string>> = {
   t5: 'unigram',
-  bert: 'WordPiece',
   rwkv: 'RWKV',
   plamo2: 'PLaMo 2',
 }
 
 /**
  * The tokenizer of a GGUF file, made into the tokenizer.json that it came from: "gpt2" is byte-level BPE with merges and
- * a named way of cutting the text, "llama" SentencePiece BPE with scores and byte tokens. A file that carries its
+ * a named way of cutting the text, "llama" SentencePiece BPE with scores and byte tokens, "bert" WordPiece. A file that carries its
  * tokenizer.json (`tokenizer.huggingface.json`) is taken at that. One that refuses to encode where there is none.
  *
  * What is silent in a file is as llama.cpp takes it: begin token, end tokens known by their names, scores of 0; of two
  * tokens with one text the first is meant. The normaliser that the models of a name have is applied (llama.cpp has none).
  *
  * Throws `format` naming file and key: an unknown model or way of cutting, lists of the wrong type or length; `unsupported`
- * for the tokenizers of other models (unigram, WordPiece).
+ * for the tokenizers of other models (unigram).
  */
 export function ggufTokenizer(
   table: GgufTable,
-  spec: DecoderSpec,
+  spec: ModelTokens,
   chatTemplate: ChatTemplate | null = null,
 ): Tokenizer {
   const get = (key: string) => table.metadata.get(`tokenizer.${key}`)
@@ -44,15 +42,17 @@ export function ggufTokenizer(
   const carried = carriedDefinition(table, get('huggingface.json'))
   if (!carried && (model === undefined || model === 'none' || model === 'no_vocab'))
     return missingTokenizer(table.source, spec)
-  const made = model === 'gpt2' ? byteLevelDefinition(table) : model === 'llama' ? pieceDefinition(table) : undefined
+  const make = typeof model === 'string' && Object.hasOwn(definitions, model) ? definitions[model] : undefined
+  const made = make?.(table)
   const definition = carried ?? made?.definition
+  const known = 'gpt2, llama and bert'
   if (!definition) {
     const other = typeof model === 'string' && Object.hasOwn(otherModels, model) ? otherModels[model] : undefined
-    if (other === undefined) throw fault(table, 'ggml.model', `is ${shown(model)}; gpt2 and llama are read`)
+    if (other === undefined) throw fault(table, 'ggml.model', `is ${shown(model)}; ${known} are read`)
     throw new FoveaError(
       'unsupported',
       'openCheckpoint',
-      `${table.source}: tokenizer.ggml.model is ${model} (${other}); of GGUF files gpt2 and llama are read`,
+      `${table.source}: tokenizer.ggml.model is ${model} (${other}); of GGUF files ${known} are read`,
     )
   }
   const flag = (key: string) => (typeof get(key) === 'boolean' ? (get(key) as boolean) : null)
@@ -66,13 +66,22 @@ export function ggufTokenizer(
     addEos: flag('ggml.add_eos_token'),
     chatTemplate,
     // two tokens may have one text, which a tokenizer.json cannot say
-    ...(made && { texts: tokens }),
+    ...(made && { texts: made.texts ?? tokens }),
   })
+}
+
+/** How a tokenizer.json is made, by `tokenizer.ggml.model`. */
+const definitions: Readonly<Record<string, (table: GgufTable) => Made>> = {
+  gpt2: byteLevelDefinition,
+  llama: pieceDefinition,
+  bert: wordPieceDefinition,
 }
 
 interface Made {
   readonly definition: TokenizerDefinition
   readonly addBos: boolean | null
+  /** of all ids, where they are not those of the file */
+  readonly texts?: readonly string[]
 }
 
 function byteLevelDefinition(table: GgufTable): Made {
@@ -127,6 +136,39 @@ function pieceDefinition(table: GgufTable): Made {
     },
   }
   return { definition, addBos: true }
+}
+
+/** WordPiece as llama.cpp keeps it: "▁" before what begins a word, nothing before what goes on with one. */
+function wordPieceDefinition(table: GgufTable): Made {
+  const { tokens, types } = vocabulary(table)
+  const texts = tokens.map((token, id) => {
+    if (types[id] === control || types[id] === unknown || /^\[.*\]$/.test(token)) return token
+    return token.startsWith('▁') ? token.slice(1) : `##${token}`
+  })
+  const named = (name: string, text: string) => tokenId(table, name) ?? texts.indexOf(text)
+  const [cls, sep] = [
+    tokenId(table, 'cls') ?? named('bos', '[CLS]'),
+    tokenId(table, 'seperator') ?? named('separator', '[SEP]'),
+  ]
+  const unknownToken = texts[named('unknown', '[UNK]')]
+  if (cls < 0 || sep < 0 || unknownToken === undefined)
+    throw fault(table, 'ggml.tokens', 'must have tokens that begin and end a text, and one for what is none')
+  const definition = {
+    version: '1.0',
+    added_tokens: addedTokens(texts, types),
+    normalizer: {
+      type: 'BertNormalizer',
+      clean_text: true,
+      handle_chinese_chars: true,
+      strip_accents: null,
+      lowercase: true,
+    },
+    pre_tokenizer: { type: 'BertPreTokenizer' },
+    post_processor: { type: 'BertProcessing', cls: [texts[cls], cls], sep: [texts[sep], sep] },
+    decoder: { type: 'WordPiece', prefix: '##', cleanup: false },
+    model: { type: 'WordPiece', unk_token: unknownToken, continuing_subword_prefix: '##', vocab: idsOf(texts) },
+  }
+  return { definition, addBos: null, texts }
 }
 
 /** An id that the metadata names; one beyond the vocabulary counts as none, as in llama.cpp. */

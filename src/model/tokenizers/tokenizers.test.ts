@@ -207,7 +207,6 @@ describe('SentencePiece of GGUF files', () => {
     }
     refused({ 'tokenizer.ggml.model': 'runes' }, /test\.gguf: tokenizer\.ggml\.model is "runes"/)
     // llama.cpp reads these; no decoder that is read here has them
-    refused({ 'tokenizer.ggml.model': 'bert' }, /model is bert \(WordPiece\)/, 'unsupported')
     refused({ 'tokenizer.ggml.model': 't5' }, /model is t5 \(unigram\)/, 'unsupported')
     refused({ 'tokenizer.ggml.tokens': 'a' }, /ggml\.tokens must be a list of strings/)
     refused({ 'tokenizer.ggml.scores': [1] }, /ggml\.scores must have 282 numbers/)
