@@ -1,8 +1,9 @@
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { smallConfig, smallFiles } from '../../test/files/small-model.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 const command = join(root, 'dist', 'cli', 'main.js')
@@ -117,3 +118,33 @@ it('fovea plan and fovea export', () => {
   ])
   expect([answer.status, answer.stderr]).toEqual([0, ''])
 }, 120_000)
+
+describe('--ignore-field', () => {
+  it('reads past fields that are named, of config.json and of the tokenizer, as often as needed', async () => {
+    const files = {
+      ...(await smallFiles()),
+      'config.json': { ...smallConfig, residual_multiplier: 3 },
+      'tokenizer_config.json': { eos_token: '<end>', mystery: 4 },
+    }
+    const odd = join(folder, 'odd')
+    mkdirSync(odd)
+    for (const [name, content] of Object.entries(files))
+      writeFileSync(join(odd, name), content instanceof Uint8Array ? content : JSON.stringify(content))
+    const common = ['--model', odd, '--device', 'wasm', '--context', '16', '--page-size', '16']
+    const commands = [
+      ['generate', ...common, '--prompt', 'ab', '-n', '1'],
+      ['plan', ...common, '--json'],
+    ]
+    for (const args of commands) {
+      const without = fovea(args)
+      expect(without.stderr).toMatch(/config\.json: residual_multiplier is 3, .*--ignore-field residual_multiplier/)
+      expect(without.status).toBe(1)
+      const one = fovea([...args, '--ignore-field', 'residual_multiplier'])
+      expect(one.stderr).toMatch(/tokenizer_config\.json: mystery is 4, .*--ignore-field mystery/)
+      expect(one.status).toBe(1)
+      const both = fovea([...args, '--ignore-field', 'residual_multiplier', '--ignore-field', 'mystery'])
+      expect(both.stderr).not.toMatch(/is 3|is 4/)
+      expect(both.status).toBe(0)
+    }
+  }, 120_000)
+})

@@ -28,7 +28,12 @@ const grids: Readonly<Record<string, readonly Kernel['grid'][]>> = {
     [65_537, 1, 1],
     [1, 1, 70_001],
   ],
-  'webgpu T1': [[1, 65_536, 1]],
+  'webgpu T1': [
+    [1, 65_536, 1],
+    // those of attention over 66,000 sequences or heads
+    [1, 66_000, 1],
+    [1, 1, 66_000],
+  ],
 }
 
 describe.each(Object.keys(grids))('%s', (name) => {

@@ -209,3 +209,50 @@ describe('what is no request', () => {
     await engineIdle(engine)
   })
 })
+
+describe('the Host of a request', () => {
+  const health = (host: string | null) =>
+    `GET /v1/models HTTP/1.1\r\n${host === null ? '' : `Host: ${host}\r\n`}${close}\r\n\r\n`
+  const refused = [
+    'evil.example',
+    'evil.example:80',
+    'localhost.evil.example',
+    '127.0.0.1.evil.example',
+    '[::2]',
+    '0.0.0.0',
+  ]
+
+  it('is that of a loopback server without a key', async () => {
+    const { server } = await serveEngine(engine)
+    for (const host of [
+      'localhost',
+      'LOCALHOST.',
+      `localhost:${server.port}`,
+      '127.0.0.1:1',
+      '[::1]',
+      `[::1]:${server.port}`,
+    ])
+      expect((await rawRequest(server.port, health(host))).status, host).toBe(200)
+    for (const host of refused) expectError(await rawRequest(server.port, health(host)), 403, 'host_not_allowed')
+    const elsewhere = post(completions, ask(), close).replace('Host: localhost', 'Host: evil.example')
+    expectError(await rawRequest(server.port, elsewhere), 403, 'host_not_allowed')
+    expect(engine.stats()).toMatchObject({ running: 0, waiting: 0 })
+    // HTTP/1.1 wants one
+    expect((await rawRequest(server.port, health(null))).status).toBe(400)
+  })
+
+  it('may be one that the owner allows', async () => {
+    const { server } = await serveEngine(engine, { allowedHosts: ['box.local'] })
+    expect((await rawRequest(server.port, health('Box.Local:8080'))).status).toBe(200)
+    expectError(await rawRequest(server.port, health('evil.example')), 403, 'host_not_allowed')
+    const { server: open } = await serveEngine(engine, { allowedHosts: ['*'] })
+    expect((await rawRequest(open.port, health('evil.example'))).status).toBe(200)
+  })
+
+  it('is anything where a key is asked for', async () => {
+    const { server } = await serveEngine(engine, { apiKey: 'secret' })
+    expect((await rawRequest(server.port, health('evil.example'))).status).toBe(401)
+    const withKey = health('evil.example').replace(close, `Authorization: Bearer secret\r\n${close}`)
+    expect((await rawRequest(server.port, withKey)).status).toBe(200)
+  })
+})
