@@ -1,6 +1,11 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { APIUserAbortError } from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Engine } from '../../src/llm/engine.ts'
+import { openEngine } from '../../src/llm/open-engine.ts'
+import { smallFiles } from '../files/small-model.ts'
 import { collect } from './collect.ts'
 import { engineBusy, engineIdle, serveEngine } from './serve-engine.ts'
 import { openTestEngine } from './test-engine.ts'
@@ -270,5 +275,50 @@ describe('other routes', () => {
     expect(grown('answer_seconds_count')).toBe(1)
     expect(grown('time_to_first_token_seconds_bucket{le="+Inf"}')).toBe(1)
     expect(after.fovea_cache_page_capacity).toBe(engine.stats().pages.total)
+  })
+})
+
+describe('chat_template_kwargs', () => {
+  it('are what the template is told, and no others', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'fovea-kwargs-'))
+    const template = "{% if think is defined and think %}ab{% else %}a{% endif %}{{ 'b' * (count or 0) }}"
+    const files: Record<string, unknown> = { ...(await smallFiles()), 'chat_template.jinja': template }
+    for (const [name, content] of Object.entries(files))
+      writeFileSync(
+        join(folder, name),
+        content instanceof Uint8Array || typeof content === 'string' ? content : JSON.stringify(content),
+      )
+    const small = await openEngine(folder, { device: 'wasm', deviceOptions: { wasm: { threads: 1 } }, name: 'small' })
+    const { server } = await serveEngine(small)
+    const ask = async (given?: unknown) => {
+      const body = {
+        model: 'small',
+        messages,
+        max_tokens: 1,
+        ...(given !== undefined && { chat_template_kwargs: given }),
+      }
+      const headers = { 'content-type': 'application/json' }
+      const url = `${server.url}/v1/chat/completions`
+      const answer = await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) })
+      const { usage, error } = (await answer.json()) as {
+        usage?: { prompt_tokens: number }
+        error?: { code: string; param: string | null; message: string }
+      }
+      return [answer.status, usage?.prompt_tokens ?? [error?.param, error?.message]]
+    }
+    expect(await ask()).toEqual([200, 1])
+    expect(await ask({})).toEqual([200, 1])
+    expect(await ask({ think: true })).toEqual([200, 2])
+    expect(await ask({ think: false, other: [1] })).toEqual([200, 1])
+    expect(await ask({ think: true, count: 3 })).toEqual([200, 5])
+    for (const given of ['think', 7, [true], { messages: [] }, { add_generation_prompt: false }]) {
+      const [status, [param, message] = []] = (await ask(given)) as [number, [string | null, string]?]
+      expect(status, JSON.stringify(given)).toBe(400)
+      expect(`${param} ${message}`, JSON.stringify(given)).toMatch(
+        /chat_template_kwargs|messages|add_generation_prompt/,
+      )
+    }
+    await small.close()
+    rmSync(folder, { recursive: true })
   })
 })
