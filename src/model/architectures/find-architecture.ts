@@ -6,6 +6,7 @@ import type { Architecture } from './architecture.ts'
 import { bloom } from './bloom.ts'
 import { cohere, cohere2 } from './cohere.ts'
 import { cohere2Moe } from './cohere2-moe.ts'
+import { deepseekV2, deepseekV3, glm4MoeLite } from './deepseek.ts'
 import { dots1 } from './dots1.ts'
 import { ernie45 } from './ernie4-5.ts'
 import { ernie45Moe } from './ernie4-5-moe.ts'
@@ -107,6 +108,9 @@ export const architectures: readonly Architecture[] = [
   afmoe,
   laguna,
   cohere2Moe,
+  deepseekV2,
+  deepseekV3,
+  glm4MoeLite,
 ]
 
 /** The architecture of a `model_type` (config.json) or `general.architecture` (GGUF). Throws `format` with those known. */

@@ -1,4 +1,4 @@
-import type { AttentionSpec, NormSpec, RopeSpec } from '../decoder-spec.ts'
+import type { AttentionSpec, NormSpec } from '../decoder-spec.ts'
 import type { SpecOptions, WeightNames } from './architecture.ts'
 import type { ConfigFields } from './config-fields.ts'
 import type { DecoderSizes } from './plain-decoder.ts'
@@ -54,8 +54,8 @@ export function readLatent(
   if (bias && queryRank === null)
     throw config.fault('attention_bias', 'is true where q_lora_rank is null: such queries have no bias')
   const norm: NormSpec = { kind: 'rms', eps: latentEps, offset: 0, bias: false }
-  const turns = readRope(config, { headDim: ropeDim, maxPositions: sizes.maxPositions, options })
-  const rope: RopeSpec = { ...turns, interleaved: defaults.interleaved }
+  const { interleaved } = defaults
+  const rope = readRope(config, { headDim: ropeDim, maxPositions: sizes.maxPositions, options, interleaved })
   return {
     ...{ numHeads, numKvHeads: 1, headDim: rank + ropeDim, valueDim: rank, rope },
     scale: sharpnessOf(config) ** 2 / Math.sqrt(nopeDim + ropeDim),

@@ -40,10 +40,16 @@ export function withExperts(layer: LayerSpec, mixture: MixtureSpec, shared: MlpS
  */
 export function biasedRouting(
   config: ConfigFields,
-  defaults: { readonly perToken?: number; readonly scale?: number; readonly scaleField?: string } = {},
+  defaults: {
+    readonly perToken?: number
+    readonly scale?: number
+    readonly scaleField?: string
+    readonly groups?: number
+    readonly keptGroups?: number
+  } = {},
 ): RoutingSpec {
-  const groups = config.size('n_group', 1)
-  const kept = config.size('topk_group', groups)
+  const groups = config.size('n_group', defaults.groups ?? 1)
+  const kept = config.size('topk_group', defaults.keptGroups ?? groups)
   return {
     perToken: config.size('num_experts_per_tok', defaults.perToken),
     scores: 'sigmoid',
