@@ -28,7 +28,8 @@ describe('settings of config.json are not read past in silence', () => {
     [{ num_local_experts: 8 }, /num_local_experts is 8/],
     [{ add_cross_attention: true }, /add_cross_attention is true/],
     [{ pruned_heads: { 0: [2] } }, /pruned_heads is \{"0":\[2\]\}/],
-    [{ quantization_config: { quant_method: 'gptq', bits: 4 } }, /quantization_config is \{"quant_method":"gptq"/],
+    [{ quantization_config: { quant_method: 'bitsandbytes' } }, /quantization_config\.quant_method is "bitsandbytes"/],
+    [{ quantization_config: { quant_method: 'gptq', bits: 3, group_size: 128 } }, /quantization_config\.bits is 3/],
     [{ layer_types: ['linear_attention'] }, /layer_types is \["linear_attention"\]/],
     [{ rope_scaling: { type: 'linear', factor: 2, mrope_section: [16, 24, 24] } }, /rope_scaling\.mrope_section is/],
     [

@@ -1,5 +1,6 @@
 import { fromBfloatBits, fromHalfBits } from '../../tile/index.ts'
 import type { BlockFormat } from './block-format.ts'
+import { int4_32, int4_64, int4_128 } from './int4.ts'
 import { iq4_nl } from './iq4-nl.ts'
 import { iq4_xs } from './iq4-xs.ts'
 import { mxfp4 } from './mxfp4.ts'
@@ -77,9 +78,12 @@ const blockFormats = {
   iq4_nl,
   iq4_xs,
   mxfp4,
+  int4_32,
+  int4_64,
+  int4_128,
 } as const satisfies Readonly<Record<string, BlockFormat>>
 
-/** How a weight is stored: plain floats, or blocks of a row as llama.cpp lays them out in GGUF files. */
+/** How a weight is stored: plain floats, or blocks of a row: as llama.cpp lays them out in GGUF files, or as AWQ and GPTQ have them. */
 export type WeightDType = keyof typeof plainFormats | keyof typeof blockFormats
 
 /** All formats of weights, by the dtypes that they are called. */
