@@ -1,38 +1,28 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { architectures } from '../../src/model/architectures/find-architecture.ts'
 import type { Checkpoint } from '../../src/model/checkpoint.ts'
 import { openCheckpoint } from '../../src/model/open-checkpoint.ts'
 import { readSafetensors } from '../conformance/read-safetensors.ts'
 
-const roots = ['hf', 'architectures'].map((name) => new URL(`../../../shared/golden/${name}/`, import.meta.url))
+/** Recorded models: twelve and many beside the project, and one of the many in it. */
+const roots = {
+  hf: new URL('../../../shared/golden/hf/', import.meta.url),
+  architectures: new URL('../../../shared/golden/architectures/', import.meta.url),
+  copied: new URL('../golden/architectures/', import.meta.url),
+} as const
 
-/** those of the second folder that have kernels which no other has */
-const withOwnKernels: readonly string[] = ['minicpm3']
+export type ParityRoot = keyof typeof roots
 
-/**
- * Names of the recorded models that stand beside the project, of architectures that are known. On software adapters most
- * take long: there, those of the second folder that differ in what they compute, and not only in how it is put together.
- */
-export function parityFolders(kind: 'wasm' | 'webgpu'): string[] {
-  const taken = roots.flatMap((root, i) => {
-    const names = existsSync(root) ? readdirSync(root).sort() : []
-    return i === 0 || kind === 'wasm' ? names : names.filter((name) => withOwnKernels.includes(name))
-  })
-  return taken.filter(isDecoder)
+/** Names of the recorded models of a root; none where it is not there. */
+export function parityFolders(root: ParityRoot = 'hf'): string[] {
+  if (!existsSync(roots[root])) return []
+  return readdirSync(roots[root], { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+    .sort()
 }
 
-/** Is it a decoder, and of a known architecture? */
-function isDecoder(name: string): boolean {
-  const config = new URL('config.json', folderOf(name))
-  if (!existsSync(config)) return false
-  const { model_type: type } = JSON.parse(readFileSync(config, 'utf8')) as { model_type?: string }
-  if (!architectures.some(({ modelTypes }) => modelTypes.includes(type ?? ''))) return false
-  return 'logits' in readSafetensors(readFileSync(new URL('golden.safetensors', folderOf(name)))).tensors
-}
-
-function folderOf(name: string): URL {
-  const root = roots.find((candidate) => existsSync(new URL(`${name}/`, candidate)))
-  return new URL(`${name}/`, root ?? roots[0])
+export function parityFolder(name: string, root: ParityRoot): string {
+  return new URL(`${name}/`, roots[root]).pathname
 }
 
 /** A recorded model of Hugging Face transformers with what it gave, computed in float64. */
@@ -45,9 +35,9 @@ export interface ParityCase {
   readonly greedy: readonly number[] // [24]
 }
 
-export async function openParityCase(name: string): Promise<ParityCase> {
-  const folder = folderOf(name)
-  const { tensors } = readSafetensors(readFileSync(new URL('golden.safetensors', folder)))
+export async function openParityCase(name: string, root: ParityRoot = 'hf'): Promise<ParityCase> {
+  const folder = parityFolder(name, root)
+  const { tensors } = readSafetensors(readFileSync(`${folder}golden.safetensors`))
   const data = (tensor: string) => {
     const found = tensors[tensor]
     if (!found) throw new Error(`${name}: golden.safetensors has no ${tensor}`)
@@ -57,7 +47,7 @@ export async function openParityCase(name: string): Promise<ParityCase> {
   let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
   for (const x of logits) [low, high] = [Math.min(low, x), Math.max(high, x)]
   return {
-    checkpoint: await openCheckpoint(folder.pathname),
+    checkpoint: await openCheckpoint(folder),
     tokens: [...data('input_ids')],
     logits,
     spread: high - low,

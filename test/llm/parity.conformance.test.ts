@@ -1,15 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { CachedSequence } from '../../src/cache/cached-sequence.ts'
 import { type Device, openDevice } from '../../src/device/index.ts'
 import { openEngine } from '../../src/llm/open-engine.ts'
 import { type ModelParts, openParts } from '../../src/llm/open-parts.ts'
 import { openParityCase, parityFolders } from './parity-folder.ts'
+import { batched, closeTo, openScored } from './parity-runs.ts'
 import { runTokens } from './run-tokens.ts'
 
-const tolerance = 2e-4
-
 describe.each(['wasm', 'webgpu'] as const)('models of Hugging Face transformers on %s', (kind) => {
-  const folders = parityFolders(kind)
+  const folders = parityFolders('hf')
   let device: Device
   beforeAll(async () => {
     device = await openDevice(kind)
@@ -21,22 +19,13 @@ describe.each(['wasm', 'webgpu'] as const)('models of Hugging Face transformers 
 
   it.each(folders)('%s: logits through contiguous, paged and shared pages, however the tokens come', async (name) => {
     const recorded = await openParityCase(name)
-    const { tokens, logits, spread } = recorded
-    const vocabSize = logits.length / tokens.length
-    const closeTo = (got: Float32Array, from: number, what: string) => {
-      let worst = 0
-      for (const [i, x] of got.entries()) {
-        const error = Math.abs(x - (logits[from * vocabSize + i] as number)) / spread
-        // NaN is no small error
-        if (!(error <= worst)) worst = error
-      }
-      expect(worst, `${name}, ${what}`).toBeLessThanOrEqual(tolerance)
-    }
+    const { tokens } = recorded
+    const close = closeTo(name, recorded)
     const through = async (parts: ModelParts, chunk: number, what: string) => {
       const sequence = parts.cache.open([])
       for (let from = 0; from < tokens.length; from += chunk) {
         const [got] = await runTokens(parts, [{ sequence, tokens: tokens.slice(from, from + chunk) }])
-        closeTo(got as Float32Array, from, `${what}, ${chunk} at a time, from ${from}`)
+        close(got as Float32Array, from, `${what}, ${chunk} at a time, from ${from}`)
       }
       return sequence
     }
@@ -57,9 +46,9 @@ describe.each(['wasm', 'webgpu'] as const)('models of Hugging Face transformers 
         const shared = scored.cache.open(tokens)
         expect(shared.length).toBe(64)
         const [rest] = await runTokens(scored, [{ sequence: shared, tokens: tokens.slice(64) }])
-        closeTo(rest as Float32Array, 64, 'shared')
+        close(rest as Float32Array, 64, 'shared')
         for (const sequence of [first, shared]) sequence.close({ keep: false })
-        await batched(scored, tokens, closeTo)
+        await batched(scored, tokens, close)
       } finally {
         await scored.release()
       }
@@ -103,54 +92,3 @@ describe.each(['wasm', 'webgpu'] as const)('models of Hugging Face transformers 
     }
   })
 })
-
-/** The same parts with a runner that gives the logits of every token. */
-async function openScored(parts: ModelParts): Promise<ModelParts> {
-  const { DecoderRunner } = await import('../../src/model/decoder-runner.ts')
-  const { cache, runner, device } = parts
-  const { pools, pageTable, maxTokens } = cache
-  const policy = parts.plan.cache.policy ? { sinks: 0, ...parts.plan.cache.policy } : null
-  const limits = { tokens: 128, rows: 128, sequences: 4, decodeQueries: 1 }
-  const scored = new DecoderRunner(device, runner.weights, { pools, pageTable, policy, maxTokens }, limits)
-  return {
-    ...parts,
-    runner: scored,
-    release: async () => {
-      scored.dispose()
-      await parts.release()
-    },
-  }
-}
-
-/** Three sequences at different places of the text in the same steps. */
-async function batched(
-  parts: ModelParts,
-  tokens: readonly number[],
-  closeTo: (got: Float32Array, from: number, what: string) => void,
-): Promise<void> {
-  const sequences: CachedSequence[] = [30, 47, 64].map(() => parts.cache.open([]))
-  const starts = await runTokens(
-    parts,
-    sequences.map((sequence, i) => ({ sequence, tokens: tokens.slice(0, [30, 47, 1][i]) })),
-  )
-  starts.forEach((got, i) => {
-    closeTo(got, 0, `in a batch, sequence ${i}`)
-  })
-  for (const counts of [
-    [1, 1, 20],
-    [7, 1, 1],
-  ]) {
-    const from = sequences.map(({ length }) => length)
-    const got = await runTokens(
-      parts,
-      sequences.map((sequence, i) => ({
-        sequence,
-        tokens: tokens.slice(from[i], (from[i] as number) + (counts[i] as number)),
-      })),
-    )
-    got.forEach((logits, i) => {
-      closeTo(logits, from[i] as number, `in a mixed batch, sequence ${i}`)
-    })
-  }
-  for (const sequence of sequences) sequence.close({ keep: false })
-}
