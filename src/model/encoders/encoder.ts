@@ -4,6 +4,7 @@ import { causal } from '../../attention/masks/causal.ts'
 import { slidingWindow } from '../../attention/masks/sliding-window.ts'
 import { softCap } from '../../attention/scores/soft-cap.ts'
 import type { Device, Tensor } from '../../device/device.ts'
+import type { Tiling } from '../../device/tuning.ts'
 import { embed } from '../../nn/embedding.ts'
 import { linear } from '../../nn/linear.ts'
 import type { LinearWeight } from '../../nn/place-linear.ts'
@@ -142,6 +143,7 @@ async function attend(
     return view
   }
   const maskMod = maskOf(isCausal, window)
+  const fitted = fittedTiling(device, views, D)
   try {
     await attention(device, {
       query: heads(turned, 0, H),
@@ -151,12 +153,22 @@ async function attend(
       ...(maskMod && { maskMod }),
       ...(cap !== null && { scoreMod: softCap(cap) }),
       cuSeqlensQ: views.bounds,
+      ...(fitted && { tiling: fitted }),
       output: heads(views.attended, 0, H),
       lse: views.lse,
     })
   } finally {
     for (const view of made) view.dispose()
   }
+}
+
+/** Tiles of no more than the longest text: empty rows cost a CPU as much as full ones. Powers of two, so that few programs arise. */
+function fittedTiling(device: Device, { bounds, qkv }: EncoderViews, D: number): Tiling | null {
+  if (device.kind === 'webgpu') return null
+  const longest = bounds.reduce((most, end, i) => Math.max(most, end - (bounds[i - 1] ?? 0)), 1)
+  const tuned = device.tiling('flash', { dtype: qkv.dtype as 'f32' | 'f16', headDim: D, valueDim: D })
+  const most = Math.max(8, 2 ** Math.ceil(Math.log2(longest)))
+  return { ...tuned, tileQ: Math.min(tuned.tileQ, most), tileK: Math.min(tuned.tileK, most) }
 }
 
 /** Queries and keys, normalised and turned where the layer says so, in the columns that they have in qkv. */
