@@ -152,6 +152,7 @@ const calls: Readonly<Record<string, readonly (() => unknown)[]>> = {
   kvPageBytes: [() => entries.cache.kvPageBytes(odd)],
   savePrefix: [() => entries.cache.savePrefix(engine.cache, [], { write: async () => {} } as never, odd)],
   restorePrefix: [() => entries.cache.restorePrefix(engine.cache, bytesSource('a', new Uint8Array(9)), odd)],
+  writeLatent: [() => entries.cache.writeLatent(device, odd)],
   writePages: [() => entries.cache.writePages(device, odd)],
 
   resolveModelSource: [() => entries.model.resolveModelSource(path, odd)],
