@@ -4,6 +4,7 @@ import { dynamicRope } from '../rope/dynamic-rope.ts'
 import { linearRope } from '../rope/linear-rope.ts'
 import { llama3Rope } from '../rope/llama3-rope.ts'
 import { longRope } from '../rope/long-rope.ts'
+import { proportionalRope } from '../rope/proportional-rope.ts'
 import type { RopeBase, RopeFrequencies } from '../rope/rope-scaling.ts'
 import { yarnRope } from '../rope/yarn-rope.ts'
 import type { SpecOptions } from './architecture.ts'
@@ -38,7 +39,8 @@ export function readRope(config: ConfigFields, request: RopeRequest): RopeSpec {
   const theta = (parameters?.has('rope_theta') ? parameters : config).positive('rope_theta', defaults.theta ?? 10_000)
   const partialFrom = parameters?.has('partial_rotary_factor') ? parameters : config
   const partial = partialFrom.positive('partial_rotary_factor', defaults.partial ?? 1)
-  const rotaryDim = Math.trunc(headDim * partial)
+  // all of a head is in pairs, of which some stand still
+  const rotaryDim = ropeType(parameters) === 'proportional' ? headDim : Math.trunc(headDim * partial)
   if (rotaryDim < 2 || rotaryDim % 2 !== 0 || rotaryDim > headDim)
     throw partialFrom.fault(
       'partial_rotary_factor',
@@ -48,19 +50,24 @@ export function readRope(config: ConfigFields, request: RopeRequest): RopeSpec {
   const contextLength = request.options.contextLength ?? request.maxPositions
   const frequencies =
     config.rope?.frequencies(base, request.layerType ?? 'full_attention', contextLength) ??
-    scaled(config, parameters, base, request)
+    scaled(config, parameters, { ...base, partial }, request)
   return { rotaryDim, interleaved: request.interleaved ?? false, ...frequencies }
+}
+
+const typeField = (scaling: ConfigFields) => (scaling.has('rope_type') ? 'rope_type' : 'type')
+
+function ropeType(scaling: ConfigFields | null): string {
+  return scaling ? scaling.text(typeField(scaling), 'default') : 'default'
 }
 
 function scaled(
   config: ConfigFields,
   scaling: ConfigFields | null,
-  base: RopeBase,
+  base: RopeBase & { readonly partial: number },
   { maxPositions, options, aliases = {} }: RopeRequest,
 ): RopeFrequencies {
   if (!scaling) return defaultRope(base)
-  const field = scaling.has('rope_type') ? 'rope_type' : 'type'
-  const named = scaling.text(field, 'default')
+  const named = ropeType(scaling)
   const contextLength = options.contextLength ?? maxPositions
   const original = () => originalPositions(config, scaling, maxPositions)
   const optional = (name: string) => (scaling.has(name) ? scaling.positive(name) : null)
@@ -83,6 +90,13 @@ function scaled(
         lowFreqFactor: scaling.positive('low_freq_factor'),
         highFreqFactor: scaling.positive('high_freq_factor'),
         originalMaxPositions: original(),
+      })
+    case 'proportional':
+      return proportionalRope({
+        headDim: base.rotaryDim,
+        theta: base.theta,
+        partial: base.partial,
+        factor: scaling.positive('factor', 1),
       })
     case 'yarn':
       return yarnRope(base, {
@@ -109,8 +123,8 @@ function scaled(
     }
     default:
       throw scaling.fault(
-        field,
-        `is the unknown type "${named}"; known are default, linear, dynamic, llama3, yarn and longrope`,
+        typeField(scaling),
+        `is the unknown type "${named}"; known are default, linear, dynamic, llama3, yarn, longrope and proportional`,
       )
   }
 }

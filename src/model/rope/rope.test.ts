@@ -4,6 +4,7 @@ import { dynamicRope } from './dynamic-rope.ts'
 import { linearRope } from './linear-rope.ts'
 import { llama3Rope } from './llama3-rope.ts'
 import { longRope } from './long-rope.ts'
+import { proportionalRope } from './proportional-rope.ts'
 import { yarnRope } from './yarn-rope.ts'
 
 // Llama's heads: 64 pairs over base 10,000, trained for 2,048 positions
@@ -94,6 +95,23 @@ describe('rotary frequencies', () => {
     const unchanged = turns.filter((t) => t >= 32).length
     relative(exact.slice(0, unchanged), plain.slice(0, unchanged), 1e-13)
     expect(exact[unchanged] ?? 1).toBeLessThan((plain[unchanged] ?? 0) * (1 - 1e-6))
+  })
+
+  it('proportional: the first pairs turn as in a head that turns whole, the others stand', () => {
+    const wanted = (headDim: number, turning: number, factor: number) =>
+      thetas(headDim, 1e6).map((f, pair) => (pair < turning ? f / factor : 0))
+    for (const [headDim, partial, factor, turning] of [
+      [16, 0.25, 1, 2],
+      [512, 0.25, 8, 64],
+      [12, 0.3, 2, 1],
+      [8, 1, 1, 4],
+      [8, 0.1, 1, 0],
+    ] as const) {
+      const { inverseFrequencies, attentionFactor } = proportionalRope({ headDim, theta: 1e6, partial, factor })
+      expect(attentionFactor).toBe(1)
+      expect(inverseFrequencies.filter((f) => f !== 0)).toHaveLength(turning)
+      for (const [i, f] of wanted(headDim, turning, factor).entries()) expect(inverseFrequencies[i]).toBeCloseTo(f, 14)
+    }
   })
 
   it('yarn with a ramp of no length', () => {
