@@ -12,17 +12,18 @@ import {
 import { type Head, pageWriter } from './page-writer.ts'
 import { type Turn, turnedHead, turnOf } from './turned-head.ts'
 import { elements, type Norm, normOf, valueNormOf } from './write-norms.ts'
-import type { WriteProgramSpec } from './write-pages-spec.ts'
+import { projectedWidth, type WriteProgramSpec } from './write-pages-spec.ts'
 
 /**
  * One program owns tileN tokens and `headsEach` of the H + 2G heads of their rows: normalises and turns queries and keys,
  * writes queries to `query`, keys and values to the places that their slots name. Traffic: each element once.
  */
 export function writePagesProgram(spec: WriteProgramSpec): Program {
-  const { sides, layout, numHeads: H, numKvHeads: G, tileN, alignment } = spec
+  const { sides, layout, numHeads: H, numKvHeads: G, tileN, alignment, projected } = spec
   const { headDim: D, valueDim } = layout
   return defineProgram(`writePages ${sides.join(' ')}`, (p) => {
-    const qkv = p.input('qkv', spec.qkvDType, [null, (H + G) * D + G * valueDim], { alignment: alignment.qkv })
+    const width = projectedWidth(projected, { numHeads: H, numKvHeads: G, headDim: D, valueDim })
+    const qkv = p.input('qkv', spec.qkvDType, [null, width], { alignment: alignment.qkv })
     const rows = rowRange(p.programId(0).mul(tileN), tileN) //                                [tileN, 1]
     const headsEach = p.scalar('headsEach', 'i32')
     const firstHead = p.programId(1).mul(headsEach)
@@ -70,12 +71,13 @@ export function writePagesProgram(spec: WriteProgramSpec): Program {
     }
     if (sides.includes('value')) {
       const norm = valueNormOf(spec, qkv, rows)
+      const firstValue = (projected === 'queriesAndKeys' ? H : H + G) * D
       const write = target('value')
       loop(
         within(before, G),
         {},
         (g, _, emit) => {
-          write(g, valueHead(g, g.mul(valueDim).add((H + G) * D), norm, null), emit)
+          write(g, valueHead(g, g.mul(valueDim).add(firstValue), norm, null), emit)
           return {}
         },
         p.emit,

@@ -29,9 +29,26 @@ export interface WriteChanges {
   readonly temperature?: { readonly strength: number; readonly period: number; readonly offset: number } | undefined
 }
 
+/**
+ * What is projected of a token: queries, keys and values; queries and keys, which serve as values too, as they are before norm
+ * and rope; or queries alone, whose keys and values lie in the pages already.
+ */
+export type Projected = 'all' | 'queriesAndKeys' | 'queries'
+
+/** Columns of what is projected of a token. */
+export function projectedWidth(
+  projected: Projected,
+  heads: Readonly<Record<'numHeads' | 'numKvHeads' | 'headDim' | 'valueDim', number>>,
+): number {
+  const { numHeads, numKvHeads, headDim, valueDim } = heads
+  if (projected === 'queries') return numHeads * headDim
+  return (numHeads + numKvHeads) * headDim + (projected === 'all' ? numKvHeads * valueDim : 0)
+}
+
 /** All that specialises the program; numbers of tokens and positions are run-time values. */
 export interface WriteProgramSpec {
   readonly sides: readonly WriteSide[]
+  readonly projected: Projected
   readonly layout: PageLayout
   readonly numHeads: number
   readonly numKvHeads: number

@@ -1,4 +1,5 @@
 import type { PageFormat } from '../attention/paged/page-pool.ts'
+import type { Projected } from './write-pages-spec.ts'
 
 export interface WriteCase {
   readonly name: string
@@ -8,6 +9,8 @@ export interface WriteCase {
   readonly D: number
   /** of values (D) */
   readonly Dv?: number
+  /** of queriesAndKeys, values are divided by their root mean square */
+  readonly projected?: Projected
   readonly pageSize: number
   readonly format: PageFormat
   readonly segments: number
@@ -45,6 +48,9 @@ export const writeCases: readonly WriteCase[] = [
   vary('narrow values', { D: 24, Dv: 16, rotaryDim: 8, keyNorm: 'all' }),
   vary('wide values, q8', { D: 12, Dv: 40, rotaryDim: 12, format: 'q8', recentTokens: 5 }),
   vary('narrow values, q4, eight buffers', { D: 24, Dv: 16, rotaryDim: 8, format: 'q4', recentTokens: 4, buffers: 8 }),
+  vary('keys as values', { keyNorm: 'head', projected: 'queriesAndKeys' }),
+  vary('keys as values, q8, eight buffers', { format: 'q8', recentTokens: 3, buffers: 8, projected: 'queriesAndKeys' }),
+  vary('queries alone', { queryNorm: 'head', projected: 'queries' }),
   vary('q4, interleaved', { format: 'q4', interleaved: true, rotaryDim: 20 }),
 ]
 

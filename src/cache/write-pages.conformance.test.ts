@@ -10,6 +10,7 @@ import { createKvPages, type KvPages } from './kv-pages.ts'
 import { type WriteCase, writeCases, writePlaces } from './write-pages.cases.ts'
 import { type ReferenceNorm, writePagesReference } from './write-pages.reference.ts'
 import { writePages } from './write-pages.ts'
+import { projectedWidth } from './write-pages-spec.ts'
 
 /** what cos and sin joined from tables may differ by, beside f32's own rounding */
 const bound = 1e-6
@@ -26,14 +27,16 @@ describe.each(Object.entries(devices))('%s', (_, open) => {
     const random = randomNumbers(7)
     const { pages: count, slots, recent, positions } = writePlaces(of, random)
     const numbers = (n: number) => Float64Array.from({ length: n }, () => Math.fround(random()))
-    const width = (H + G) * D + G * Dv
+    const { projected = 'all' } = of
+    const width = projectedWidth(projected, { numHeads: H, numKvHeads: G, headDim: D, valueDim: Dv })
+    const keysAsValues = projected === 'queriesAndKeys' ? { eps: 1e-5 } : null
     const qkv = numbers(N * width)
     const inverseFrequencies = Array.from({ length: (rotaryDim ?? 0) / 2 }, (_, i) => 1e4 ** (-i / D))
     const rope = rotaryDim === null ? null : { inverseFrequencies, attentionFactor: 1.25, interleaved }
     const norm = (over: 'head' | 'all' | null, heads: number): ReferenceNorm | null =>
       over && { over, weight: numbers(over === 'all' ? heads * D : D), eps: 1e-5, offset: of.offset }
     const [queryNorm, keyNorm] = [norm(of.queryNorm, H), norm(of.keyNorm, G)]
-    const expected = writePagesReference({ ...{ N, H, G, D, Dv, qkv, positions, rope }, queryNorm, keyNorm })
+    const expected = writePagesReference({ N, H, G, D, Dv, qkv, positions, rope, queryNorm, keyNorm, keysAsValues })
 
     const spec = { format, pages: count, pageSize, numKvHeads: G, headDim: D, valueDim: Dv }
     const pageBytes = pageSize * G * pageWidth(format, Math.max(D, Dv)) * storageBytes[pageDType(format)]
@@ -58,11 +61,13 @@ describe.each(Object.entries(devices))('%s', (_, open) => {
       },
       queryNorm: queryNorm && { ...queryNorm, weight: f32(queryNorm.weight, [queryNorm.weight.length]) },
       keyNorm: keyNorm && { ...keyNorm, weight: f32(keyNorm.weight, [keyNorm.weight.length]) },
-      ...{ pages, query },
+      changes: { valueNormEps: keysAsValues?.eps },
+      ...{ pages, query, projected },
     })
     expect(relativeRms((await query.read()) as Float32Array, expected.query)).toBeLessThan(bound)
     for (const side of ['key', 'value'] as const) {
-      await expectPages(of, pages, side, expected[side], slots)
+      // where queries alone are projected nothing is written to the pages
+      await expectPages(of, pages, side, expected[side], projected === 'queries' ? [] : slots)
       if (pages.recent) await expectRecent(of, pages.recent, side, expected[side], recent)
     }
   })

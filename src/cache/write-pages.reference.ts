@@ -5,7 +5,7 @@ export interface WriteInput {
   readonly G: number
   readonly D: number
   readonly Dv: number
-  readonly qkv: Float64Array // [N, (H + G)·D + G·Dv]
+  readonly qkv: Float64Array // [N, (H + G)·D + G·Dv], fewer where not all are projected
   readonly positions: readonly number[]
   readonly rope: {
     readonly inverseFrequencies: readonly number[]
@@ -14,6 +14,8 @@ export interface WriteInput {
   } | null
   readonly queryNorm: ReferenceNorm | null
   readonly keyNorm: ReferenceNorm | null
+  /** values are the keys before norm and rope, divided by √(mean x² + eps) */
+  readonly keysAsValues?: { readonly eps: number } | null
 }
 
 export interface ReferenceNorm {
@@ -30,13 +32,16 @@ export function writePagesReference(input: WriteInput): {
   value: Float64Array
 } {
   const { N, H, G, D, Dv, qkv } = input
-  const width = (H + G) * D + G * Dv
+  const { keysAsValues } = input
+  const width = qkv.length / N
   const side = (first: number, size: number) => {
     const out = new Float64Array(N * size)
     for (let n = 0; n < N; n++) for (let i = 0; i < size; i++) out[n * size + i] = qkv[n * width + first + i] as number
     return out
   }
-  const [query, key, value] = [side(0, H * D), side(H * D, G * D), side((H + G) * D, G * Dv)]
+  const [query, key, value] = [side(0, H * D), side(H * D, G * D), side((keysAsValues ? H : H + G) * D, G * Dv)]
+  if (keysAsValues)
+    normalise(value, Dv, { weight: new Float64Array(Dv).fill(1), offset: 0, over: 'head', ...keysAsValues })
   for (const [x, heads, norm] of [
     [query, H, input.queryNorm],
     [key, G, input.keyNorm],

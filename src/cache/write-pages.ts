@@ -3,13 +3,22 @@ import { isQuantised, layoutKey, type PagePool, poolTensors } from '../attention
 import { commonAlignment } from '../attention/softmax/flash.ts'
 import type { Device, Tensor } from '../device/index.ts'
 import type { RopeLayout } from '../nn/rope-tables.ts'
-import { alignmentOf, checkFields, type FieldsOf, FoveaError, type Kernel } from '../tile/index.ts'
+import { alignmentOf, checkChoice, checkFields, type FieldsOf, FoveaError, type Kernel } from '../tile/index.ts'
 import { writePagesProgram } from './write-pages-program.ts'
-import type { WriteChanges, WriteNorm, WriteProgramSpec, WriteSide } from './write-pages-spec.ts'
+import {
+  type Projected,
+  projectedWidth,
+  type WriteChanges,
+  type WriteNorm,
+  type WriteProgramSpec,
+  type WriteSide,
+} from './write-pages-spec.ts'
 
 export interface WritePagesOptions {
   /** queries, keys and values of each token: H and G heads of width D, G of width Dv */
-  readonly qkv: Tensor // [N, (H + G)·D + G·Dv], f32, f16 or bf16
+  readonly qkv: Tensor // [N, (H + G)·D + G·Dv], of queriesAndKeys [N, (H + G)·D], of queries [N, H·D]; f32, f16 or bf16
+  /** which of them qkv has ('all') */
+  readonly projected?: Projected
   readonly positions: Tensor // i32 [N]
   /** page · pageSize + place in it, for each token; −1: its key and value are dropped */
   readonly slots: Tensor // i32 [N]
@@ -36,6 +45,8 @@ export interface WritePagesOptions {
 export function writePages(device: Device, options: WritePagesOptions): void {
   checkFields('writePages', 'options', options, fields)
   const { qkv, positions, slots, rope, queryNorm = null, keyNorm = null, changes = {}, pages, query } = options
+  const { projected = 'all' } = options
+  checkChoice('writePages', 'projected', projected, ['all', 'queriesAndKeys', 'queries'])
   checkShapes(options)
   const [N = 0, H = 0] = query.shape
   const G = pages.numKvHeads
@@ -45,7 +56,7 @@ export function writePages(device: Device, options: WritePagesOptions): void {
     const heads = sides.reduce((sum, side) => sum + (side === 'query' ? H : G), 0)
     const pool = commonAlignment([...pages.keys, ...pages.values, ...(pages.recent ? [pages.recent] : [])])
     const spec: WriteProgramSpec = {
-      ...{ sides, layout: pages, numHeads: H, numKvHeads: G, tileN, queryNorm, keyNorm, changes },
+      ...{ sides, projected, layout: pages, numHeads: H, numKvHeads: G, tileN, queryNorm, keyNorm, changes },
       rope: rope && { layout: layoutOf(rope.tables), interleaved: rope.interleaved },
       qkvDType: qkv.dtype,
       queryDType: query.dtype,
@@ -74,7 +85,7 @@ export function writePages(device: Device, options: WritePagesOptions): void {
 /** Which sides one kernel handles, so that none binds more buffers than the device allows. */
 function groupSides(
   device: Device,
-  { rope, queryNorm, keyNorm, changes = {}, pages }: WritePagesOptions,
+  { rope, queryNorm, keyNorm, changes = {}, pages, projected }: WritePagesOptions,
 ): readonly WriteSide[][] {
   const most = device.info.limits.maxStorageBuffersPerShaderStage ?? Number.POSITIVE_INFINITY
   const buffers = (sides: readonly WriteSide[]) => {
@@ -85,6 +96,7 @@ function groupSides(
     const norms = (queryNorm && query ? 1 : 0) + (keyNorm && key ? 1 : 0)
     return 1 + turns + norms + (key || value ? pool + 1 : 0) + (query ? 1 : 0)
   }
+  if (projected === 'queries') return [['query']]
   const groupings: readonly WriteSide[][][] = [
     [['query', 'key', 'value']],
     [['query', 'key'], ['value']],
@@ -112,7 +124,7 @@ function layoutOf({ pairs, step, rows }: RopeLayout): RopeLayout {
 }
 
 function checkShapes(options: WritePagesOptions): void {
-  const { qkv, positions, slots, recentSlots, rope, queryNorm, keyNorm, pages, query } = options
+  const { qkv, positions, slots, recentSlots, rope, queryNorm, keyNorm, pages, query, projected = 'all' } = options
   const show = () =>
     Object.entries({ qkv, positions, slots, query, key: pages.keys[0] as Tensor })
       .map(([name, { dtype, shape }]) => `${name} ${dtype} [${shape.join(', ')}]`)
@@ -125,9 +137,11 @@ function checkShapes(options: WritePagesOptions): void {
   const G = pages.numKvHeads
   if (query.shape.length !== 3 || D !== pages.headDim) fail('shape', `query must be [N, H, ${pages.headDim}]`)
   const { valueDim } = pages
-  const width = (H + G) * D + G * valueDim
+  const width = projectedWidth(projected, { numHeads: H, numKvHeads: G, headDim: D, valueDim })
+  if (projected === 'queriesAndKeys' && valueDim !== D)
+    fail('shape', `keys of ${D} cannot serve as values of ${valueDim}`)
   if (qkv.shape.join() !== `${N},${width}`)
-    fail('shape', `qkv must be [${N}, ${width}] for ${H} + ${G} heads of ${D} and ${G} of ${valueDim}`)
+    fail('shape', `qkv must be [${N}, ${width}] for ${H} + ${G} heads of ${D} and ${G} of ${valueDim}, ${projected}`)
   if (positions.shape.join() !== `${N}` || slots.shape.join() !== `${N}`)
     fail('shape', `positions and slots must be [${N}]`)
   if (pages.recent && recentSlots?.shape.join() !== `${N}`) fail('shape', `recentSlots must be [${N}]`)
@@ -161,4 +175,5 @@ const fields: FieldsOf<WritePagesOptions> = {
   changes: true,
   pages: true,
   query: true,
+  projected: true,
 }

@@ -4,6 +4,7 @@ import type { Device } from '../device/device.ts'
 import type { Checkpoint } from '../model/checkpoint.ts'
 import { decoderBytes } from '../model/decoder-bytes.ts'
 import type { DecoderSpec } from '../model/decoder-spec.ts'
+import { keptLayers } from '../model/kept-layers.ts'
 import { defaultStepDTypes, planRunner, type RunnerLimits } from '../model/plan-runner.ts'
 import { quantisedCheckpoint } from '../model/quantised-checkpoint.ts'
 import { StepBuffers, type StepDTypes, stepBufferBytes } from '../model/step-buffers.ts'
@@ -64,7 +65,7 @@ export function planEngine(
   const { pageSize, contextLength, maxSequences, chunkSize } = options
   const maxPages = Math.ceil(contextLength / pageSize)
   const cache: PageCacheSpec = {
-    layers: spec.layers.map(({ attention }) => ({
+    layers: keptLayers(spec).map(({ attention }) => ({
       numKvHeads: attention.numKvHeads,
       headDim: attention.headDim,
       valueDim: valueWidth(attention),

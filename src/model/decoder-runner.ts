@@ -14,7 +14,7 @@ import { StepBuffers, type StepDTypes } from './step-buffers.ts'
 
 /** Where keys and values lie, as a cache gives it. */
 export interface RunnerCache extends Omit<CachePlan, 'pageSize'> {
-  readonly pools: readonly PagePool[] // one per layer
+  readonly pools: readonly PagePool[] // one per layer that keeps keys and values (`keptLayers`)
   readonly pageTable: Tensor // i32 [rows, maxPages]
 }
 

@@ -67,6 +67,8 @@ export interface AttentionSpec {
   readonly valueNormEps?: number
   /** keys serve as values too, before norm and rope (Gemma 4) */
   readonly keysAsValues?: true
+  /** the earlier layer whose keys and values serve here too: this one makes and keeps none, its heads are alike (Gemma 3n and 4) */
+  readonly keysFrom?: number
   /** what attention gives is multiplied by activation(gate · input), a gate for each element or head, before the output */
   readonly gate?: { readonly activation: Activation; readonly per: 'element' | 'head' }
   /** keys and values are made of one latent; the fields above then say how queries meet it */

@@ -133,7 +133,9 @@ export class WeightLoader {
     const part = (sublayer: string, bias: boolean) => this.linear(`${name}.${sublayer}`, [`${name}.${sublayer}`], bias)
     const { qkNorm } = attention
     const headNorm = async (which: 'queryNorm' | 'keyNorm') =>
-      qkNorm && (await this.norm(`${name}.attention.${which}`, qkNorm.norm, headNormSize(attention, which))).weight
+      qkNorm && headNormSize(attention, which) > 0
+        ? (await this.norm(`${name}.attention.${which}`, qkNorm.norm, headNormSize(attention, which))).weight
+        : null
     return {
       spec,
       norms: {

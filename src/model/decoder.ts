@@ -11,9 +11,11 @@ import { attendPages } from './attend-pages.ts'
 import type { AttentionSpec } from './decoder-spec.ts'
 import type { DecoderWeights, PlacedLayer } from './decoder-weights.ts'
 import { addMlp, addSublayer } from './enqueue-mlp.ts'
+import { poolOfLayer } from './kept-layers.ts'
 import { attendLatent } from './latent-attention.ts'
 import { headsKey } from './plan-heads.ts'
 import type { HeadViews, StepViews } from './step-views.ts'
+import { projectedOf } from './value-width.ts'
 
 /**
  * Enqueues a step of a decoder-only transformer (Vaswani et al. 2017, arXiv 1706.03762, in the forms that `LayerSpec` tells):
@@ -37,8 +39,9 @@ export function enqueueDecoder(
     output: embedded,
   })
   if (embeddingNorm) normalise(device, embeddingNorm, embedded, x)
+  const poolOf = poolOfLayer(spec)
   weights.layers.forEach((layer, i) => {
-    enqueueLayer(device, layer, pools[i] as PagePool, step)
+    enqueueLayer(device, layer, pools[poolOf[i] ?? i] as PagePool, step)
   })
   if (step.rows) gatherRows(device, { x, rows: step.rows.indices, output: step.rows.gathered })
 }
@@ -105,6 +108,7 @@ function attendHeads(
     queryNorm: norm(layer.queryNorm),
     keyNorm: norm(layer.keyNorm),
     changes: { clip, temperature, valueNormEps },
+    projected: projectedOf(layer.spec.attention),
     pages: pool,
     query,
   })

@@ -3,7 +3,7 @@ import { pagedWorkCapacity } from '../attention/paged/paged-work.ts'
 import type { Device } from '../device/device.ts'
 import type { AttentionSpec, LayerSpec } from './decoder-spec.ts'
 import type { CachePlan, RunnerLimits } from './runner-limits.ts'
-import type { StepDTypes } from './step-buffers.ts'
+import { qkvWidth, type StepDTypes } from './step-buffers.ts'
 import { valueWidth } from './value-width.ts'
 
 /** Keys that layers of one kind see. */
@@ -35,7 +35,7 @@ export interface HeadsPlan {
 export function headsKey(spec: AttentionSpec): string {
   const { latent } = spec
   const kept = latent ? [latent.query?.rank ?? 0, latent.nopeDim, latent.ropeDim, latent.valueDim] : []
-  return [spec.numHeads, spec.numKvHeads, spec.headDim, valueWidth(spec), ...kept].join(' × ')
+  return [spec.numHeads, spec.numKvHeads, spec.headDim, valueWidth(spec), qkvWidth(spec), ...kept].join(' × ')
 }
 
 /** Equal for layers that see the same keys. */

@@ -1,10 +1,11 @@
+import { projectedWidth } from '../cache/write-pages-spec.ts'
 import type { Device, Tensor } from '../device/device.ts'
 import type { DeviceKind } from '../device/device-info.ts'
 import { type MixtureBufferName, mixtureBufferSpecs } from '../nn/experts/mixture-plan.ts'
 import { type StorageDType, storageBytes } from '../tile/index.ts'
 import type { AttentionSpec, DecoderSpec } from './decoder-spec.ts'
 import type { MixtureSpec } from './mixture-spec.ts'
-import { outputWidth, valueWidth } from './value-width.ts'
+import { outputWidth, projectedOf, valueWidth } from './value-width.ts'
 
 /** The largest step that a runner makes, which all of its buffers are allocated for. */
 export interface StepLimits {
@@ -151,7 +152,7 @@ export function mixtureKey({ experts, size, routing }: MixtureSpec): string {
 export function qkvWidth(spec: AttentionSpec): number {
   const { latent } = spec
   if (latent) return (latent.query?.rank ?? queryUpWidth(spec)) + spec.headDim
-  return (spec.numHeads + spec.numKvHeads) * spec.headDim + spec.numKvHeads * valueWidth(spec)
+  return projectedWidth(projectedOf(spec), { ...spec, valueDim: valueWidth(spec) })
 }
 
 /** Queries of a token of latent attention, before they meet the latent. */

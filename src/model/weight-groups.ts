@@ -1,5 +1,6 @@
 import type { WeightSource } from './checkpoint.ts'
 import type { AttentionSpec, LayerSpec, MlpSpec } from './decoder-spec.ts'
+import { projectedOf } from './value-width.ts'
 
 /** Matrices that are placed as one linear layer, and the column of qkv that their outputs begin at. */
 export interface WeightGroup {
@@ -7,9 +8,17 @@ export interface WeightGroup {
   readonly column: number
 }
 
+const partsOf = { all: ['query', 'key', 'value'], queriesAndKeys: ['query', 'key'], queries: ['query'] } as const
+
+/** What ordinary heads project their input to. */
+export function projectedParts(spec: AttentionSpec) {
+  return partsOf[projectedOf(spec)]
+}
+
 /** What a layer projects its input to, part by part. */
-export function qkvParts({ latent }: AttentionSpec): readonly string[] {
-  if (!latent) return ['query', 'key', 'value']
+export function qkvParts(spec: AttentionSpec): readonly string[] {
+  const { latent } = spec
+  if (!latent) return projectedParts(spec)
   return [latent.query ? 'queryDown' : 'query', 'latentDown']
 }
 
@@ -40,7 +49,9 @@ export function upParts(mlp: string, { gated }: MlpSpec): string[] {
 
 /** Elements of the weight that queries or keys are normalised with. */
 export function headNormSize(attention: AttentionSpec, which: 'queryNorm' | 'keyNorm'): number {
-  const { numHeads, numKvHeads, headDim, qkNorm } = attention
+  const { numHeads, numKvHeads, headDim, qkNorm, keysFrom } = attention
+  // keys of another layer are normalised there
+  if (which === 'keyNorm' && keysFrom !== undefined) return 0
   const heads = qkNorm?.over === 'head' ? 1 : which === 'queryNorm' ? numHeads : numKvHeads
   return heads * headDim
 }

@@ -2,7 +2,7 @@ import type { AttentionSpec, DecoderSpec, LatentSpec, LayerSpec, NormSpec } from
 import type { MixtureSpec } from '../mixture-spec.ts'
 import { gateWidth, queryUpWidth } from '../step-buffers.ts'
 import { outputWidth, valueWidth } from '../value-width.ts'
-import { headNormSize, mlpName, upParts } from '../weight-groups.ts'
+import { headNormSize, mlpName, projectedParts, upParts } from '../weight-groups.ts'
 
 /**
  * All weights that a specification asks for, by their names of checkpoint.ts: [outputs, inputs] of a matrix, [n] of a
@@ -67,14 +67,14 @@ export function layerShapes(prefix: string, layer: LayerSpec, C: number, into: S
   const { numHeads, numKvHeads, headDim, qkNorm, qkvBias, outputBias, sinks } = attention
   if (attention.latent) latentShapes(`${prefix}.attention`, attention, attention.latent, C, into)
   else {
-    linear(`${prefix}.attention.query`, numHeads * headDim, C, qkvBias)
-    linear(`${prefix}.attention.key`, numKvHeads * headDim, C, qkvBias)
-    linear(`${prefix}.attention.value`, numKvHeads * valueWidth(attention), C, qkvBias)
+    const rows = { query: numHeads * headDim, key: numKvHeads * headDim, value: numKvHeads * valueWidth(attention) }
+    for (const part of projectedParts(attention)) linear(`${prefix}.attention.${part}`, rows[part], C, qkvBias)
   }
   linear(`${prefix}.attention.output`, C, numHeads * outputWidth(attention), outputBias)
   if (qkNorm) {
     norm(`${prefix}.attention.queryNorm`, qkNorm.norm, headNormSize(attention, 'queryNorm'))
-    norm(`${prefix}.attention.keyNorm`, qkNorm.norm, headNormSize(attention, 'keyNorm'))
+    if (attention.keysFrom === undefined)
+      norm(`${prefix}.attention.keyNorm`, qkNorm.norm, headNormSize(attention, 'keyNorm'))
   }
   if (sinks) vector(`${prefix}.attention.sinks`, numHeads)
   if (attention.gate) linear(`${prefix}.attention.outputGate`, gateWidth(attention), C, false)

@@ -10,6 +10,7 @@ const untrained: Readonly<Record<string, (layer: LayerSpec) => unknown>> = {
   'a temperature of queries': ({ attention }) => attention.temperature,
   'normalised values': ({ attention }) => attention.valueNormEps,
   'keys that serve as values': ({ attention }) => attention.keysAsValues,
+  'keys of another layer': ({ attention }) => attention.keysFrom !== undefined,
   'latent attention': ({ attention }) => attention.latent,
   'gates of attention': ({ attention }) => attention.gate,
   'norms of heads that are layer norms, after rope, or of a weight each': ({ attention: { qkNorm } }) =>
