@@ -131,8 +131,7 @@ function check({ x, chosen, weights, weigh, up, down, gated, buffers, output, me
     inner: down.inFeatures,
     hidden: down.outFeatures,
   }
-  if (method) return
-  const needed = mixtureBufferSpecs(up.device.kind, sizes, buffers.inner.dtype)
+  const needed = mixtureBufferSpecs(up.device.kind, sizes, buffers.inner.dtype, method)
   for (const [name, tensor] of Object.entries(buffers)) {
     const { elements, dtype } = needed[name as MixtureBufferName]
     if (tensor.shape.length !== 1 || tensor.size < elements || (dtype === 'i32' && tensor.dtype !== 'i32'))
