@@ -57,6 +57,10 @@ export function unary(fn: UnaryFn, x: Node): Node {
     return { op: 'unary', fn, x, dtype: x.dtype, rows: x.rows, cols: x.cols }
   }
   if (x.dtype === 'bool') throw new FoveaError('dtype', fn, `takes a number, got ${describeType(x)}`)
+  if (fn === 'fromBits') {
+    if (x.dtype !== 'i32') throw new FoveaError('dtype', fn, `takes i32, got ${describeType(x)}`)
+    return { op: 'unary', fn, x, dtype: 'f32', rows: x.rows, cols: x.cols }
+  }
   const keepsInteger = (fn === 'neg' || fn === 'abs' || fn === 'sign') && isInteger(x.dtype)
   const wide = keepsInteger ? x : cast(x, 'f32')
   return { op: 'unary', fn, x: wide, dtype: wide.dtype, rows: x.rows, cols: x.cols }

@@ -66,7 +66,7 @@ function summedTo({ rows, cols }: Typed, gradient: Node): Node {
 }
 
 /** their slope is 0, or they take no floats */
-const flat: ReadonlySet<UnaryFn> = new Set<UnaryFn>(['not', 'floor', 'ceil', 'round', 'sign'])
+const flat: ReadonlySet<UnaryFn> = new Set<UnaryFn>(['not', 'floor', 'ceil', 'round', 'sign', 'fromBits'])
 
 type Part = readonly [operand: Node, gradient: () => Node]
 

@@ -58,6 +58,8 @@ export function unaryRule(fn: UnaryFn, dtype: DType): UnaryRule {
     case 'log':
     case 'log2':
       return increasing(fn, tiny)
+    case 'fromBits':
+      return (_lo, _hi, out) => unknownInterval('f32', out)
     case 'rsqrt':
       return (lo, hi, out) => {
         if (lo > tiny && known(lo, hi)) setFloat(1 / Math.sqrt(hi), 1 / Math.sqrt(lo), approximation, 0, out)

@@ -100,7 +100,12 @@ const expression = fc
         )
       else if (kind === 3) {
         const name = unaryFns[fn % unaryFns.length] as (typeof unaryFns)[number]
-        made.push(ir.unary(name, of(a, name === 'not' ? (d) => !isFloat(d) : number)))
+        made.push(
+          ir.unary(
+            name,
+            of(a, name === 'not' ? (d) => !isFloat(d) : name === 'fromBits' ? (d) => d === 'i32' : number),
+          ),
+        )
       } else if (kind === 4) {
         const name = arithmeticFns[fn % arithmeticFns.length] as (typeof arithmeticFns)[number]
         if (name === 'and' || name === 'or' || name === 'xor') {

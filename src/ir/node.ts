@@ -1,6 +1,8 @@
 import type { DType, StorageDType } from './dtype.ts'
 
 /**
+ * long: one list of all nodes, so that the compiler names what a back end lacks.
+ *
  * The nodes of the tile IR. Every value is a matrix [rows, cols] of compile-time size: a scalar is [1, 1], a row vector
  * (one value per row) is [r, 1], a column vector is [1, c], a tile is [r, c]. Element-wise operations broadcast sizes of 1.
  * Nodes are immutable and pure; a program is a graph of them, ordered by `schedule`.
@@ -38,7 +40,10 @@ export interface ScalarParam {
 
 export type Param = TensorParam | ScalarParam
 
-/** x → fn(x). neg and abs keep integers; `not` takes bool (or integers, bitwise); the rest compute in f32. */
+/**
+ * x → fn(x). neg and abs keep integers; `not` takes bool (or integers, bitwise); `fromBits` is the f32
+ * that an i32 has the bits of; the rest compute in f32.
+ */
 export const unaryFns = [
   'neg',
   'abs',
@@ -59,6 +64,7 @@ export const unaryFns = [
   'ceil',
   'round',
   'sign',
+  'fromBits',
 ] as const
 export type UnaryFn = (typeof unaryFns)[number]
 

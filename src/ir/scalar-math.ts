@@ -46,6 +46,7 @@ export const unaryMath: Readonly<Record<UnaryFn, (x: number) => number>> = {
   ceil: Math.ceil,
   round: roundHalfEven,
   sign: Math.sign,
+  fromBits: (x) => new Float32Array(Int32Array.of(x).buffer)[0] as number,
 }
 
 const compare: Readonly<Record<'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge', (a: number, b: number) => boolean>> = {

@@ -14,7 +14,7 @@ import { openSafetensors } from './files/safetensors.ts'
 import { openShardedSafetensors } from './files/sharded-safetensors.ts'
 import type { TensorTable } from './files/tensor-table.ts'
 import { type ModelFiles, readObject } from './model-files.ts'
-import { int4Table } from './quantised/int4-table.ts'
+import { packedTable } from './quantised/packed-table.ts'
 import { readQuantization } from './quantised/quantization-config.ts'
 import { pickleAdvice } from './source/model-file-names.ts'
 import { tokenizerFiles } from './tokenizers/tokenizer-files.ts'
@@ -25,7 +25,7 @@ const index = 'model.safetensors.index.json'
 /**
  * Opens a model as Hugging Face lays it out: config.json, generation_config.json (tokens that end a text), tokenizer.json,
  * tokenizer_config.json, special_tokens_map.json, chat_template.jinja, and model.safetensors or its index and shards, packed
- * as AWQ or GPTQ where `quantization_config` says so.
+ * as AWQ, GPTQ or floats of 8 bits where `quantization_config` says so.
  * Without tokenizer.json the tokenizer refuses to encode.
  *
  * Throws `format` naming file and field or tensor.
@@ -37,7 +37,7 @@ export async function openHuggingFace(files: ModelFiles, options: SpecOptions): 
   const packed = options.ignoreFields?.includes('quantization_config') ? null : readQuantization(config)
   const opened = await openTable(files)
   try {
-    const table = packed ? int4Table(opened, packed) : opened
+    const table = packed ? packedTable(opened, packed) : opened
     checkExtent(config, table)
     const stated = architecture.spec(config, options)
     checkUnread(config, architecture.name, architecture.idle, options.ignoreFields)

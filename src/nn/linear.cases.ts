@@ -60,17 +60,19 @@ export const linearCases: readonly LinearCase[] = [
   vary('q4_k, many rows', { dtype: 'q4_k', N: 65, K: 256, parts: [32, 38] }),
   vary('q6_k, one row, accumulated', { dtype: 'q6_k', K: 512, accumulate: true }),
   vary('q6_k, many rows', { dtype: 'q6_k', N: 20, K: 256 }),
-  ...(['q4_1', 'q5_0', 'q5_1', 'iq4_nl', 'mxfp4', 'int4_32'] as const).flatMap((dtype) => [
+  ...(['q4_1', 'q5_0', 'q5_1', 'iq4_nl', 'mxfp4', 'int4_32', 'f8_e4m3_32'] as const).flatMap((dtype) => [
     // parts that begin in the middle of a block
     vary(`${dtype}, one row, gated`, { dtype, K: 96, parts: [40, 40], gated: true, activation: 'silu' }),
     vary(`${dtype}, four rows`, { dtype, N: 4, K: 128 }),
     vary(`${dtype}, many rows`, { dtype, N: 17, K: 160 }),
   ]),
-  ...(['q2_k', 'q3_k', 'q5_k', 'iq4_xs', 'int4_64', 'int4_128'] as const).flatMap((dtype) => [
-    vary(`${dtype}, one row`, { dtype, K: 768 }),
-    vary(`${dtype}, three rows, accumulated`, { dtype, N: 3, K: 256, accumulate: true }),
-    vary(`${dtype}, many rows`, { dtype, N: 20, K: 512, parts: [32, 38] }),
-  ]),
+  ...(['q2_k', 'q3_k', 'q5_k', 'iq4_xs', 'int4_64', 'int4_128', 'f8_e4m3_128', 'f8_e5m2_128'] as const).flatMap(
+    (dtype) => [
+      vary(`${dtype}, one row`, { dtype, K: 768 }),
+      vary(`${dtype}, three rows, accumulated`, { dtype, N: 3, K: 256, accumulate: true }),
+      vary(`${dtype}, many rows`, { dtype, N: 20, K: 512, parts: [32, 38] }),
+    ],
+  ),
   vary('f32, one row, norm, bias', { K: 75, norm: { offset: 0 }, bias: true }),
   vary('f16, eight rows, norm, columns beside', { dtype: 'f16', N: 8, K: 136, norm: { offset: 1 }, beside: 4 }),
   vary('q8_0, three rows, norm, gated', {

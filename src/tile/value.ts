@@ -161,6 +161,11 @@ export class Value {
     return this.#apply('sign')
   }
 
+  /** the f32 that has the bits of this i32 */
+  fromBits(): Value {
+    return this.#apply('fromBits')
+  }
+
   /** conversion; float → integer truncates and saturates, f16 and bf16 round to nearest even */
   cast(dtype: DType): Value {
     return new Value(ir.cast(this.node, dtype))

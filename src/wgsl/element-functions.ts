@@ -13,6 +13,8 @@ export function renderUnary(fn: UnaryFn, x: string, dtype: DType, width: Width, 
       return `-(${x})`
     case 'not':
       return dtype === 'bool' ? `!(${x})` : `~(${x})`
+    case 'fromBits':
+      return `bitcast<${valueType('f32', width)}>(${x})`
     case 'rsqrt':
       return `inverseSqrt(${x})`
     case 'reciprocal':

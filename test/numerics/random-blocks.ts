@@ -11,6 +11,9 @@ export function randomBlocks(dtype: WeightDType, rows: number, cols: number, ran
   for (let block = 0; block < bytes.length; block += format.bytes) {
     if (factor.as === 'e8m0') bytes[block + factor.at] = 118 + (bytes[block + factor.at]! & 3)
     else if (factor.as === 'f32') view.setFloat32(block + factor.at, 0.002 + 0.03 * (random() + 1), true)
+    // infinities and NaN are none of a weight's numbers
+    if (format.float)
+      for (let i = 4; i < format.bytes; i++) if ((bytes[block + i]! & 0x7c) === 0x7c) bytes[block + i]! &= 0xbf
     const halves = [...(factor.as === 'f16' ? [factor.at] : []), ...(offset && 'at' in offset ? [offset.at] : [])]
     for (const at of halves) bytes[block + at + 1] = 0x18 + (bytes[block + at + 1]! & 0x87)
   }

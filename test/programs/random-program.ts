@@ -191,6 +191,7 @@ export function randomProgram(seed: number, space: ProgramSpace = small): Random
       real(read(x, 0)),
       real(read(x, 2)),
       read(n, 1).cast('f32').mul(0.1),
+      read(n, 0).and(127).shl(16).add(0x3f800000).fromBits().mul(0.1),
       read(n, 0).and(15).lookup(codes).shr(rowRange(0, rows).and(3)).cast('f32').mul(0.01),
       real(load(x, [rowRange(0, rows), 0])),
       real(load(x, [p.programId(0), colRange(0, cols)])),

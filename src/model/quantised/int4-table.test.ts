@@ -175,7 +175,7 @@ describe.each(['gptq', 'awq'] as const)('%s', (kind) => {
 
   it.each<[Readonly<Record<string, unknown>>, RegExp]>([
     [{ bits: 8 }, /quantization_config\.bits is 8/],
-    [{ quant_method: 'hqq' }, /quantization_config\.quant_method is "hqq", which is not read; gptq and awq/],
+    [{ quant_method: 'hqq' }, /quantization_config\.quant_method is "hqq", which is not read; gptq and awq of 4 bits/],
     [
       kind === 'awq' ? { version: 'gemv' } : { checkpoint_format: 'marlin' },
       /quantization_config\.(version is "gemv"|checkpoint_format is "marlin")/,

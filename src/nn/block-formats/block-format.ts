@@ -1,3 +1,5 @@
+import type { Value } from '../../tile/index.ts'
+
 /**
  * A run of bits that each element (or group) of a block has: number i's begin at bit `at(i)` of the block, counted from the
  * lowest of the first byte, and lie within one byte.
@@ -19,6 +21,12 @@ export interface PackedNumber {
 /** How a number that a block has once is stored; `e8m0`: half of 2^(byte − 127), as llama.cpp reads scales of FP4. */
 export type FactorKind = 'f16' | 'f32' | 'e8m0'
 
+/** Floats of 8 bits, on the host and in programs. */
+export interface FloatCode {
+  read(byte: number): number
+  decode(byte: Value): Value
+}
+
 /**
  * A format of quantised weights: blocks of neighbouring elements of a row. Element i of a block, in group ⌊i / group⌋, is
  *
@@ -35,6 +43,8 @@ export interface BlockDescription {
   readonly quants: PackedNumber
   /** code(q) = table[q] for quants of 4 bits; else q itself */
   readonly table?: readonly number[]
+  /** code(q) is the float that q, of 8 bits, stands for */
+  readonly float?: FloatCode
   /** neighbouring elements with one scale */
   readonly group: number
   readonly factor: { readonly at: number; readonly as: FactorKind }

@@ -3,7 +3,7 @@ import { type BlockFormat, type FactorKind, readNumber } from './block-format.ts
 
 /** The first `count` elements of blocks, each product and difference rounded to f32, as ggml computes them. */
 export function readBlocks(format: BlockFormat, bytes: Uint8Array, count: number): Float32Array {
-  const { elements, bytes: blockBytes, group, groups, table, quantPlaces, scalePlaces, factor } = format
+  const { elements, bytes: blockBytes, group, groups, table, float, quantPlaces, scalePlaces, factor } = format
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const values = new Float32Array(count)
   for (let block = 0, at = 0; block < count; block += elements, at += blockBytes) {
@@ -14,7 +14,7 @@ export function readBlocks(format: BlockFormat, bytes: Uint8Array, count: number
       const end = Math.min((g + 1) * group, count - block)
       for (let i = g * group; i < end; i++) {
         const quant = readNumber(quantPlaces, bytes, at, i)
-        values[block + i] = Math.fround(scale * (table ? table[quant]! : quant)) - offset
+        values[block + i] = Math.fround(scale * (table ? table[quant]! : float ? float.read(quant) : quant)) - offset
       }
     }
   }

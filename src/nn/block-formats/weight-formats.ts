@@ -1,5 +1,6 @@
 import { fromBfloatBits, fromHalfBits } from '../../tile/index.ts'
 import type { BlockFormat } from './block-format.ts'
+import { f8_e4m3_32, f8_e4m3_128, f8_e5m2_32, f8_e5m2_128 } from './float8.ts'
 import { int4_32, int4_64, int4_128 } from './int4.ts'
 import { iq4_nl } from './iq4-nl.ts'
 import { iq4_xs } from './iq4-xs.ts'
@@ -81,9 +82,16 @@ const blockFormats = {
   int4_32,
   int4_64,
   int4_128,
+  f8_e4m3_32,
+  f8_e4m3_128,
+  f8_e5m2_32,
+  f8_e5m2_128,
 } as const satisfies Readonly<Record<string, BlockFormat>>
 
-/** How a weight is stored: plain floats, or blocks of a row: as llama.cpp lays them out in GGUF files, or as AWQ and GPTQ have them. */
+/**
+ * How a weight is stored: plain floats, or blocks of a row: as llama.cpp lays them out in GGUF files, or put together of
+ * what files of floats of 8 bits, AWQ and GPTQ have in several tensors.
+ */
 export type WeightDType = keyof typeof plainFormats | keyof typeof blockFormats
 
 /** All formats of weights, by the dtypes that they are called. */

@@ -30,7 +30,13 @@ export function weightTerms(
   const place = { entry, part, parts: placedFormats[dtype].parts, depth, k, at }
   const whole = quantsAt(format, place)
   const { minus } = format.quantPlaces
-  const code = format.table ? whole.lookup(format.table) : minus ? whole.sub(minus) : whole
+  const code = format.table
+    ? whole.lookup(format.table)
+    : format.float
+      ? format.float.decode(whole)
+      : minus
+        ? whole.sub(minus)
+        : whole
   return { quants: code.cast('f32'), ...factorsAt(format, place) }
 }
 

@@ -32,6 +32,7 @@ const floatUnary: { readonly [K in Exclude<UnaryFn, 'not'>]: (m: VectorMath, x: 
   floor: (_, x) => op('f32x4.floor', x),
   ceil: (_, x) => op('f32x4.ceil', x),
   round: (_, x) => op('f32x4.nearest', x),
+  fromBits: (_, x) => x,
   sign: (m, value) => {
     const x = m.share(value)
     const one = op('v128.or', m.constant(1), op('v128.and', x(), m.integer(-0x80000000)))
