@@ -3,7 +3,7 @@ import { layerNorm } from '../nn/layer-norm.ts'
 import type { LinearWeight } from '../nn/place-linear.ts'
 import { rmsNorm } from '../nn/rms-norm.ts'
 import { type FusedNorm, fusesNorm } from '../nn/weights/fused-norm.ts'
-import type { PlacedNorm } from './decoder-weights.ts'
+import type { PlacedNorm } from './placed-norm.ts'
 
 /** What a linear layer reads: x, with a norm that its own kernels apply. */
 export interface LinearInput {

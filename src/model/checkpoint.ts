@@ -14,6 +14,9 @@ import type { Tokenizer } from './tokenizer.ts'
  *   layers.N.attention.queryDownNorm | latentNorm                         vectors
  *   layers.N.mlp.gate | up | down                                         matrices, each with .bias where the spec says
  *   layers.N.norms.beforeAttention | afterAttention | beforeMlp | afterMlp   vectors, each with .bias for a layer norm
+ *   layers.N.mixture.router | experts.gate | up | down | shared.gate | up | down   matrices; those of all experts are one
+ *   layers.N.mixture.selectionBias | expertScale | norms.beforeRouter …       vectors, where the spec says
+ *   layers.N.outputScale                                                  vector of one number
  *   finalNorm                                                             vector, finalNorm.bias
  *
  * Projections that a file stores fused are given apart (rows of one matrix are contiguous; nothing is dequantised).

@@ -1,21 +1,13 @@
 import type { Activation, GatedActivation } from '../nn/activations.ts'
 import type { MixtureSpec } from './mixture-spec.ts'
+import type { NormSpec } from './norm-spec.ts'
+
+export type { NormSpec } from './norm-spec.ts'
 
 /** The name of an architecture that is known (`architectures`), as its configurations have it. */
 export type ArchitectureName = string
 
 // Fields that may be absent say something that few architectures have; absent, there is none of it.
-
-/** A normalisation: y = (x − mean) / √(mean of squares + eps) · (offset + weight) + bias; `rms` subtracts no mean. */
-export interface NormSpec {
-  readonly kind: 'rms' | 'layer'
-  readonly eps: number
-  /** added to the weight: 1 for Gemma, else 0 */
-  readonly offset: number
-  readonly bias: boolean
-  /** the file has no weight: 1 in its place (OLMo) */
-  readonly weightless?: true
-}
 
 /**
  * Rotary positions: pair i of the first `rotaryDim` elements of a head turns by position · inverseFrequencies[i], and
@@ -131,6 +123,8 @@ export interface LayerSpec {
   readonly parallel: boolean
   /** factors of what attention and MLP add to x (Granite) */
   readonly branchScale?: { readonly attention: number; readonly mlp: number }
+  /** x is multiplied, after all, by a number of the file (Gemma 4) */
+  readonly outputScale?: true
 }
 
 /** A decoder-only transformer as data: all that its weights do not say. */

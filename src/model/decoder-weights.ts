@@ -7,15 +7,9 @@ import type { Checkpoint, WeightSource } from './checkpoint.ts'
 import type { AttentionSpec, DecoderSpec, LatentSpec, LayerSpec, MlpSpec, NormSpec } from './decoder-spec.ts'
 import { type PlacedRope, placeRope, ropeKey } from './place-rope.ts'
 import { loadMixture, type PlacedMixture } from './placed-mixture.ts'
+import type { PlacedNorm } from './placed-norm.ts'
 import { readXielu } from './read-xielu.ts'
 import { headNormSize, mlpName, qkvGroups, upParts } from './weight-groups.ts'
-
-/** Weight and bias of a normalisation. */
-export interface PlacedNorm {
-  readonly spec: NormSpec
-  readonly weight: Tensor // [C]
-  readonly bias: Tensor | null // [C]
-}
 
 /** A linear layer whose outputs begin at a column of a wider tensor. */
 export interface LinearPart {
@@ -48,6 +42,8 @@ export interface PlacedLayer {
   readonly mixture: PlacedMixture | null
   readonly rope: PlacedRope | null
   readonly latent: PlacedLatent | null
+  /** factor of what the layer gives */
+  readonly outputScale: number | null
 }
 
 /** What latent attention has beside its projections of the layer's input, which are `qkv`. */
@@ -157,6 +153,7 @@ export class WeightLoader {
       mixture: spec.mixture ? await loadMixture(this, this.#checkpoint, `${name}.mixture`, spec.mixture) : null,
       rope: attention.rope && this.#rope(attention.rope, maxPositions),
       latent: attention.latent ? await this.#latent(`${name}.attention`, attention, attention.latent) : null,
+      outputScale: spec.outputScale ? await this.#number(`${name}.outputScale`) : null,
     }
   }
 
@@ -205,6 +202,11 @@ export class WeightLoader {
   async vector(name: string): Promise<Tensor> {
     const data = await this.#checkpoint.vector(name)
     return this.own(this.device.tensor(data, [data.length]))
+  }
+
+  async #number(name: string): Promise<number> {
+    const [value] = await this.#checkpoint.vector(name)
+    return value as number
   }
 
   /** A table from its row `first` on. */

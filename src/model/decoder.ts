@@ -6,6 +6,7 @@ import { embed } from '../nn/embedding.ts'
 import { gateHeads } from '../nn/gate-heads.ts'
 import { gatherRows } from '../nn/gather-rows.ts'
 import { linear } from '../nn/linear.ts'
+import { multiply } from '../nn/multiply.ts'
 import { normalise, normalised } from './apply-norm.ts'
 import { attendPages } from './attend-pages.ts'
 import type { AttentionSpec } from './decoder-spec.ts'
@@ -65,6 +66,7 @@ function enqueueLayer(device: Device, layer: PlacedLayer, pool: PagePool, step: 
   const attended = enqueueAttention(device, layer, pool, step)
   addSublayer(device, attended, layer.attentionOutput, norms.afterAttention, step, spec.branchScale?.attention)
   addMlp(device, layer, parallelInput, step)
+  if (layer.outputScale !== null) multiply(device, { factor: layer.outputScale, output: x })
 }
 
 /** What attention gives, before its output matrix. */

@@ -7,9 +7,10 @@ import { linear } from '../nn/linear.ts'
 import type { LinearWeight } from '../nn/place-linear.ts'
 import { xielu } from '../nn/xielu.ts'
 import { type LinearInput, normalise, normalised } from './apply-norm.ts'
-import type { PlacedLayer, PlacedMlp, PlacedNorm } from './decoder-weights.ts'
-import { enqueueMixture } from './enqueue-mixture.ts'
-import type { PlacedMixture } from './placed-mixture.ts'
+import type { PlacedLayer, PlacedMlp } from './decoder-weights.ts'
+import { enqueueMixture, enqueueRouting } from './enqueue-mixture.ts'
+import type { PlacedBranches, PlacedMixture } from './placed-mixture.ts'
+import type { PlacedNorm } from './placed-norm.ts'
 import { mixtureKey } from './step-buffers.ts'
 import type { MixtureViews, StepViews } from './step-views.ts'
 
@@ -17,13 +18,12 @@ import type { MixtureViews, StepViews } from './step-views.ts'
 export function addMlp(device: Device, layer: PlacedLayer, given: Tensor | null, step: StepViews): void {
   const { norms, mlp, mixture, spec } = layer
   const scale = spec.branchScale?.mlp ?? 1
-  if (mixture) {
-    addMixture(device, layer, mixture, given, step, scale)
-    return
+  if (mixture?.branches) addBranches(device, layer, mixture, mixture.branches, step, scale)
+  else if (mixture) addMixture(device, layer, mixture, given, step, scale)
+  else if (mlp) {
+    const input = given ? { x: given } : normalised(device, norms.beforeMlp, mlp.up, step.x, step.h)
+    addSublayer(device, enqueueMlp(device, mlp, input, innerOf(step, mlp)), mlp.down, norms.afterMlp, step, scale)
   }
-  if (!mlp) return
-  const input = given ? { x: given } : normalised(device, norms.beforeMlp, mlp.up, step.x, step.h)
-  addSublayer(device, enqueueMlp(device, mlp, input, innerOf(step, mlp)), mlp.down, norms.afterMlp, step, scale)
 }
 
 /** x += scale · norm(experts(input) + shared(input)) */
@@ -48,6 +48,7 @@ function addMixture(
     }
     linear(device, { x: inner, weight: mlp.down, output, accumulate: direct })
   }
+  enqueueRouting(device, mixture, input, views)
   enqueueMixture(device, mixture, input, views, output, direct || mlp !== null)
   if (!direct) {
     const other = output === y ? h : y
@@ -57,6 +58,28 @@ function addMixture(
       scale,
     })
   }
+}
+
+/** x += scale · norm(afterShared(shared(beforeMlp(x))) + afterExperts(experts(beforeExperts(x)))) */
+function addBranches(
+  device: Device,
+  { norms, mlp }: PlacedLayer,
+  mixture: PlacedMixture,
+  branches: PlacedBranches,
+  step: StepViews,
+  scale: number,
+): void {
+  const { x, y, h, z } = step
+  const views = step.mixtures.get(mixtureKey(mixture.spec)) as MixtureViews
+  enqueueRouting(device, mixture, normalise(device, branches.beforeRouter, x, h), views)
+  enqueueMixture(device, mixture, normalise(device, branches.beforeExperts, x, h), views, z, false)
+  normalise(device, branches.afterExperts, z, y)
+  if (mlp) {
+    const inner = enqueueMlp(device, mlp, normalised(device, norms.beforeMlp, mlp.up, x, h), innerOf(step, mlp))
+    linear(device, { x: inner, weight: mlp.down, output: z })
+    accumulate(device, { x: normalise(device, branches.afterShared, z, h), output: y })
+  }
+  accumulate(device, { x: norms.afterMlp ? normalise(device, norms.afterMlp, y, h) : y, output: x, scale })
 }
 
 const innerOf = ({ inner }: StepViews, { spec }: PlacedMlp) => inner.get(spec.size) as Tensor

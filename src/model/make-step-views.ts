@@ -7,7 +7,15 @@ import type { AttentionSpec, DecoderSpec, LatentSpec } from './decoder-spec.ts'
 import type { MixtureSpec } from './mixture-spec.ts'
 import type { HeadsPlan } from './plan-heads.ts'
 import type { RunnerPlan } from './plan-runner.ts'
-import { gateWidth, mixtureKey, needsSublayerBuffer, qkvWidth, queryUpWidth, type StepBuffers } from './step-buffers.ts'
+import {
+  gateWidth,
+  mixtureKey,
+  needsBranchBuffer,
+  needsSublayerBuffer,
+  qkvWidth,
+  queryUpWidth,
+  type StepBuffers,
+} from './step-buffers.ts'
 import type { AttentionCall, HeadViews, MixtureViews, StepViews } from './step-views.ts'
 import { valueWidth } from './value-width.ts'
 
@@ -140,6 +148,7 @@ export function makeStepViews(
     x: view('x', [N, C]),
     h: view('h', [N, C]),
     y: view('y', needsSublayerBuffer(spec) ? [N, C] : [0, C]),
+    z: view('z', needsBranchBuffer(spec) ? [N, C] : [0, C]),
     heads,
     inner: new Map([...innerWidths].map((size) => [size, view('inner', [N, size])])),
     mixtures: new Map(

@@ -1,5 +1,6 @@
 import type { Activation, GatedActivation } from '../nn/activations.ts'
 import type { RoutingSpec } from '../nn/experts/routing-spec.ts'
+import type { NormSpec } from './norm-spec.ts'
 
 /** Experts in place of an MLP: each token goes through a few of them (Shazeer et al. 2017, arXiv 1701.06538). */
 export interface MixtureSpec {
@@ -21,4 +22,22 @@ export interface MixtureSpec {
   readonly weighsInput?: true
   /** the shared expert is multiplied by sigmoid(sharedGate · x) (Qwen2-MoE) */
   readonly sharedGate?: true
+  /** what an expert makes is multiplied by a number of its own (Gemma 4) */
+  readonly expertScale?: true
+  /** experts and shared expert are branches with norms of their own, whose sum goes on (Gemma 4); not in parallel layers */
+  readonly branches?: BranchNorms
 }
+
+/**
+ * afterShared(shared(beforeMlp(x))) + afterExperts(experts(beforeExperts(x))), experts chosen by router · (routerFactor ·
+ * beforeRouter(x)).
+ */
+export interface BranchNorms {
+  readonly beforeRouter: NormSpec
+  readonly routerFactor: number
+  readonly beforeExperts: NormSpec
+  readonly afterExperts: NormSpec
+  readonly afterShared: NormSpec
+}
+
+export const branchNorms = ['beforeRouter', 'beforeExperts', 'afterExperts', 'afterShared'] as const

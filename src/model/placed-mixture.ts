@@ -9,7 +9,9 @@ import {
 import type { LinearWeight } from '../nn/place-linear.ts'
 import type { MatrixData } from '../nn/weight-data.ts'
 import type { WeightSource } from './checkpoint.ts'
-import type { MixtureSpec } from './mixture-spec.ts'
+import type { NormSpec } from './decoder-spec.ts'
+import { type BranchNorms, branchNorms, type MixtureSpec } from './mixture-spec.ts'
+import type { PlacedNorm } from './placed-norm.ts'
 
 /** The weights of a mixture layer on a device; the shared expert is the layer's MLP. */
 export interface PlacedMixture {
@@ -19,13 +21,19 @@ export interface PlacedMixture {
   readonly up: ExpertWeight
   readonly down: ExpertWeight
   readonly sharedGate: LinearWeight | null
+  readonly expertScale: Tensor | null // [E]
+  readonly branches: PlacedBranches | null
 }
+
+/** Norms of a mixture whose experts are a branch beside the shared expert. */
+export type PlacedBranches = Readonly<Record<(typeof branchNorms)[number], PlacedNorm>>
 
 /** What places weights and frees them all (`WeightLoader`). */
 interface Placer {
   readonly device: Device
   linear(name: string, parts: readonly string[], bias: boolean): Promise<LinearWeight>
   vector(name: string): Promise<Tensor>
+  norm(name: string, spec: NormSpec, size: number, factor?: number): Promise<PlacedNorm>
   own<T extends { dispose(): void }>(thing: T): T
 }
 
@@ -56,6 +64,21 @@ export async function loadMixture(
       }),
     ),
     sharedGate: spec.sharedGate ? await loader.linear(`${name}.sharedGate`, [`${name}.sharedGate`], false) : null,
+    expertScale: spec.expertScale ? await loader.vector(`${name}.expertScale`) : null,
+    branches: spec.branches
+      ? await loadBranches(loader, name, spec.branches, weights.matrixInfo(`${name}.router`).cols)
+      : null,
+  }
+}
+
+async function loadBranches(loader: Placer, name: string, norms: BranchNorms, size: number): Promise<PlacedBranches> {
+  const norm = (which: (typeof branchNorms)[number], factor = 1) =>
+    loader.norm(`${name}.norms.${which}`, norms[which], size, factor)
+  return {
+    beforeRouter: await norm('beforeRouter', norms.routerFactor),
+    beforeExperts: await norm('beforeExperts'),
+    afterExperts: await norm('afterExperts'),
+    afterShared: await norm('afterShared'),
   }
 }
 
@@ -95,5 +118,16 @@ export function mixtureBytes(
     const rows = names.map(() => first.rows / experts)
     return expertBytes(first.dtype, experts, rows, first.cols, kind, options)
   }
-  return bytes(upNames(name, spec)) + bytes([`${name}.experts.down`]) + (spec.selectionBias ? 4 * experts : 0)
+  const vectors = (spec.selectionBias ? experts : 0) + (spec.expertScale ? experts : 0)
+  const { cols } = weights.matrixInfo(`${name}.router`)
+  const norms = branchNorms.reduce(
+    (sum, which) => sum + (spec.branches?.[which] ? vectorsOf(spec.branches[which]) * cols : 0),
+    0,
+  )
+  return bytes(upNames(name, spec)) + bytes([`${name}.experts.down`]) + 4 * (vectors + norms)
+}
+
+/** Vectors that a normalisation takes on a device. */
+function vectorsOf({ bias }: NormSpec): number {
+  return bias ? 2 : 1
 }

@@ -38,6 +38,7 @@ export type StepBufferName =
   | 'x'
   | 'h'
   | 'y'
+  | 'z'
   | 'qkv'
   | 'query'
   | 'attended'
@@ -88,6 +89,7 @@ export function stepBufferSpecs(
     x: f32(tokens * hiddenSize),
     h: compute(tokens * hiddenSize),
     y: compute(needsSublayerBuffer(spec) ? tokens * hiddenSize : 0),
+    z: compute(needsBranchBuffer(spec) ? tokens * hiddenSize : 0),
     qkv: f32(tokens * qkv),
     query: { elements: tokens * query, dtype: dtypes.query },
     attended: compute(tokens * attended),
@@ -112,9 +114,18 @@ export function stepBufferSpecs(
 /** Is something of a sublayer kept beside x and h: what a normalisation or a factor after it reads, or its input in a parallel layer? */
 export function needsSublayerBuffer({ layers }: DecoderSpec): boolean {
   return layers.some(
-    ({ norms, parallel, branchScale }) =>
-      parallel || norms.afterAttention !== null || norms.afterMlp !== null || branchScale !== undefined,
+    ({ norms, parallel, branchScale, mixture }) =>
+      parallel ||
+      norms.afterAttention !== null ||
+      norms.afterMlp !== null ||
+      branchScale !== undefined ||
+      mixture?.branches !== undefined,
   )
+}
+
+/** Has a layer two branches whose results are normalised apart? */
+export function needsBranchBuffer({ layers }: DecoderSpec): boolean {
+  return layers.some(({ mixture }) => mixture?.branches !== undefined)
 }
 
 const mixtureNames: readonly MixtureBufferName[] = ['chosen', 'weights', 'inner', 'outer', 'order', 'position', 'tiles']

@@ -54,6 +54,8 @@ export interface StepViews {
   readonly h: Tensor // [N, C]
   /** what a sublayer gives where a normalisation follows it, and the second input of parallel layers */
   readonly y: Tensor // [N, C]
+  /** what one of two branches gives before its norm */
+  readonly z: Tensor // [N, C]
   /** by `headsKey` of a layer */
   readonly heads: ReadonlyMap<string, HeadViews>
   /** by the width of a layer's MLP */

@@ -1,5 +1,5 @@
 import type { AttentionSpec, DecoderSpec, LatentSpec, LayerSpec, NormSpec } from '../decoder-spec.ts'
-import type { MixtureSpec } from '../mixture-spec.ts'
+import { branchNorms, type MixtureSpec } from '../mixture-spec.ts'
 import { gateWidth, queryUpWidth } from '../step-buffers.ts'
 import { outputWidth, valueWidth } from '../value-width.ts'
 import { headNormSize, mlpName, projectedParts, upParts } from '../weight-groups.ts'
@@ -50,11 +50,23 @@ export function shapesInto(shapes: Map<string, readonly number[]>): ShapesInto {
 }
 
 /** The weights of a mixture; those of all experts are one matrix, expert after expert. */
-function mixtureShapes(name: string, mixture: MixtureSpec, C: number, { linear, vector }: ShapesInto): void {
-  const { experts, size, gated, bias = false, routerBias = false, selectionBias, sharedGate } = mixture
+function mixtureShapes(name: string, mixture: MixtureSpec, C: number, { linear, norm, vector }: ShapesInto): void {
+  const {
+    experts,
+    size,
+    gated,
+    bias = false,
+    routerBias = false,
+    selectionBias,
+    sharedGate,
+    expertScale,
+    branches,
+  } = mixture
   linear(`${name}.router`, experts, C, routerBias)
   if (selectionBias) vector(`${name}.selectionBias`, experts)
   if (sharedGate) linear(`${name}.sharedGate`, 1, C, false)
+  if (expertScale) vector(`${name}.expertScale`, experts)
+  if (branches) for (const which of branchNorms) norm(`${name}.norms.${which}`, branches[which], C)
   if (gated) linear(`${name}.experts.gate`, experts * size, C, bias)
   linear(`${name}.experts.up`, experts * size, C, bias)
   linear(`${name}.experts.down`, experts * C, size, bias)
@@ -85,6 +97,7 @@ export function layerShapes(prefix: string, layer: LayerSpec, C: number, into: S
   }
   if (layer.mixture) mixtureShapes(`${prefix}.mixture`, layer.mixture, C, into)
   if (mlp.learnedActivation) for (const name of xieluNames) vector(`${prefix}.mlp.xielu.${name}`, 1)
+  if (layer.outputScale) vector(`${prefix}.outputScale`, 1)
   for (const [name, of] of Object.entries(norms)) norm(`${prefix}.norms.${name}`, of, C)
 }
 

@@ -3,8 +3,9 @@ import { dequantizeRows } from '../../nn/block-formats/matrix-values.ts'
 import type { LinearWeight } from '../../nn/place-linear.ts'
 import type { WeightSource } from '../checkpoint.ts'
 import { weightBytes } from '../decoder-bytes.ts'
-import { type PlacedLayer, type PlacedNorm, WeightLoader } from '../decoder-weights.ts'
+import { type PlacedLayer, WeightLoader } from '../decoder-weights.ts'
 import { ropeBytes } from '../place-rope.ts'
+import type { PlacedNorm } from '../placed-norm.ts'
 import type { EncoderSpec, ScoreHeadSpec } from './encoder-spec.ts'
 
 export interface PlacedEncoderLayer extends PlacedLayer {

@@ -10,8 +10,9 @@ import { linear } from '../../nn/linear.ts'
 import type { LinearWeight } from '../../nn/place-linear.ts'
 import { applyRope } from '../../nn/rope.ts'
 import { normalise, normalised } from '../apply-norm.ts'
-import type { PlacedLayer, PlacedNorm } from '../decoder-weights.ts'
+import type { PlacedLayer } from '../decoder-weights.ts'
 import { addSublayer, enqueueMlp } from '../enqueue-mlp.ts'
+import type { PlacedNorm } from '../placed-norm.ts'
 import type { EncoderWeights } from './encoder-weights.ts'
 
 /** Tensors of a step of N tokens of several packed texts. */

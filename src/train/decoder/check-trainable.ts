@@ -21,6 +21,8 @@ const untrained: Readonly<Record<string, (layer: LayerSpec) => unknown>> = {
     [...Object.values(norms), attention.qkNorm?.norm].some((norm) => norm?.weightless),
   'layer norms of 1 + weight': ({ norms }) =>
     Object.values(norms).some((norm) => norm?.kind === 'layer' && norm.offset !== 0),
+  'a mixture of experts': ({ mixture }) => mixture,
+  'scaled layers': ({ outputScale }) => outputScale,
   'scaled branches': ({ branchScale }) => branchScale,
 }
 
