@@ -47,7 +47,7 @@ export class MixtureSteps {
     // the most that any method needs
     const most = mixtureBufferSpecs(device.kind, { ...size, tokens: Math.max(tokens, experts + 1) }, compute)
     this.#buffers = Object.fromEntries(
-      (['inner', 'outer', 'order', 'position', 'tiles'] as const).map((name) => [
+      (['inner', 'outer', 'position', 'list'] as const).map((name) => [
         name,
         zeros([most[name].elements], most[name].dtype),
       ]),

@@ -194,12 +194,11 @@ function mixtureViews(
   const sizes = { tokens: N, experts, perToken, inner, hidden: C }
   const needs = mixtureBufferSpecs(kind, sizes, 'f32')
   const flat = (name: MixtureBufferName) => view(`experts.${name}`, [needs[name].elements])
-  const [order, position, tiles] = [flat('order'), flat('position'), flat('tiles')]
   return {
     logits: view('routerLogits', [N, experts]),
     chosen: view('experts.chosen', [N, perToken]),
     weights: view('experts.weights', [N, perToken]),
-    buffers: { inner: flat('inner'), outer: flat('outer'), order, position, tiles },
+    buffers: { inner: flat('inner'), outer: flat('outer'), position: flat('position'), list: flat('list') },
   }
 }
 

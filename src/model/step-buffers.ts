@@ -128,7 +128,7 @@ export function needsBranchBuffer({ layers }: DecoderSpec): boolean {
   return layers.some(({ mixture }) => mixture?.branches !== undefined)
 }
 
-const mixtureNames: readonly MixtureBufferName[] = ['chosen', 'weights', 'inner', 'outer', 'order', 'position', 'tiles']
+const mixtureNames: readonly MixtureBufferName[] = ['chosen', 'weights', 'inner', 'outer', 'position', 'list']
 
 /** What the largest of all mixture layers needs, buffer by buffer. */
 function mixtureBuffers(

@@ -6,6 +6,7 @@ import { contiguousStrides, type StorageDType } from '../tile/index.ts'
 import { lowerProgram } from '../wgsl/lower-program.ts'
 import { silu } from './activations.ts'
 import type { WeightDType } from './weight-data.ts'
+import type { ExpertRows } from './weights/expert-rows.ts'
 import { linearKernel } from './weights/linear-kernel.ts'
 import { placedFormats } from './weights/placed-format.ts'
 import { ProgramStore } from './weights/program-store.ts'
@@ -18,7 +19,13 @@ const spec = (shape: readonly number[], dtype: StorageDType) => ({
 })
 
 /** The program that multiplies f16 activations on a device with matrix units. */
-function halvesProgram(dtype: WeightDType, N: number, gated: boolean, normed = false): Program {
+function halvesProgram(
+  dtype: WeightDType,
+  N: number,
+  gated: boolean,
+  normed = false,
+  experts: ExpertRows | null = null,
+): Program {
   const [K, M] = [512, 256]
   const { parts, planes } = placedFormats[dtype]
   const output = spec([N, M], 'f16')
@@ -36,8 +43,8 @@ function halvesProgram(dtype: WeightDType, N: number, gated: boolean, normed = f
       activation: gated ? silu : null,
       combine: null,
       gated,
-      accumulate: !gated,
-      experts: null,
+      accumulate: !gated && !experts,
+      experts,
     },
     { kind: 'webgpu', info: { tier: 3 } },
     new ProgramStore(),
@@ -81,6 +88,35 @@ describe('linear layers over f16 activations', () => {
   ])('of %s are valid with %d rows, normalised: %s', async (dtype, rows, normed) => {
     const kernel = lowerProgram(halvesProgram(dtype, rows, false, normed), typicalCapabilities[3])
     expect(kernel.tier).toBe(2)
+    expect(await shaderErrors(device, kernel.code)).toEqual([])
+  })
+  it.each<[WeightDType, number, boolean]>([
+    ['f16', 16, true],
+    ['f16', 32, false],
+    ['q4_0', 16, false],
+    ['q4_0', 32, true],
+    ['q4_0', 64, true],
+    ['f16', 128, true],
+    ['q8_0', 128, false],
+    ['q6_k', 32, true],
+    ['q6_k', 64, true],
+    ['q6_k', 128, true],
+    ['q3_k', 128, false],
+    ['mxfp4', 64, true],
+  ])('of experts of %s reach matrix units in tiles of %d rows, gated: %s', async (dtype, tileM, gated) => {
+    const experts = { kind: 'tiles', perToken: 8, xByToken: gated, weighed: false, tileM } as const
+    const kernel = lowerProgram(halvesProgram(dtype, 300, gated, false, experts), typicalCapabilities[3])
+    expect([kernel.tier, kernel.code.includes('subgroupMatrixMultiplyAccumulate')]).toEqual([3, true])
+    expect(await shaderErrors(device, kernel.code)).toEqual([])
+  })
+  it.each<[WeightDType, ExpertRows['kind'], boolean]>([
+    ['f16', 'pairs', true],
+    ['q6_k', 'pairs', false],
+    ['q4_0', 'slots', false],
+    ['f16', 'slots', false],
+  ])('of experts of %s are valid for %s, gated: %s', async (dtype, kind, gated) => {
+    const experts = { kind, perToken: 8, xByToken: true, weighed: kind === 'slots', tileM: 1 }
+    const kernel = lowerProgram(halvesProgram(dtype, 8, gated, false, experts), typicalCapabilities[3])
     expect(await shaderErrors(device, kernel.code)).toEqual([])
   })
 })

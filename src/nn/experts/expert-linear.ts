@@ -4,6 +4,7 @@ import type { Activation, GatedActivation } from '../activations.ts'
 import type { ExpertRows } from '../weights/expert-rows.ts'
 import { linearKernel } from '../weights/linear-kernel.ts'
 import { panelWidth, placedFormats } from '../weights/placed-format.ts'
+import { addExpertBias } from './add-expert-bias.ts'
 import type { ExpertBlock, ExpertWeight } from './place-experts.ts'
 
 /** Rows that meet experts, see ExpertRows; lists are i32 and flat. */
@@ -12,8 +13,9 @@ export type RoutedRows =
   | { readonly kind: 'slots'; readonly chosen: Tensor; readonly weights: Tensor | null }
   | {
       readonly kind: 'tiles'
-      readonly tiles: Tensor
-      readonly order: Tensor
+      /** of `sortPairs` */
+      readonly list: Tensor
+      readonly tiles: number
       readonly tileM: number
       readonly weights: Tensor | null
       readonly xByToken: boolean
@@ -34,6 +36,8 @@ export interface ExpertLinearCall {
   readonly accumulate: boolean
 }
 
+/** planes beside which a sum over experts may bind biases: every WebGPU device binds eight tensors */
+const mostPlanes = 3
 const floats: readonly StorageDType[] = ['f32', 'f16', 'bf16']
 
 /** The products of rows with the experts that were chosen for them: a kernel for each block of the weight. */
@@ -94,8 +98,10 @@ function runBlock(
 ): void {
   const { dtype, layout, parts, stride, outFeatures } = weight
   const [gate = 0] = parts
+  const later = rows.kind === 'slots' && bias !== null && Object.keys(planes).length > mostPlanes
+  const own = later ? null : bias
   const kernel = linearKernel(
-    { dtype, layout, x, planes, norm: null, bias, output, activation, combine, gated, accumulate, experts },
+    { dtype, layout, x, planes, norm: null, bias: own, output, activation, combine, gated, accumulate, experts },
     device,
     weight.programs,
     {
@@ -104,17 +110,18 @@ function runBlock(
       endExpert: to,
       expertStride: stride,
       expertFeatures: outFeatures,
+      ...(rows.kind === 'tiles' && (rows.xByToken || rows.weights) && { orderFrom: 3 * rows.tiles }),
     },
-    rows.kind === 'tiles' ? (rows.tiles.shape[0] as number) : 0,
+    rows.kind === 'tiles' ? rows.tiles : 0,
   )
   const { weights } = rows
-  const ordered = rows.kind === 'tiles' && (rows.xByToken || weights)
   device.run(kernel, {
     x,
     output,
     ...planes,
-    ...(bias && { bias }),
+    ...(own && { bias: own }),
     ...(weights && { weights }),
-    ...(rows.kind === 'tiles' ? { tiles: rows.tiles, ...(ordered && { order: rows.order }) } : { chosen: rows.chosen }),
+    ...(rows.kind === 'tiles' ? { list: rows.list } : { chosen: rows.chosen }),
   })
+  if (later && bias) addExpertBias(device, { from, to, bias, chosen: rows.chosen, weights, output })
 }

@@ -1,6 +1,6 @@
 import type { DeviceKind } from '../../device/device-info.ts'
 import { checkFields, type FieldsOf, FoveaError, type StorageDType } from '../../tile/index.ts'
-import { tileCount } from './sort-pairs.ts'
+import { listLength } from './sort-pairs.ts'
 
 /** Sizes of a mixture layer. */
 export interface MixtureSizes {
@@ -58,7 +58,7 @@ const tileSizes: Readonly<Record<DeviceKind, readonly [TileSize, ...TileSize[]]>
   interpret: [{ upTo: Number.POSITIVE_INFINITY, tileM: 8 }],
 }
 
-export type MixtureBufferName = 'chosen' | 'weights' | 'inner' | 'outer' | 'order' | 'position' | 'tiles'
+export type MixtureBufferName = 'chosen' | 'weights' | 'inner' | 'outer' | 'position' | 'list'
 
 /**
  * Elements and dtype of what a mixture layer needs for steps of up to so many tokens; `dtype` is that of what experts make (an
@@ -87,9 +87,8 @@ export function mixtureBufferSpecs(
     weights: { elements: pairs, dtype: 'f32' },
     inner: { elements: pairs * inner, dtype },
     outer: { elements: sorted ? pairs * hidden : 0, dtype },
-    order: i32(sorted ? pairs : 0),
     position: i32(sorted ? pairs : 0),
-    tiles: i32(sorted ? 3 * tileCount(pairs, experts, least) : 0),
+    list: i32(sorted ? listLength(pairs, experts, least) : 0),
   }
 }
 

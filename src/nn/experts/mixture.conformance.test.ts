@@ -74,7 +74,7 @@ async function expectMixture(device: Device, of: MixtureCase, layout: WeightLayo
   const sizes = { tokens: N, experts: E, perToken: K, inner, hidden }
   const specs = mixtureBufferSpecs(device.kind, sizes, xDType, method ?? undefined)
   const buffers = Object.fromEntries(
-    (['inner', 'outer', 'order', 'position', 'tiles'] as const).map((name) => {
+    (['inner', 'outer', 'position', 'list'] as const).map((name) => {
       const { elements, dtype: stored } = specs[name]
       const garbage = stored === 'i32' ? new Int32Array(elements).fill(-7) : new Float32Array(elements).fill(Number.NaN)
       return [name, keep(device.tensor(garbage, [elements], stored))]

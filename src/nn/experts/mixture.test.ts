@@ -9,7 +9,7 @@ import { mixtureBufferSpecs, mixtureMethod } from './mixture-plan.ts'
 import { placeExperts, splitExperts } from './place-experts.ts'
 import { type RouteTokensOptions, routeTokens } from './route-tokens.ts'
 import type { RoutingSpec } from './routing-spec.ts'
-import { sortPairs, tileCount } from './sort-pairs.ts'
+import { listLength, sortPairs, tileCount } from './sort-pairs.ts'
 
 const device: Device = await openDevice('interpret')
 const random = randomNumbers(3)
@@ -42,17 +42,19 @@ describe('pairs that are sorted', () => {
     )
     const i32 = (shape: readonly number[]) =>
       device.tensor(new Int32Array(shape[0]! * (shape[1] ?? 1)).fill(-99), shape, 'i32')
-    const [order, position, tiles] = [i32([pairs]), i32([pairs]), i32([tileCount(pairs, experts, tileM), 3])]
-    sortPairs(device, { chosen: device.tensor(chosen, [pairs]), experts, tileM, order, position, tiles })
+    const [position, list] = [i32([pairs]), i32([listLength(pairs, experts, tileM)])]
+    sortPairs(device, { chosen: device.tensor(chosen, [pairs]), experts, tileM, position, list })
+    const all = [...(await list.read())]
+    const order = all.slice(3 * tileCount(pairs, experts, tileM))
     const real = [...chosen.keys()].filter((p) => chosen[p]! >= 0 && chosen[p]! < experts)
     const sorted = real.sort((a, b) => chosen[a]! - chosen[b]! || a - b)
-    expect([...(await order.read())].slice(0, sorted.length)).toEqual(sorted)
+    expect(order.slice(0, sorted.length)).toEqual(sorted)
     const places = [...chosen.keys()].map((p) => sorted.indexOf(p))
     expect([...(await position.read())]).toEqual(places)
-    const list = [...(await tiles.read())]
+    const tiles = all.slice(0, all.length - pairs)
     const rows: number[] = []
-    for (let tile = 0; tile < list.length; tile += 3) {
-      const [expert, first, count] = list.slice(tile, tile + 3) as [number, number, number]
+    for (let tile = 0; tile < tiles.length; tile += 3) {
+      const [expert, first, count] = tiles.slice(tile, tile + 3) as [number, number, number]
       expect(count >= 0 && count <= tileM).toBe(true)
       for (let row = first; row < first + count; row++) {
         expect(chosen[sorted[row]!]).toBe(expert)
@@ -80,7 +82,7 @@ describe('memory of a mixture', () => {
             expect(less[name].elements).toBeLessThanOrEqual(most[name].elements)
           const method = mixtureMethod(kind, { tokens, experts, perToken })
           if (method.kind === 'tiles')
-            expect(3 * tileCount(tokens * perToken, experts, method.tileM)).toBeLessThanOrEqual(less.tiles.elements)
+            expect(listLength(tokens * perToken, experts, method.tileM)).toBeLessThanOrEqual(less.list.elements)
         }
       }
   })
@@ -148,9 +150,8 @@ describe('what mixtures refuse', () => {
   const buffers = () => ({
     inner: zeros('inner'),
     outer: zeros('outer'),
-    order: zeros('order'),
     position: zeros('position'),
-    tiles: zeros('tiles'),
+    list: zeros('list'),
   })
   const run = (change: Partial<MixtureOptions>) =>
     codeOf(() =>
@@ -189,8 +190,8 @@ describe('what mixtures refuse', () => {
     ['dtype', 'an output of integers', { output: device.zeros([N, C], 'i32') }],
     ['disposed', 'a weight that is gone', { down: gone }],
     ['argument', 'a buffer too small', { buffers: { ...buffers(), inner: zeros('inner', 1) } }],
-    ['argument', 'a list too short', { buffers: { ...buffers(), tiles: zeros('tiles', 1) } }],
-    ['argument', 'a list of floats', { buffers: { ...buffers(), order: device.zeros([N * K]) } }],
+    ['argument', 'a list too short', { buffers: { ...buffers(), list: zeros('list', 1) } }],
+    ['argument', 'a list of floats', { buffers: { ...buffers(), position: device.zeros([N * K]) } }],
     ['argument', 'weights of something else', { weigh: 'both' as 'input' }],
     ['argument', 'a method without a tile', { method: { kind: 'tiles' } as MixtureOptions['method'] & object }],
   ])('%s: %s', (code, _, change) => expect(run(change)).toBe(code))
@@ -229,9 +230,8 @@ describe('what mixtures refuse', () => {
           chosen: zeros('chosen'),
           experts: 2,
           tileM: 0,
-          order: zeros('order'),
           position: zeros('position'),
-          tiles: zeros('tiles'),
+          list: zeros('list'),
         }),
     ],
     [
@@ -242,9 +242,8 @@ describe('what mixtures refuse', () => {
           chosen: zeros('chosen'),
           experts: 2,
           tileM: 4,
-          order: zeros('order'),
           position: zeros('position'),
-          tiles: device.zeros([2, 3], 'i32'),
+          list: device.zeros([7], 'i32'),
         }),
     ],
   ])('%s: %s', (code, _, call) => expect(codeOf(call)).toBe(code))

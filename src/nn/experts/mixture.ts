@@ -5,7 +5,7 @@ import { combineExperts } from './combine-experts.ts'
 import { type RoutedRows, runExpertLinear } from './expert-linear.ts'
 import { type MixtureBufferName, type MixtureMethod, mixtureBufferSpecs, mixtureMethod } from './mixture-plan.ts'
 import type { ExpertWeight } from './place-experts.ts'
-import { sortPairs, tileCount } from './sort-pairs.ts'
+import { listLength, sortPairs, tileCount } from './sort-pairs.ts'
 
 export interface MixtureOptions {
   readonly x: Tensor // [N, C] f32, f16 or bf16
@@ -85,10 +85,11 @@ export function mixture(device: Device, options: MixtureOptions): void {
       return
     }
     const { tileM } = method
-    const tiles = view(buffers.tiles, [tileCount(pairs, up.experts, tileM), 3])
-    const [order, position] = [view(buffers.order, [pairs]), view(buffers.position, [pairs])]
-    sortPairs(device, { chosen: pairChosen, experts: up.experts, tileM, order, position, tiles })
-    const sorted = { kind: 'tiles', tiles, order, tileM } as const
+    const tiles = tileCount(pairs, up.experts, tileM)
+    const list = view(buffers.list, [listLength(pairs, up.experts, tileM)])
+    const position = view(buffers.position, [pairs])
+    sortPairs(device, { chosen: pairChosen, experts: up.experts, tileM, position, list })
+    const sorted = { kind: 'tiles', list, tiles, tileM } as const
     runExpertLinear(device, { ...first, rows: { ...sorted, weights: inputs ? pairWeights : null, xByToken: true } })
     const outer = view(buffers.outer, [pairs, down.outFeatures])
     const rows: RoutedRows = { ...sorted, weights: null, xByToken: false }

@@ -22,12 +22,10 @@ export interface SortPairsOptions {
   readonly experts: number
   /** rows of a tile */
   readonly tileM: number
-  /** the pair at each sorted row */
-  readonly order: Tensor // [P] i32
   /** the sorted row of each pair; −1 where it has none */
   readonly position: Tensor // [P] i32
-  /** of each tile of rows: expert, first row, number of rows, which is 0 where there is none */
-  readonly tiles: Tensor // [tileCount(P, experts, tileM), 3] i32
+  /** of each tile of rows: expert, first row, number of rows, which is 0 where there is none; then the pair at each row */
+  readonly list: Tensor // [listLength(P, experts, tileM)] i32
 }
 
 /** pairs looked at together */
@@ -38,6 +36,11 @@ export function tileCount(pairs: number, experts: number, tileM: number): number
   return Math.floor(pairs / tileM) + experts
 }
 
+/** Entries of a list of tiles and pairs. */
+export function listLength(pairs: number, experts: number, tileM: number): number {
+  return 3 * tileCount(pairs, experts, tileM) + pairs
+}
+
 /**
  * Sorts pairs by expert, in their order among those of one, and lists tiles of rows that meet one expert each: everything on the
  * device, in an order that depends on `chosen` alone. A program owns an expert. Traffic: `chosen` twice for each expert.
@@ -46,8 +49,8 @@ export function tileCount(pairs: number, experts: number, tileM: number): number
  */
 export function sortPairs(device: Device, options: SortPairsOptions): void {
   checkFields('sortPairs', 'options', options, fields)
-  const { chosen, order, position, tiles } = options
-  device.run(sortPairsKernel(options), { chosen, order, position, tiles })
+  const { chosen, position, list } = options
+  device.run(sortPairsKernel(options), { chosen, position, list })
 }
 
 /** The kernel of `sortPairs`. Throws `shape`, `dtype`, `argument`. */
@@ -56,8 +59,8 @@ export function sortPairsKernel(
     readonly [K in keyof SortPairsOptions]: SortPairsOptions[K] extends Tensor ? TensorSpec : SortPairsOptions[K]
   },
 ): Kernel {
-  const { chosen, order, position, tiles, experts, tileM } = options
-  const named = { chosen, order, position, tiles }
+  const { chosen, position, list, experts, tileM } = options
+  const named = { chosen, position, list }
   const fail = (code: 'shape' | 'dtype' | 'argument', what: string) => {
     const got = Object.entries(named).map(([name, t]) => `${name} ${t.dtype} [${t.shape.join(', ')}]`)
     return new FoveaError(code, 'sortPairs', `${what}, got ${got.join(', ')}`)
@@ -66,10 +69,10 @@ export function sortPairsKernel(
     if (!Number.isInteger(count) || count < 1)
       throw fail('argument', `${name} must be a whole number of 1 or more, not ${count}`)
   const [pairs = 0] = chosen.shape
-  const length = tileCount(pairs, experts, tileM)
-  if ([chosen, order, position].some(({ shape }) => shape.length !== 1 || shape[0] !== pairs))
-    throw fail('shape', 'chosen, order and position must be [P]')
-  if (tiles.shape.join() !== `${length},3`) throw fail('shape', `tiles must be [${length}, 3]`)
+  const length = listLength(pairs, experts, tileM)
+  if ([chosen, position].some(({ shape }) => shape.length !== 1 || shape[0] !== pairs))
+    throw fail('shape', 'chosen and position must be [P]')
+  if (list.shape.join() !== `${length}`) throw fail('shape', `list must be [${length}]`)
   if (Object.values(named).some(({ dtype }) => dtype !== 'i32')) throw fail('dtype', 'all must be i32')
   return { program: sortPairsProgram(), grid: [experts, 1, 1], scalars: { experts, tileM } }
 }
@@ -77,9 +80,8 @@ export function sortPairsKernel(
 function sortPairsProgram(): Program {
   return defineProgram('sort-pairs', (p) => {
     const chosen = p.input('chosen', 'i32', [null])
-    const order = p.output('order', 'i32', [null])
     const position = p.output('position', 'i32', [null])
-    const tiles = p.output('tiles', 'i32', [null, 3])
+    const list = p.output('list', 'i32', [null])
     const [experts, tileM] = [p.scalar('experts', 'i32'), p.scalar('tileM', 'i32')]
     const own = p.programId(0)
     const pairs = sizeOf(chosen, 0)
@@ -89,6 +91,8 @@ function sortPairsProgram(): Program {
       const real = pair.lt(pairs)
       return { pair, expert, real, sorted: real.and(expert.ge(0)), hit: real.and(expert.eq(own)) }
     }
+
+    const tiles = pairs.div(tileM).add(experts)
 
     // rows of experts before this one, and its own
     const none = full([1, chunk], 0, 'i32')
@@ -107,7 +111,7 @@ function sortPairsProgram(): Program {
       (from, { at }, emit) => {
         const { pair, expert, real, hit } = part(from)
         const row = at.add(hit.cast('i32').cumsumCols()).sub(1)
-        emit(store(order, [row], pair, { where: hit }))
+        emit(store(list, [tiles.mul(3).add(row)], pair, { where: hit }))
         // the first program tells the pairs of no expert, too
         const outside = own
           .eq(0)
@@ -121,7 +125,7 @@ function sortPairsProgram(): Program {
 
     const end = before.add(count)
     const last = own.eq(experts.sub(1))
-    const tilesEnd = last.select(sizeOf(tiles, 0), end.div(tileM).add(own).add(1))
+    const tilesEnd = last.select(tiles, end.div(tileM).add(own).add(1))
     const tilesFrom = before.div(tileM).add(own)
     loop(
       { from: tilesFrom, to: tilesEnd },
@@ -129,7 +133,7 @@ function sortPairsProgram(): Program {
       (tile, _, emit) => {
         const first = before.add(tile.sub(tilesFrom).mul(tileM))
         const rows = end.sub(first).min(tileM).max(0)
-        for (const [i, value] of [own, first, rows].entries()) emit(store(tiles, [tile, i], value))
+        for (const [i, value] of [own, first, rows].entries()) emit(store(list, [tile.mul(3).add(i)], value))
         return {}
       },
       p.emit,
@@ -141,7 +145,6 @@ const fields: FieldsOf<SortPairsOptions> = {
   chosen: true,
   experts: true,
   tileM: true,
-  order: true,
   position: true,
-  tiles: true,
+  list: true,
 }

@@ -25,7 +25,7 @@ export interface LinearTerm {
  *
  * - `pairs`: output row p = x[p or its token] · W[chosen[p]]
  * - `slots`: output row n = Σ over token n's pairs p of weights[p] · (x[p] · W[chosen[p]])
- * - `tiles`: output row r = x[r, or the token of pair order[r]] · W[expert of r's tile], tiles from a work list
+ * - `tiles`: output row r = x[r, or the token of the pair at r] · W[expert of r's tile], tiles and pairs from a list (`sortPairs`)
  *
  * A pair whose expert is none of the weight's is passed over.
  */
@@ -51,7 +51,7 @@ export interface ExpertsInProgram {
 
 type Carried = Readonly<Record<string, Value>>
 
-/** Declares the parameters: `chosen`, or `tiles` and `order`; `weights`; and scalars, see `expertScalars`. */
+/** Declares the parameters: `chosen` or `list`, `weights`, and scalars that place experts in the weight. */
 export function expertsInProgram(
   p: ProgramBuilder,
   { kind, perToken, xByToken, weighed }: ExpertRows,
@@ -72,19 +72,20 @@ export function expertsInProgram(
   const tokenOf = (pair: Value) => pair.div(perToken)
 
   if (kind === 'tiles') {
-    const tiles = p.input('tiles', 'i32', [null, 3])
-    const order = xByToken || weighed ? p.input('order', 'i32', [null]) : null
+    const list = p.input('list', 'i32', [null])
+    const orderFrom = xByToken || weighed ? p.scalar('orderFrom', 'i32') : null
     const weights = weighed ? p.input('weights', 'f32', [null]) : null
-    const [expert, first, count] = [0, 1, 2].map((i) => load(tiles, [program, i])) as [Value, Value, Value]
+    const [expert, first, count] = [0, 1, 2].map((i) => load(list, [program.mul(3).add(i)])) as [Value, Value, Value]
     const owned = count.gt(0).and(own(expert))
     const end = owned.select(first.add(count), 0)
-    const source = (row: Value) => (xByToken && order ? tokenOf(load(order, [row])) : row)
+    const pairAt = (row: Value) => load(list, [(orderFrom as Value).add(row)])
+    const source = (row: Value) => (xByToken ? tokenOf(pairAt(row)) : row)
     return {
       rows: (tileM) => rowRange(first, tileM),
       sum: (start, product) => {
         const sums = product(matrix(expert, owned, source), start)
-        if (!weights || !order) return sums
-        return each(sums, (sum) => sum.mul(load(weights, [load(order, [rowRange(first, sum.rows)])])))
+        if (!weights) return sums
+        return each(sums, (sum) => sum.mul(load(weights, [pairAt(rowRange(first, sum.rows))])))
       },
       bias: (bias, index) => biasOf(bias, expert, index),
       where: (row) => row.lt(end),

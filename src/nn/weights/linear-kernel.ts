@@ -123,9 +123,16 @@ function expertMethod(
 
 /** Tiles for matrix units whose rows are given. */
 function expertMatrixTiles(parts: number, gated: boolean, tileM: number): ReturnType<typeof matmulTiles> {
-  const tileK = 32
-  const padded = (tileK + 8) * 2
-  const tileN = [256, 128, 64].find((n) => parts * (tileM + (gated ? 2 : 1) * n) * padded <= 36_000) ?? 64
+  const fits = ([tileN, tileK]: readonly [number, number]) =>
+    parts * (tileM + (gated ? 2 : 1) * tileN) * (tileK + 8) * 2 <= 37_000
+  const sizes = [
+    [256, 32],
+    [128, 32],
+    [64, 32],
+    [64, 16],
+    [32, 32],
+  ] as const
+  const [tileN, tileK] = sizes.find(fits) ?? [32, 16]
   return { tileM, tileN, tileK }
 }
 
