@@ -57,9 +57,9 @@ const calls: readonly (readonly [string, string, string, (word: never) => unknow
   ['i8', 'recentDType', 'f16', (recentDType) => new PageCache(device, { ...cache, recentDType })],
   ['int8', 'format', 'q4', (format) => new PageCache(device, { ...cache, format })],
   ['verify', 'phase', 'decode', (phase) => pagedTiling(device, phase, {} as never)],
-  ['q5_k', 'dtype', 'q4_k', (dtype) => linearBytes(dtype, 32, 256, 'wasm')],
+  ['q7_k', 'dtype', 'q4_k', (dtype) => linearBytes(dtype, 32, 256, 'wasm')],
   ['q3_k', 'dtype', 'q4_0', (dtype) => exportGguf(checkpoint, '/nowhere/a.gguf', { dtype })],
-  ['q5_0', 'tensorDType', 'q8_0', (dtype) => exportGguf(checkpoint, '/nowhere/a.gguf', { tensorDType: () => dtype })],
+  ['q7_0', 'tensorDType', 'q8_0', (dtype) => exportGguf(checkpoint, '/nowhere/a.gguf', { tensorDType: () => dtype })],
   ['q8_0', 'dtype', 'bf16', (dtype) => exportSafetensors(checkpoint, '/nowhere', { dtype })],
   ['fp16', 'precision', 'bf16', (precision) => createTrainableDecoder(device, { from: checkpoint, precision })],
   [

@@ -136,9 +136,12 @@ function placesOf({ fields, minus = 0, signed = false }: PackedNumber, count: nu
 
 /** Number i of the block that begins at byte `from`. */
 export function readNumber(places: NumberPlaces, bytes: Uint8Array, from: number, i: number): number {
+  const { fields } = places
   let number = 0
-  for (const { byteOf, shiftOf, mask, bit } of places.fields)
+  for (let field = 0; field < fields.length; field++) {
+    const { byteOf, shiftOf, mask, bit } = fields[field]!
     number |= ((bytes[from + byteOf[i]!]! >> shiftOf[i]!) & mask) << bit
+  }
   return (places.signed ? (number << 24) >> 24 : number) - places.minus
 }
 

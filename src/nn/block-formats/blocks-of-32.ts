@@ -11,22 +11,28 @@ export function halvesAt(byte: number): BitField {
  */
 export function fitAround(values: Float32Array, middle: number): FittedBlock {
   let largest = 0
-  for (const x of values) if (Math.abs(x) > Math.abs(largest)) largest = x
+  for (let i = 0; i < values.length; i++) if (Math.abs(values[i]!) > Math.abs(largest)) largest = values[i]!
   const factor = Math.fround(largest / -middle)
   const inverse = factor === 0 ? 0 : Math.fround(1 / factor)
-  const quant = (x: number) => Math.trunc(Math.fround(Math.fround(x * inverse) + middle + 0.5))
-  return { factor, quants: Uint8Array.from(values, (x) => Math.min(2 * middle - 1, quant(x))) }
+  const quants = new Uint8Array(values.length)
+  for (let i = 0; i < values.length; i++)
+    quants[i] = Math.min(2 * middle - 1, Math.trunc(Math.fround(Math.fround(values[i]! * inverse) + middle + 0.5)))
+  return { factor, quants }
 }
 
 /** factor · q + offset: the least is met exactly, the range divided into `steps`; q = ⌊(x − least) / factor + 1/2⌋. */
 export function fitRange(values: Float32Array, steps: number): FittedBlock {
   let [least, most] = [values[0]!, values[0]!]
-  for (const x of values) {
-    least = Math.min(least, x)
-    most = Math.max(most, x)
+  for (let i = 1; i < values.length; i++) {
+    least = Math.min(least, values[i]!)
+    most = Math.max(most, values[i]!)
   }
   const factor = Math.fround(Math.fround(most - least) / steps)
   const inverse = factor === 0 ? 0 : Math.fround(1 / factor)
-  const quant = (x: number) => Math.trunc(Math.fround(Math.fround(Math.fround(x - least) * inverse) + 0.5))
-  return { factor, offset: least, quants: Uint8Array.from(values, (x) => Math.min(steps, quant(x))) }
+  const quants = new Uint8Array(values.length)
+  for (let i = 0; i < values.length; i++) {
+    const shifted = Math.fround(values[i]! - least)
+    quants[i] = Math.min(steps, Math.trunc(Math.fround(Math.fround(shifted * inverse) + 0.5)))
+  }
+  return { factor, offset: least, quants }
 }

@@ -15,12 +15,13 @@ export const q8_0 = blockFormat({
 /** d = max |x| / 127, q = x / d rounded half away from zero, in f32 as the reference computes. */
 function fit(values: Float32Array) {
   let largest = 0
-  for (const x of values) largest = Math.max(largest, Math.abs(x))
+  for (let i = 0; i < values.length; i++) largest = Math.max(largest, Math.abs(values[i]!))
   const factor = Math.fround(largest / 127)
   const inverse = factor === 0 ? 0 : Math.fround(1 / factor)
-  const quants = Int8Array.from(values, (x) => {
-    const scaled = Math.fround(x * inverse)
-    return Math.sign(scaled) * Math.floor(Math.abs(scaled) + 0.5)
-  })
+  const quants = new Int8Array(values.length)
+  for (let i = 0; i < values.length; i++) {
+    const scaled = Math.fround(values[i]! * inverse)
+    quants[i] = scaled < 0 ? -Math.floor(0.5 - scaled) : Math.floor(scaled + 0.5)
+  }
   return { factor, quants }
 }

@@ -18,7 +18,11 @@ export function writeBlocks(
       if (scalePlaces) writeNumber(scalePlaces, bytes, at, g, fitted.scales?.[g] ?? 0)
       if (offsetPlaces) writeNumber(offsetPlaces, bytes, at, g, fitted.minima?.[g] ?? 0)
     }
-    for (let i = 0; i < elements; i++) writeNumber(quantPlaces, bytes, at, i, fitted.quants[i] ?? 0)
+    for (const { byteOf, shiftOf, mask, bit } of quantPlaces.fields)
+      for (let i = 0; i < elements; i++) {
+        const place = at + byteOf[i]!
+        bytes[place] = bytes[place]! | (((fitted.quants[i]! >> bit) & mask) << shiftOf[i]!)
+      }
   }
   return bytes
 }
