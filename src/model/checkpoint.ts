@@ -17,6 +17,7 @@ import type { Tokenizer } from './tokenizer.ts'
  *   layers.N.mixture.router | experts.gate | up | down | shared.gate | up | down   matrices; those of all experts are one
  *   layers.N.mixture.selectionBias | expertScale | norms.beforeRouter …       vectors, where the spec says
  *   layers.N.outputScale                                                  vector of one number
+ *   perLayer.table | projection | norm, layers.N.perLayer.gate | output | norm   matrices, and the norms vectors
  *   finalNorm                                                             vector, finalNorm.bias
  *
  * Projections that a file stores fused are given apart (rows of one matrix are contiguous; nothing is dequantised).

@@ -6,6 +6,7 @@ import type { AttentionSpec, LayerSpec, NormSpec } from './decoder-spec.ts'
 import type { MixtureSpec } from './mixture-spec.ts'
 import { ropeBytes } from './place-rope.ts'
 import { mixtureBytes } from './placed-mixture.ts'
+import { perLayerBytes } from './placed-per-layer.ts'
 import { headNormSize, mlpName, qkvGroups, upParts } from './weight-groups.ts'
 
 /** Bytes of device memory that `loadDecoderWeights` takes, from the sizes and formats that the file states. */
@@ -18,6 +19,7 @@ export function decoderBytes(device: Device, checkpoint: Checkpoint, maxPosition
     (positions ? 4 * (positions.rows - (spec.embedding.firstPosition ?? 0)) * positions.cols : 0) +
     norm(spec.embedding.norm ?? null) +
     spec.layers.reduce((sum, layerSpec, i) => sum + layer(layerSpec, `layers.${i}`), 0) +
+    (spec.perLayer ? perLayerBytes(spec.perLayer, spec.layers.length, { linear, norm }) : 0) +
     norm(spec.finalNorm) +
     (spec.logits.tied ? 0 : linear(['lmHead'], spec.logits.bias)) +
     ropeBytes(

@@ -1,6 +1,7 @@
 import type { Activation, GatedActivation } from '../nn/activations.ts'
 import type { MixtureSpec } from './mixture-spec.ts'
 import type { NormSpec } from './norm-spec.ts'
+import type { PerLayerSpec } from './per-layer-spec.ts'
 
 export type { NormSpec } from './norm-spec.ts'
 
@@ -144,6 +145,8 @@ export interface DecoderSpec {
     readonly norm?: NormSpec
   }
   readonly layers: readonly LayerSpec[]
+  /** tokens have an embedding for each layer, too (Gemma 3n and 4) */
+  readonly perLayer?: PerLayerSpec
   readonly finalNorm: NormSpec
   /** logits = softCap(scale · lmHead(x)), scale not beside a bias; `tied`: the matrix of the token embedding serves again */
   readonly logits: {

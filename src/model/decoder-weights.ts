@@ -8,6 +8,7 @@ import type { AttentionSpec, DecoderSpec, LatentSpec, LayerSpec, MlpSpec, NormSp
 import { type PlacedRope, placeRope, ropeKey } from './place-rope.ts'
 import { loadMixture, type PlacedMixture } from './placed-mixture.ts'
 import type { PlacedNorm } from './placed-norm.ts'
+import { loadPerLayer, type PlacedPerLayer } from './placed-per-layer.ts'
 import { readXielu } from './read-xielu.ts'
 import { headNormSize, mlpName, qkvGroups, upParts } from './weight-groups.ts'
 
@@ -60,6 +61,7 @@ export interface DecoderWeights {
   readonly positionTable: Tensor | null // f32 [P, C]
   readonly embeddingNorm: PlacedNorm | null
   readonly layers: readonly PlacedLayer[]
+  readonly perLayer: PlacedPerLayer | null
   readonly finalNorm: PlacedNorm
   readonly head: LinearWeight
   dispose(): void
@@ -108,9 +110,12 @@ export class WeightLoader {
       options.signal?.throwIfAborted()
       layers.push(await this.layer(`layers.${i}`, layer, spec.hiddenSize, options.maxPositions))
     }
+    const sizes = { numLayers: layers.length, hiddenSize: spec.hiddenSize }
+    const perLayer = spec.perLayer ? await loadPerLayer(this, spec.perLayer, sizes) : null
     const finalNorm = await this.norm('finalNorm', spec.finalNorm, spec.hiddenSize, spec.logits.scale)
     const head = spec.logits.tied ? embedding : await this.linear('lmHead', ['lmHead'], spec.logits.bias)
-    return { spec, embedding, positionTable, embeddingNorm, layers, finalNorm, head, dispose: () => this.dispose() }
+    const dispose = () => this.dispose()
+    return { spec, embedding, positionTable, embeddingNorm, layers, perLayer, finalNorm, head, dispose }
   }
 
   dispose(): void {

@@ -12,6 +12,7 @@ import { attendPages } from './attend-pages.ts'
 import type { AttentionSpec } from './decoder-spec.ts'
 import type { DecoderWeights, PlacedLayer } from './decoder-weights.ts'
 import { addMlp, addSublayer } from './enqueue-mlp.ts'
+import { addPerLayer, embedPerLayer } from './enqueue-per-layer.ts'
 import { poolOfLayer } from './kept-layers.ts'
 import { attendLatent } from './latent-attention.ts'
 import { headsKey } from './plan-heads.ts'
@@ -40,9 +41,13 @@ export function enqueueDecoder(
     output: embedded,
   })
   if (embeddingNorm) normalise(device, embeddingNorm, embedded, x)
+  const { perLayer } = weights
+  if (perLayer && step.perLayer) embedPerLayer(device, perLayer, step.perLayer, step)
   const poolOf = poolOfLayer(spec)
   weights.layers.forEach((layer, i) => {
     enqueueLayer(device, layer, pools[poolOf[i] ?? i] as PagePool, step)
+    if (perLayer && step.perLayer) addPerLayer(device, perLayer, i, step.perLayer, step)
+    if (layer.outputScale !== null) multiply(device, { factor: layer.outputScale, output: x })
   })
   if (step.rows) gatherRows(device, { x, rows: step.rows.indices, output: step.rows.gathered })
 }
@@ -66,7 +71,6 @@ function enqueueLayer(device: Device, layer: PlacedLayer, pool: PagePool, step: 
   const attended = enqueueAttention(device, layer, pool, step)
   addSublayer(device, attended, layer.attentionOutput, norms.afterAttention, step, spec.branchScale?.attention)
   addMlp(device, layer, parallelInput, step)
-  if (layer.outputScale !== null) multiply(device, { factor: layer.outputScale, output: x })
 }
 
 /** What attention gives, before its output matrix. */

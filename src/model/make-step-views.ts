@@ -72,7 +72,7 @@ export function makeStepViews(
   pageTable: Tensor,
   shape: StepShape,
 ): { views: StepViews; logits: Tensor | null; all: Tensor[] } {
-  const { hiddenSize: C, vocabSize: V } = spec
+  const { hiddenSize: C, vocabSize: V, perLayer } = spec
   const all: Tensor[] = []
   const view: StepBuffers['view'] = (name, dims, offset) => {
     const made = buffers.view(name, dims, offset)
@@ -154,6 +154,13 @@ export function makeStepViews(
     mixtures: new Map(
       mixturesOf(spec).map((of) => [mixtureKey(of), mixtureViews(view, of, { N, C, kind: plan.stepLimits.kind })]),
     ),
+    perLayer: perLayer
+      ? {
+          embeddings: view('perLayer', [N, spec.layers.length * perLayer.size]),
+          projected: view('perLayerProjected', [N, spec.layers.length * perLayer.size]),
+          gated: view('perLayerGated', [N, perLayer.size]),
+        }
+      : null,
     sharedGate: view('sharedGate', spec.layers.some(({ mixture }) => mixture?.sharedGate) ? [N, 1] : [0, 1]),
     rows:
       rows === 0

@@ -46,6 +46,9 @@ export type StepBufferName =
   | 'queryDown'
   | 'expanded'
   | 'inner'
+  | 'perLayer'
+  | 'perLayerProjected'
+  | 'perLayerGated'
   | 'sharedGate'
   | 'routerLogits'
   | `experts.${MixtureBufferName}`
@@ -72,6 +75,7 @@ export function stepBufferSpecs(
 ): Readonly<Record<StepBufferName, BufferSpec>> {
   const { hiddenSize, vocabSize, layers } = spec
   const { tokens, rows } = limits
+  const perLayer = spec.perLayer?.size ?? 0
   const widest = (width: (layer: (typeof layers)[number]) => number) =>
     layers.reduce((most, layer) => Math.max(most, width(layer)), 0)
   const query = widest(({ attention: { numHeads, headDim } }) => numHeads * headDim)
@@ -97,6 +101,9 @@ export function stepBufferSpecs(
     queryDown: compute(tokens * widest(({ attention: { latent } }) => latent?.query?.rank ?? 0)),
     expanded: compute(tokens * widest(({ attention }) => expandedWidth(attention))),
     inner: compute(tokens * widest(({ mlp }) => mlp.size)),
+    perLayer: compute(tokens * perLayer * layers.length),
+    perLayerProjected: compute(tokens * perLayer * layers.length),
+    perLayerGated: compute(tokens * perLayer),
     sharedGate: compute(layers.some(({ mixture }) => mixture?.sharedGate) ? tokens : 0),
     ...mixtureBuffers(spec, limits, dtypes),
     rowIndices: i32(rows),
@@ -112,7 +119,8 @@ export function stepBufferSpecs(
 }
 
 /** Is something of a sublayer kept beside x and h: what a normalisation or a factor after it reads, or its input in a parallel layer? */
-export function needsSublayerBuffer({ layers }: DecoderSpec): boolean {
+export function needsSublayerBuffer({ layers, perLayer }: DecoderSpec): boolean {
+  if (perLayer) return true
   return layers.some(
     ({ norms, parallel, branchScale, mixture }) =>
       parallel ||

@@ -39,6 +39,14 @@ export interface MixtureViews {
   readonly buffers: MixtureOptions['buffers']
 }
 
+/** What embeddings of each layer are computed in. */
+export interface PerLayerViews {
+  readonly embeddings: Tensor // [N, L·P]
+  readonly projected: Tensor // [N, L·P]
+  /** what a layer's gate gives */
+  readonly gated: Tensor // [N, P]
+}
+
 /** Tensors of a step of N tokens. */
 export interface StepViews {
   readonly ids: Tensor // i32 [N]
@@ -62,6 +70,8 @@ export interface StepViews {
   readonly inner: ReadonlyMap<number, Tensor> // [N, I]
   /** by `mixtureKey` */
   readonly mixtures: ReadonlyMap<string, MixtureViews>
+  /** null where there are none */
+  readonly perLayer: PerLayerViews | null
   /** of a shared expert */
   readonly sharedGate: Tensor // [N, 1]
   /** the rows whose next token is asked for; null for none */

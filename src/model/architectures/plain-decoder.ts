@@ -1,5 +1,6 @@
 import type { Activation } from '../../nn/index.ts'
 import type { AttentionSpec, DecoderSpec, LayerSpec, MlpSpec, NormSpec, RopeSpec } from '../decoder-spec.ts'
+import type { PerLayerSpec } from '../per-layer-spec.ts'
 import type { SpecOptions, WeightNames } from './architecture.ts'
 import type { ConfigFields } from './config-fields.ts'
 import { namedActivation } from './named-activation.ts'
@@ -125,6 +126,7 @@ export function plainDecoder(
     readonly logitsSoftCap?: number | null
     readonly logitsScale?: number
     readonly headBias?: boolean
+    readonly perLayer?: PerLayerSpec | null
   },
 ): DecoderSpec {
   const { numLayers, reachedPositions: maxPositions, ...rest } = sizes
@@ -139,6 +141,7 @@ export function plainDecoder(
       ...(differs.embeddingNorm && { norm: differs.embeddingNorm }),
     },
     layers: Array.from({ length: numLayers }, (_, index) => layer(index)),
+    ...(differs.perLayer && { perLayer: differs.perLayer }),
     finalNorm,
     logits: {
       softCap: differs.logitsSoftCap ?? null,

@@ -1,5 +1,6 @@
 import type { AttentionSpec, DecoderSpec, LatentSpec, LayerSpec, NormSpec } from '../decoder-spec.ts'
 import { branchNorms, type MixtureSpec } from '../mixture-spec.ts'
+import { perLayerShapes } from '../placed-per-layer.ts'
 import { gateWidth, queryUpWidth } from '../step-buffers.ts'
 import { outputWidth, valueWidth } from '../value-width.ts'
 import { headNormSize, mlpName, projectedParts, upParts } from '../weight-groups.ts'
@@ -20,6 +21,7 @@ export function weightShapes(spec: DecoderSpec): ReadonlyMap<string, readonly nu
   spec.layers.forEach((layer, index) => {
     layerShapes(`layers.${index}`, layer, C, into)
   })
+  if (spec.perLayer) perLayerShapes(spec.perLayer, { numLayers: spec.layers.length, hiddenSize: C }, into)
   norm('finalNorm', spec.finalNorm, C)
   if (!spec.logits.tied) linear('lmHead', V, C, spec.logits.bias)
   return shapes

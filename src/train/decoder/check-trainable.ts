@@ -32,7 +32,8 @@ export function checkTrainable(where: string, spec: DecoderSpec): void {
     new FoveaError('unsupported', where, `${spec.architecture} with ${what} is not trained here`)
   for (const [i, layer] of spec.layers.entries())
     for (const [what, has] of Object.entries(untrained)) if (has(layer)) throw refuse(`${what} (layer ${i})`)
-  const { embedding, logits, finalNorm } = spec
+  const { embedding, logits, finalNorm, perLayer } = spec
+  if (perLayer) throw refuse('embeddings of each layer')
   if (embedding.norm) throw refuse('a norm of embeddings')
   if (embedding.firstPosition) throw refuse('positions that begin elsewhere')
   if (logits.scale !== undefined) throw refuse('scaled logits')
