@@ -16,6 +16,7 @@ import {
   tokenList,
 } from './plain-decoder.ts'
 import { gatedExperts, softmaxRouting, withExperts } from './read-mixture.ts'
+import { perLayerNames, readPerLayer } from './read-per-layer.ts'
 
 /** Of a model of text, images and sounds what is not of its text. */
 const otherFields: readonly string[] = [
@@ -26,7 +27,7 @@ const otherFields: readonly string[] = [
 /**
  * Gemma 4, the text model: layers that see a window and layers that see all, these with wider heads, fewer of keys, a
  * quarter of which turns, and keys that may serve as values; no scale of scores, values normalised. Later layers may read
- * the keys and values of earlier ones; a layer may have experts beside its MLP. Of a model of text and images (`gemma4`) the
+ * the keys and values of earlier ones; tokens may have an embedding for each layer, a layer experts beside its MLP. Of a model of text and images (`gemma4`) the
  * text part.
  *
  * Google: Gemma 4, 2026 (no paper); the form is that of Hugging Face transformers.
@@ -68,10 +69,12 @@ export const gemma4: Architecture = {
       tied: outer.flag('tie_word_embeddings', config.flag('tie_word_embeddings', true)),
       embeddingScale: Math.sqrt(sizes.hiddenSize),
       logitsSoftCap: readSoftCap(config, 'final_logit_softcapping', null),
+      perLayer: readPerLayer(config, { ...sizes, vocabSize: 262_144 }, { activation: mlp.activation, norm }),
     })
   },
   weights: namedLikeLlama({
     ...sandwichNames,
+    ...perLayerNames,
     ...sharedExpert('layers.N.mlp'),
     ...routerNames('layers.N.router.proj'),
     ...fusedExperts({ gateUp: 'layers.N.experts.gate_up_proj', down: 'layers.N.experts.down_proj', bare: true }),
