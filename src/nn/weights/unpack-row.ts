@@ -104,15 +104,17 @@ function spread(
   // in words neighbours lie side by side, in bytes they are in the same place of neighbouring bytes
   const words = bits === 1
   const span = words ? 32 : (inFeatures * bits) / 8
+  const step = words ? 0 : 1
   let [slot, shift, run] = [0, 0, 0]
   target.fill(0)
   for (let block = 0, from = at; block < blocks; block++, from += blockBytes)
-    for (let i = 0; i < elements; i++) {
-      const field = ((bytes[from + (byteOf[i] as number)] as number) >> (shiftOf[i] as number)) & mask
-      target[slot] = (target[slot] as number) | (field << shift)
-      run++
-      if (words) shift++
-      else slot++
+    for (let i = 0; i < elements; ) {
+      const end = Math.min(elements, i + span - run)
+      run += end - i
+      for (; i < end; i++, slot += step, shift += 1 - step) {
+        const field = ((bytes[from + (byteOf[i] as number)] as number) >> (shiftOf[i] as number)) & mask
+        target[slot] = (target[slot] as number) | (field << shift)
+      }
       if (run < span) continue
       run = 0
       if (words) [slot, shift] = [slot + 1, 0]
