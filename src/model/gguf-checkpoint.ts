@@ -46,7 +46,7 @@ export async function ggufCheckpoint(table: GgufTable, options: SpecOptions): Pr
   checkExtent(config, table)
   const stated = withoutNormOffsets(architecture.spec(config, options))
   checkGgufKeys(table, architecture.ggufName, isRead, options.ignoreFields)
-  const names = ggufNames(table, stated)
+  const names = ggufNames(table, architecture, stated)
   const spec = await fitWeights(table, stated, names)
   const tokenizer = ggufTokenizer(table, spec, await templateIn(table))
   return checkpointOver(table.source, table, spec, tokenizer, names)
@@ -60,7 +60,7 @@ async function templateIn(table: GgufTable): Promise<ChatTemplate | null> {
   return chatTemplate(`${table.source}: tokenizer.chat_template`, template)
 }
 
-/** llama.cpp writes Mistral as Llama; one that has a window is Mistral here. */
+/** llama.cpp writes Mistral and Mixtral as Llama: one that has experts is Mixtral here, one that has a window Mistral. */
 async function ggufArchitecture(table: GgufTable): Promise<Architecture & { readonly ggufName: string }> {
   const name = table.metadata.get('general.architecture')
   if (typeof name !== 'string')
@@ -70,8 +70,11 @@ async function ggufArchitecture(table: GgufTable): Promise<Architecture & { read
       `${table.source}: general.architecture must be a string, got ${shown(name)}`,
     )
   const found = await loadArchitecture(table.source, 'general.architecture', name)
-  const isMistral = found.name === 'llama' && table.metadata.get('llama.attention.sliding_window')
-  return { ...(isMistral ? mistral : found), ggufName: name }
+  if (found.name !== 'llama') return { ...found, ggufName: name }
+  const says = (key: string) => Boolean(table.metadata.get(`llama.${key}`))
+  if (says('expert_count'))
+    return { ...(await loadArchitecture(table.source, 'model_type', 'mixtral')), ggufName: name }
+  return { ...(says('attention.sliding_window') ? mistral : found), ggufName: name }
 }
 
 async function readFactors(table: GgufTable): Promise<RopeFactors> {

@@ -156,7 +156,10 @@ describe('rotary positions of GGUF files', () => {
 
 describe('keys of GGUF files are not read past in silence', () => {
   it.each<[Values, RegExp]>([
-    [{ 'llama.expert_count': 8 }, /m\.gguf: llama\.expert_count is 8, .*--ignore-field llama\.expert_count/],
+    [
+      { 'llama.expert_weights_scale': 8 },
+      /m\.gguf: llama\.expert_weights_scale is 8, .*--ignore-field llama\.expert_weights_scale/,
+    ],
     [{ 'llama.attention.scale': 0.5 }, /llama\.attention\.scale is 0\.5/],
     [{ 'llama.logit_scale': 8 }, /llama\.logit_scale is 8/],
     [{ 'llama.embedding_scale': 12 }, /llama\.embedding_scale is 12/],

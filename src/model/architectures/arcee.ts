@@ -20,6 +20,8 @@ import { readRope } from './read-rope.ts'
 export const arcee: Architecture = {
   name: 'arcee',
   modelTypes: ['arcee'],
+  ggufName: 'arcee',
+  gguf: { reordered: true, divisors: true },
   spec(config, options) {
     const sizes = readSizes(config, options, { maxPositions: 4096 })
     const heads = readHeads(config, sizes.hiddenSize)

@@ -1,5 +1,9 @@
-import type { ArchitectureName, DecoderSpec, LayerSpec } from '../decoder-spec.ts'
+import type { ArchitectureName, DecoderSpec } from '../decoder-spec.ts'
 import type { ConfigFields } from './config-fields.ts'
+import type { GgufFacts } from './gguf-facts.ts'
+import type { WeightNames } from './weight-names.ts'
+
+export type { FileWeight, RowsOfTensor, StoredWeight, WeightNames } from './weight-names.ts'
 
 /** What the caller decides about a model and its configuration leaves open. */
 export interface SpecOptions {
@@ -12,30 +16,6 @@ export interface SpecOptions {
   readonly ignoreFields?: readonly string[]
 }
 
-/** Rows of a tensor that holds several matrices: row r of ours is row `rowOf(r)` of its `rows`. */
-export interface RowsOfTensor {
-  readonly rows: number
-  rowOf(row: number): number
-}
-
-/** Where a file keeps one of our weights: a name without `.weight` or `.bias`, "N" for the layer; rows when fused. */
-export type FileWeight = string | StoredWeight
-
-export interface StoredWeight {
-  /** its name, or several of which the first that the file has is taken */
-  readonly tensor: string | readonly string[]
-  readonly part?: (layer: LayerSpec) => RowsOfTensor
-  /** the matrix is stored [inputs, outputs], or several of them [count, inputs, outputs] */
-  readonly transposed?: boolean
-  /** no `.weight` follows the name; a bias is called name_bias */
-  readonly bare?: boolean
-  /** so many tensors, one after the other, make ours: "E" in their names counts them */
-  readonly each?: (layer: LayerSpec) => number
-}
-
-/** Names of checkpoint.ts (layers as "layers.N...") to names of a file. */
-export type WeightNames = Readonly<Record<string, FileWeight>>
-
 /** An architecture: how its configuration reads, and what its weights are called. */
 export interface Architecture {
   readonly name: ArchitectureName
@@ -43,6 +23,8 @@ export interface Architecture {
   readonly modelTypes: readonly string[]
   /** `general.architecture` of its GGUF files, where these are read */
   readonly ggufName?: string
+  /** what is otherwise in them than in those of most architectures */
+  readonly gguf?: GgufFacts
   /**
    * fields that its configurations have and that do not matter where `spec` does not ask for them; all others that it does
    * not ask for are refused (`check-unread.ts`)

@@ -25,6 +25,8 @@ const trainedPositions = 2048
 export const bloom: Architecture = {
   name: 'bloom',
   modelTypes: ['bloom'],
+  ggufName: 'bloom',
+  gguf: { fused: ['attention'], biases: ['output', 'mlp'], idle: ['feed_forward_length'] },
   idle: [
     'slow_but_exact',
     'offset_alibi',

@@ -25,7 +25,7 @@ const ofTokenizers =
  * that is not causal where it should be (`isCausal`), and the other way round.
  */
 export function checkGgufKeys(
-  table: GgufTable,
+  table: Pick<GgufTable, 'source' | 'metadata'>,
   ggufName: string,
   isRead: (name: string) => boolean,
   ignored: readonly string[] = [],

@@ -1,6 +1,7 @@
 import type { NormSpec } from '../decoder-spec.ts'
 import type { Architecture, WeightNames } from './architecture.ts'
 import type { ConfigFields } from './config-fields.ts'
+import { type GgufFacts, headsFillWidth, oneNorm } from './gguf-facts.ts'
 import { everyNth, readWindows } from './layer-types.ts'
 import {
   gatedMlp,
@@ -22,6 +23,13 @@ export function cohereNorm(config: ConfigFields): NormSpec {
   return layerNorm(config, 'layer_norm_eps', { bias: false })
 }
 
+/** The embedding gives the logits, times a scale that all files say. */
+const cohereFacts: GgufFacts = {
+  fields: { logit_scale: 'logit_scale' },
+  means: () => ({ tie_word_embeddings: true }),
+  names: () => oneNorm,
+}
+
 /**
  * Cohere Command R: attention and MLP side by side over one layer norm without bias, neighbours turn as pairs, logits times
  * `logit_scale`; queries and keys normalised with a weight for each head where `use_qk_norm`.
@@ -31,6 +39,14 @@ export function cohereNorm(config: ConfigFields): NormSpec {
 export const cohere: Architecture = {
   name: 'cohere',
   modelTypes: ['cohere'],
+  ggufName: 'command-r',
+  gguf: {
+    ...cohereFacts,
+    refused: (spec) =>
+      spec.layers.length < 64 && spec.layers.some(({ attention }) => attention.qkNorm)
+        ? 'norms of queries and keys in models of 64 layers and more alone'
+        : headsFillWidth(spec),
+  },
   spec(config, options) {
     const sizes = readSizes(config, options, { maxPositions: 8192 })
     const heads = readHeads(config, sizes.hiddenSize)
@@ -59,6 +75,8 @@ export const cohere: Architecture = {
 export const cohere2: Architecture = {
   name: 'cohere2',
   modelTypes: ['cohere2'],
+  ggufName: 'cohere2',
+  gguf: { ...cohereFacts, divisors: true, refused: headsFillWidth },
   idle: [
     'sliding_window_pattern',
     'order_of_interleaved_layers',

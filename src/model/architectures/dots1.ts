@@ -1,6 +1,7 @@
 import type { LayerSpec } from '../decoder-spec.ts'
 import type { Architecture } from './architecture.ts'
 import { routerNames, separateExperts, sharedExpert } from './expert-names.ts'
+import { deepseekFields, keysForAllHeads, sigmoidScores } from './gguf-facts.ts'
 import { readWindows } from './layer-types.ts'
 import {
   gatedMlp,
@@ -23,6 +24,8 @@ import { readRope } from './read-rope.ts'
 export const dots1: Architecture = {
   name: 'dots1',
   modelTypes: ['dots1'],
+  ggufName: 'dots1',
+  gguf: { fields: deepseekFields, only: sigmoidScores, refused: keysForAllHeads },
   idle: ['max_window_layers', 'use_sliding_window', 'scoring_func', 'topk_method', 'moe_layer_freq', 'ep_size'],
   spec(config, options) {
     const sizes = readSizes(config, options, { vocabSize: 152_064 })

@@ -24,6 +24,24 @@ import { readRope } from './read-rope.ts'
 export const ernie45Moe: Architecture = {
   name: 'ernie4_5_moe',
   modelTypes: ['ernie4_5_moe'],
+  ggufName: 'ernie4_5-moe',
+  gguf: {
+    fields: {
+      moe_num_experts: 'expert_count',
+      moe_k: 'expert_used_count',
+      moe_intermediate_size: 'expert_feed_forward_length',
+      moe_num_shared_experts: 'expert_shared_count',
+      shared_expert_intermediate_size: 'expert_shared_feed_forward_length',
+      moe_layer_start_index: 'leading_dense_block_count',
+      moe_layer_interval: 'interleave_moe_layer_step',
+    },
+    // the width of all shared experts together is what counts
+    means: ({ key }) => ({
+      moe_num_shared_experts:
+        Number(key('expert_shared_feed_forward_length') ?? 0) / Number(key('expert_feed_forward_length')),
+    }),
+    idle: ['expert_shared_count'],
+  },
   idle: ['moe_capacity', 'moe_use_aux_free', 'num_nextn_predict_layers', 'moe_gate'],
   spec(config, options) {
     const sizes = readSizes(config, options, { vocabSize: 103_424, maxPositions: 131_072 })

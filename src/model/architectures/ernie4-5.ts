@@ -19,6 +19,7 @@ import { readRope } from './read-rope.ts'
 export const ernie45: Architecture = {
   name: 'ernie4_5',
   modelTypes: ['ernie4_5'],
+  ggufName: 'ernie4_5',
   spec(config, options) {
     const sizes = readSizes(config, options, { vocabSize: 103_424, maxPositions: 131_072 })
     const heads = readHeads(config, sizes.hiddenSize, { headDim: 128 })

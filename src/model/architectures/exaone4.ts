@@ -23,6 +23,14 @@ import { readRope } from './read-rope.ts'
 export const exaone4: Architecture = {
   name: 'exaone4',
   modelTypes: ['exaone4'],
+  ggufName: 'exaone4',
+  gguf: {
+    divisors: true,
+    refused: ({ layers }) =>
+      layers.length !== 64 && layers.some(({ attention }) => attention.window !== null)
+        ? 'windows in models of 64 layers alone'
+        : undefined,
+  },
   idle: ['sliding_window_pattern'],
   spec(config, options) {
     const sizes = readSizes(config, options)

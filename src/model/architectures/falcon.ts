@@ -1,6 +1,7 @@
 import { alibiSlopes } from '../../attention/scores/alibi.ts'
 import type { Architecture } from './architecture.ts'
 import { rowsByGroup } from './fused-rows.ts'
+import { oneNorm } from './gguf-facts.ts'
 import { namedActivation } from './named-activation.ts'
 import {
   layerNorm,
@@ -23,6 +24,23 @@ import { renamedFields } from './renamed-fields.ts'
 export const falcon: Architecture = {
   name: 'falcon',
   modelTypes: ['falcon', 'RefinedWeb', 'RefinedWebModel'],
+  ggufName: 'falcon',
+  gguf: {
+    fused: ['attention'],
+    means: ({ key, has }) => {
+      const [heads, kvHeads] = [
+        key('attention.head_count'),
+        key('attention.head_count_kv') ?? key('attention.head_count'),
+      ]
+      const isNew = has('blk.0.attn_norm_2.weight') || (kvHeads !== 1 && kvHeads !== heads)
+      return { new_decoder_architecture: isNew, multi_query: kvHeads === 1 }
+    },
+    // of two norms the second is that of attention; one without the other serves both
+    names: ({ layers }, has) => {
+      const two = has ? has('blk.0.attn_norm_2.weight') : (layers[0]?.attention.numKvHeads ?? 1) > 1
+      return { ...oneNorm, ...(two && { 'layers.N.norms.beforeAttention': 'blk.N.attn_norm_2' }) }
+    },
+  },
   idle: [
     'multi_query',
     'parallel_attn',

@@ -21,6 +21,8 @@ import { readRope } from './read-rope.ts'
 export const gemma: Architecture = {
   name: 'gemma',
   modelTypes: ['gemma'],
+  ggufName: 'gemma',
+  gguf: { means: () => ({ tie_word_embeddings: true }) },
   idle: ['hidden_act'],
   spec(config, options) {
     const sizes = readSizes(config, options, { vocabSize: 256_000, maxPositions: 8192 })

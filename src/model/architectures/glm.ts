@@ -2,6 +2,7 @@ import type { DecoderSpec } from '../decoder-spec.ts'
 import type { Architecture, SpecOptions } from './architecture.ts'
 import type { ConfigFields } from './config-fields.ts'
 import { rowsFrom } from './fused-rows.ts'
+import { headsFillWidth } from './gguf-facts.ts'
 import {
   gatedMlp,
   namedLikeLlama,
@@ -25,6 +26,8 @@ const names = rowsFrom('layers.N.mlp.gate_up_proj', 'mlp')
 export const glm: Architecture = {
   name: 'glm',
   modelTypes: ['glm'],
+  ggufName: 'chatglm',
+  gguf: { fused: ['mlp'], refused: headsFillWidth },
   spec: (config, options) => glmSpec('glm', config, options),
   weights: namedLikeLlama(names),
 }
@@ -32,6 +35,8 @@ export const glm: Architecture = {
 export const glm4: Architecture = {
   name: 'glm4',
   modelTypes: ['glm4'],
+  ggufName: 'glm4',
+  gguf: { fused: ['mlp'] },
   spec: (config, options) => glmSpec('glm4', config, options),
   weights: namedLikeLlama({
     ...names,

@@ -1,6 +1,7 @@
 import type { LayerSpec } from '../decoder-spec.ts'
 import type { Architecture } from './architecture.ts'
 import { routerNames, separateExperts, sharedExpert } from './expert-names.ts'
+import { deepseekFields, laterNorm, sigmoidScores } from './gguf-facts.ts'
 import {
   gatedMlp,
   namedLikeLlama,
@@ -23,6 +24,17 @@ import { readRope } from './read-rope.ts'
 export const glm4Moe: Architecture = {
   name: 'glm4_moe',
   modelTypes: ['glm4_moe'],
+  ggufName: 'glm4moe',
+  gguf: {
+    fields: deepseekFields,
+    only: sigmoidScores,
+    // the layers that foresee further tokens are counted with the others, and not run
+    means: ({ key }) => ({
+      num_hidden_layers: Number(key('block_count')) - Number(key('nextn_predict_layers') ?? 0),
+      first_k_dense_replace: key('leading_dense_block_count') ?? 0,
+    }),
+    names: () => laterNorm,
+  },
   // layers that foresee further tokens are not run
   idle: ['num_nextn_predict_layers'],
   spec(config, options) {

@@ -15,6 +15,7 @@ export const gptNeox: Architecture = {
   name: 'gpt_neox',
   modelTypes: ['gpt_neox'],
   ggufName: 'gptneox',
+  gguf: { fused: ['attention'] },
   spec(config, options) {
     const sizes = readSizes(config, options)
     const heads = readHeads(config, sizes.hiddenSize)

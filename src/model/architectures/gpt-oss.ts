@@ -1,6 +1,7 @@
 import type { GatedActivation } from '../../nn/index.ts'
 import type { Architecture } from './architecture.ts'
 import { fusedExperts, routerNames } from './expert-names.ts'
+import { laterNorm } from './gguf-facts.ts'
 import { readWindows } from './layer-types.ts'
 import {
   namedLikeLlama,
@@ -24,6 +25,18 @@ import { readRope } from './read-rope.ts'
 export const gptOss: Architecture = {
   name: 'gpt_oss',
   modelTypes: ['gpt_oss'],
+  ggufName: 'gpt-oss',
+  gguf: {
+    fields: {
+      num_local_experts: 'expert_count',
+      num_experts_per_tok: 'expert_used_count',
+      intermediate_size: 'expert_feed_forward_length',
+    },
+    idle: ['feed_forward_length'],
+    means: () => ({ tie_word_embeddings: false }),
+    names: () => laterNorm,
+    biases: ['output'],
+  },
   idle: ['initial_context_length', 'hidden_act', 'experts_per_token', 'swiglu_limit'],
   spec(config, options) {
     const sizes = readSizes(config, options, { vocabSize: 201_088, maxPositions: 131_072 })
@@ -68,10 +81,16 @@ export const gptOss: Architecture = {
   }),
 }
 
-/** (up + 1) · gate · sigmoid(1.702 · gate), the gate at most the limit, up within ± the limit. */
+const byLimit = new Map<number, GatedActivation>()
+
+/** (up + 1) · gate · sigmoid(1.702 · gate), the gate at most the limit, up within ± the limit: one function for a limit. */
 function clamped(limit: number): GatedActivation {
-  return (gate, up) => {
+  const known = byLimit.get(limit)
+  if (known) return known
+  const made: GatedActivation = (gate, up) => {
     const low = gate.min(limit)
     return up.max(-limit).min(limit).add(1).mul(low).mul(low.mul(1.702).sigmoid())
   }
+  byLimit.set(limit, made)
+  return made
 }

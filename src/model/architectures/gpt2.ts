@@ -15,6 +15,7 @@ export const gpt2: Architecture = {
   name: 'gpt2',
   modelTypes: ['gpt2'],
   ggufName: 'gpt2',
+  gguf: { fused: ['attention'] },
   // the size of a mask, before masks were made to measure
   idle: ['n_ctx'],
   spec(config) {

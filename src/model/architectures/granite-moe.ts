@@ -1,6 +1,6 @@
 import type { Architecture } from './architecture.ts'
 import { fusedExperts, routerNames } from './expert-names.ts'
-import { graniteFactors } from './granite.ts'
+import { graniteFactors, graniteFacts } from './granite.ts'
 import {
   namedLikeLlama,
   plainAttention,
@@ -21,6 +21,11 @@ import { readRope } from './read-rope.ts'
 export const graniteMoe: Architecture = {
   name: 'granitemoe',
   modelTypes: ['granitemoe'],
+  ggufName: 'granitemoe',
+  gguf: {
+    ...graniteFacts,
+    fields: { ...graniteFacts.fields, num_local_experts: 'expert_count', num_experts_per_tok: 'expert_used_count' },
+  },
   spec(config, options) {
     const sizes = readSizes(config, options)
     const heads = readHeads(config, sizes.hiddenSize)

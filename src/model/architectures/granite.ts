@@ -2,6 +2,7 @@ import type { LayerSpec, RopeSpec } from '../decoder-spec.ts'
 import { defaultRope } from '../rope/default-rope.ts'
 import type { Architecture } from './architecture.ts'
 import type { ConfigFields } from './config-fields.ts'
+import type { GgufFacts } from './gguf-facts.ts'
 import { readWindows } from './layer-types.ts'
 import {
   gatedMlp,
@@ -27,6 +28,25 @@ export function graniteFactors(config: ConfigFields) {
   }
 }
 
+/** The same in GGUF files, where scores without a factor are divided by √D. */
+export const graniteFacts: GgufFacts = {
+  fields: {
+    logits_scaling: 'logit_scale',
+    residual_multiplier: 'residual_scale',
+    embedding_multiplier: 'embedding_scale',
+    attention_multiplier: 'attention.scale',
+  },
+  means: ({ key }) => {
+    const headDim = Number(
+      key('attention.key_length') ?? Number(key('embedding_length')) / Number(key('attention.head_count')),
+    )
+    return { attention_multiplier: key('attention.scale') || headDim ** -0.5 }
+  },
+  reordered: true,
+  biases: ['output', 'mlp'],
+  divisors: true,
+}
+
 /**
  * Granite 3: Llama with four factors: of embeddings, of scores in place of 1 / √D, of what sublayers add, and a divisor of
  * logits. With `granite_swa` layers have windows, learned sinks and a rotary base each (0: no positions).
@@ -36,6 +56,8 @@ export function graniteFactors(config: ConfigFields) {
 export const granite: Architecture = {
   name: 'granite',
   modelTypes: ['granite', 'granite_swa'],
+  ggufName: 'granite',
+  gguf: graniteFacts,
   spec(config, options) {
     const sizes = readSizes(config, options)
     const heads = readHeads(config, sizes.hiddenSize)

@@ -24,6 +24,7 @@ import { ropeSection } from './rope-section.ts'
 export const hunyuan: Architecture = {
   name: 'hunyuan_v1_dense',
   modelTypes: ['hunyuan_v1_dense'],
+  ggufName: 'hunyuan-dense',
   idle: [
     'eod_token_id',
     'im_start_id',

@@ -21,6 +21,7 @@ export const llama: Architecture = {
   name: 'llama',
   modelTypes: ['llama'],
   ggufName: 'llama',
+  gguf: { reordered: true, divisors: true },
   spec(config, options) {
     const sizes = readSizes(config, options)
     const heads = readHeads(config, sizes.hiddenSize)

@@ -84,6 +84,8 @@ export interface WeightPlace {
   readonly stored: readonly number[]
   readonly part: RowsOfTensor | null
   readonly transposed: boolean
+  /** how many lie in the tensor, where it has an axis for them */
+  readonly stacked?: number
 }
 
 /** Where a weight of this name and shape lies in a file of these names; undefined where the architecture has none. */
@@ -112,11 +114,13 @@ export function weightPlace(
   const tensors = Array.from({ length: count }, (_, e) => `${inFile.replace(/\bE\b/, String(e))}${suffix}`)
   const rows = [part?.rows ?? (shape[0] ?? 0) / count, ...shape.slice(1)]
   const turned = transposed && shape.length === 2
+  const stacked = layer && weight.stacked?.(layer)
   return {
     tensors: tensors as [string, ...string[]],
     stored: turned ? rows.toReversed() : rows,
     part,
     transposed: turned,
+    ...(stacked !== undefined && { stacked }),
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Architecture } from './architecture.ts'
 import { mixtralParts, routerNames, separateExperts } from './expert-names.ts'
+import { sigmoidScores } from './gguf-facts.ts'
 import {
   namedLikeLlama,
   plainAttention,
@@ -21,6 +22,16 @@ import { readRope } from './read-rope.ts'
 export const minimaxM2: Architecture = {
   name: 'minimax_m2',
   modelTypes: ['minimax_m2'],
+  ggufName: 'minimax-m2',
+  gguf: {
+    fields: {
+      num_local_experts: 'expert_count',
+      num_experts_per_tok: 'expert_used_count',
+      intermediate_size: 'expert_feed_forward_length',
+    },
+    only: sigmoidScores,
+    idle: ['feed_forward_length'],
+  },
   idle: [
     'router_jitter_noise',
     'attn_type_list',

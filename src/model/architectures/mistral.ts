@@ -22,6 +22,7 @@ export const mistral: Architecture = {
   name: 'mistral',
   modelTypes: ['mistral'],
   ggufName: 'llama',
+  gguf: { reordered: true, divisors: true },
   spec(config, options) {
     const sizes = readSizes(config, options, { maxPositions: 4096 * 32 })
     const heads = readHeads(config, sizes.hiddenSize)

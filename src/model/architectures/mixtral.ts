@@ -22,6 +22,12 @@ import { readRope } from './read-rope.ts'
 export const mixtral: Architecture = {
   name: 'mixtral',
   modelTypes: ['mixtral'],
+  ggufName: 'llama',
+  gguf: {
+    fields: { num_local_experts: 'expert_count', num_experts_per_tok: 'expert_used_count' },
+    reordered: true,
+    divisors: true,
+  },
   idle: ['router_jitter_noise'],
   spec(config, options) {
     const sizes = readSizes(config, options, { maxPositions: 4096 * 32 })

@@ -23,6 +23,16 @@ import { renamedFields } from './renamed-fields.ts'
 export const mpt: Architecture = {
   name: 'mpt',
   modelTypes: ['mpt'],
+  ggufName: 'mpt',
+  gguf: {
+    fused: ['attention'],
+    idle: ['feed_forward_length'],
+    fields: { clip_qkv: 'attention.clamp_kqv', alibi_bias_max: 'attention.max_alibi_bias' },
+    means: ({ key }) => {
+      const [steepness, clip] = [key('attention.max_alibi_bias') || undefined, key('attention.clamp_kqv') || undefined]
+      return { attn_config: { alibi: steepness !== undefined, alibi_bias_max: steepness, clip_qkv: clip } }
+    },
+  },
   idle: [
     'no_bias',
     'expansion_ratio',

@@ -1,4 +1,5 @@
 import type { Architecture } from './architecture.ts'
+import { headsFillWidth } from './gguf-facts.ts'
 import { namedActivation } from './named-activation.ts'
 import {
   layerNorm,
@@ -20,6 +21,8 @@ import { readRope } from './read-rope.ts'
 export const nemotron: Architecture = {
   name: 'nemotron',
   modelTypes: ['nemotron'],
+  ggufName: 'nemotron',
+  gguf: { biases: ['output', 'mlp'], refused: headsFillWidth },
   spec(config, options) {
     const sizes = readSizes(config, options, { vocabSize: 256_000, maxPositions: 4096 })
     const heads = readHeads(config, sizes.hiddenSize)

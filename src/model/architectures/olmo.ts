@@ -22,6 +22,8 @@ const norm: NormSpec = { kind: 'layer', eps: 1e-5, offset: 0, bias: false, weigh
 export const olmo: Architecture = {
   name: 'olmo',
   modelTypes: ['olmo'],
+  ggufName: 'olmo',
+  gguf: { fields: { clip_qkv: 'attention.clamp_kqv' }, reordered: true },
   spec(config, options) {
     const sizes = readSizes(config, options, { vocabSize: 50_304 })
     const heads = readHeads(config, sizes.hiddenSize)

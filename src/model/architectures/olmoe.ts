@@ -1,6 +1,7 @@
 import { FoveaError } from '../../tile/index.ts'
 import type { Architecture } from './architecture.ts'
 import { routerNames, separateExperts } from './expert-names.ts'
+import { keysForAllHeads } from './gguf-facts.ts'
 import {
   namedLikeLlama,
   plainAttention,
@@ -22,6 +23,12 @@ import { readRope } from './read-rope.ts'
 export const olmoe: Architecture = {
   name: 'olmoe',
   modelTypes: ['olmoe'],
+  ggufName: 'olmoe',
+  gguf: {
+    fields: { num_experts: 'expert_count', num_experts_per_tok: 'expert_used_count' },
+    means: () => ({ norm_topk_prob: false }),
+    refused: keysForAllHeads,
+  },
   spec(config, options) {
     if (config.has('clip_qkv'))
       throw new FoveaError(

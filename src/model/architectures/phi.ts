@@ -1,5 +1,6 @@
 import { FoveaError } from '../../tile/index.ts'
 import type { Architecture } from './architecture.ts'
+import { oneNorm } from './gguf-facts.ts'
 import { namedActivation } from './named-activation.ts'
 import {
   layerNorm,
@@ -22,6 +23,8 @@ import { readRope } from './read-rope.ts'
 export const phi: Architecture = {
   name: 'phi',
   modelTypes: ['phi'],
+  ggufName: 'phi2',
+  gguf: { names: () => oneNorm, biases: ['output', 'mlp'] },
   spec(config, options) {
     if (config.flag('qk_layernorm', false))
       throw new FoveaError('unsupported', 'openCheckpoint', `${config.file}: qk_layernorm of phi is not computed here`)

@@ -23,6 +23,7 @@ export const phi3: Architecture = {
   name: 'phi3',
   modelTypes: ['phi3'],
   ggufName: 'phi3',
+  gguf: { fused: ['attention', 'mlp'] },
   // of longrope alone
   idle: ['original_max_position_embeddings'],
   spec(config, options) {

@@ -2,6 +2,7 @@ import type { LayerSpec } from '../decoder-spec.ts'
 import type { Architecture } from './architecture.ts'
 import type { ConfigFields } from './config-fields.ts'
 import { routerNames, separateExperts, sharedExpert } from './expert-names.ts'
+import { headsFillWidth } from './gguf-facts.ts'
 import {
   gatedMlp,
   namedLikeLlama,
@@ -19,6 +20,12 @@ import { readRope } from './read-rope.ts'
 /** windows that are switched off, and what only training reads */
 const idle: readonly string[] = ['sliding_window', 'max_window_layers', 'shared_expert_intermediate_size']
 
+const ggufExperts = {
+  num_experts: 'expert_count',
+  num_experts_per_tok: 'expert_used_count',
+  moe_intermediate_size: 'expert_feed_forward_length',
+} as const
+
 const experts = {
   ...routerNames('layers.N.mlp.gate'),
   ...separateExperts('layers.N.mlp.experts.E'),
@@ -33,6 +40,12 @@ const experts = {
 export const qwen2Moe: Architecture = {
   name: 'qwen2_moe',
   modelTypes: ['qwen2_moe'],
+  ggufName: 'qwen2moe',
+  gguf: {
+    fields: { ...ggufExperts, shared_expert_intermediate_size: 'expert_shared_feed_forward_length' },
+    means: () => ({ norm_topk_prob: false, tie_word_embeddings: false }),
+    refused: headsFillWidth,
+  },
   idle,
   spec(config, options) {
     const sizes = readSizes(config, options, { maxPositions: 32_768 })
@@ -66,6 +79,8 @@ export const qwen2Moe: Architecture = {
 export const qwen3Moe: Architecture = {
   name: 'qwen3_moe',
   modelTypes: ['qwen3_moe'],
+  ggufName: 'qwen3moe',
+  gguf: { fields: ggufExperts, means: () => ({ norm_topk_prob: true }) },
   idle,
   spec(config, options) {
     const sizes = readSizes(config, options, { maxPositions: 32_768 })

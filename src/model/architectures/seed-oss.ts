@@ -1,4 +1,5 @@
 import type { Architecture } from './architecture.ts'
+import { laterNorm } from './gguf-facts.ts'
 import {
   gatedMlp,
   namedLikeLlama,
@@ -20,6 +21,8 @@ import { readRope } from './read-rope.ts'
 export const seedOss: Architecture = {
   name: 'seed_oss',
   modelTypes: ['seed_oss'],
+  ggufName: 'seed_oss',
+  gguf: { names: () => laterNorm },
   spec(config, options) {
     const sizes = readSizes(config, options, { vocabSize: 155_136, maxPositions: 524_288 })
     const heads = readHeads(config, sizes.hiddenSize, { headDim: 128 })

@@ -23,6 +23,7 @@ export const smollm3: Architecture = {
   name: 'smollm3',
   modelTypes: ['smollm3'],
   ggufName: 'smollm3',
+  gguf: { reordered: true },
   // windows that are switched off, and what a list of layers replaces
   idle: ['sliding_window', 'max_window_layers', 'no_rope_layer_interval'],
   spec(config, options) {

@@ -1,4 +1,5 @@
 import type { Architecture } from './architecture.ts'
+import { oneNorm } from './gguf-facts.ts'
 import {
   gatedMlp,
   layerNorm,
@@ -20,6 +21,12 @@ import { readRope } from './read-rope.ts'
 export const stablelm: Architecture = {
   name: 'stablelm',
   modelTypes: ['stablelm', 'stablelm_epoch'],
+  ggufName: 'stablelm',
+  gguf: {
+    means: ({ has }) => ({ use_parallel_residual: !has('blk.0.ffn_norm.weight') }),
+    idle: ['use_parallel_residual'],
+    names: (spec) => (spec.layers[0]?.parallel ? oneNorm : {}),
+  },
   spec(config, options) {
     const sizes = readSizes(config, options, { maxPositions: 4096 })
     const heads = readHeads(config, sizes.hiddenSize)

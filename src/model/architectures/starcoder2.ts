@@ -21,6 +21,8 @@ import { readRope } from './read-rope.ts'
 export const starcoder2: Architecture = {
   name: 'starcoder2',
   modelTypes: ['starcoder2'],
+  ggufName: 'starcoder2',
+  gguf: { biases: ['output', 'mlp'] },
   spec(config, options) {
     const sizes = readSizes(config, options, { maxPositions: 4096 })
     const heads = readHeads(config, sizes.hiddenSize)

@@ -1,13 +1,14 @@
 import { writtenDTypes } from '../../nn/block-formats/matrix-values.ts'
 import { weightFormats } from '../../nn/block-formats/weight-formats.ts'
 import { type WeightDType, weightBlock } from '../../nn/weight-data.ts'
-import { checkChoice, checkFields, type FieldsOf } from '../../tile/index.ts'
-import { ggufNames } from '../architectures/gguf-names.ts'
+import { checkChoice, checkFields, type FieldsOf, FoveaError } from '../../tile/index.ts'
+import { architectures } from '../architectures/find-architecture.ts'
+import { writtenGgufNames } from '../architectures/gguf-names.ts'
 import type { Checkpoint } from '../checkpoint.ts'
-import type { ArchitectureName } from '../decoder-spec.ts'
 import { writeGguf } from '../files/write-gguf.ts'
+import { checkGgufReading } from './check-gguf-reading.ts'
 import { fileTensors, type MatrixToStore } from './file-tensors.ts'
-import { checkGgufLimits } from './gguf-limits.ts'
+import { checkGgufLimits, hasGgufLimits } from './gguf-limits.ts'
 import { ggufMetadata } from './gguf-metadata.ts'
 import { tokenizerMetadata } from './tokenizer-metadata.ts'
 
@@ -27,28 +28,26 @@ export const ggufDTypes: readonly WeightDType[] = writtenDTypes.filter((dtype) =
 /** too coarse for the matrix that gives the logits */
 const fourBits: ReadonlySet<WeightDType> = new Set(['q4_0', 'q4_1', 'mxfp4'])
 
-/** Architectures whose files keep queries, keys and values in one tensor, and gate and up in another. */
-const fusedAttention: ReadonlySet<ArchitectureName> = new Set(['gpt2', 'gpt_neox', 'phi3'])
-const fusedMlp: ReadonlySet<ArchitectureName> = new Set(['phi3'])
-
 /**
  * Writes a checkpoint as a GGUF file that fovea and llama.cpp read: llama.cpp's names, keys and order of rows, Gemma's 1
  * added to the weights of norms, vectors and learned positions in f32. With `q4_0`, `q4_1` and `mxfp4` the matrix that gives
  * the logits is Q8_0; a matrix whose rows are no whole number of blocks is f16. Blocks of formats that are only read (Q2_K,
  * Q3_K, IQ4_NL, IQ4_XS) are copied where no other dtype is asked for. The file is written aside and renamed.
  *
- * Mistral is written as llama with its window noted; llama.cpp sees all keys. Throws `argument` for a dtype that is not written, `unsupported` for what llama.cpp
- * would compute otherwise, or a tokenizer that has no form in GGUF; `argument` for a weight that the dtype cannot hold;
- * `io` naming the path.
+ * Mistral and StarCoder 2 are written with their window noted; llama.cpp sees all keys. Of most architectures what is to be
+ * written is read again before it is, and refused where another model would come back.
+ *
+ * Throws `argument` for a dtype that is not written; `unsupported` for what llama.cpp would compute otherwise or does not
+ * open, naming it, or a tokenizer that has no form in GGUF; `argument` for a weight that the dtype cannot hold; `io` naming
+ * the path.
  */
 export async function exportGguf(checkpoint: Checkpoint, path: string, options: GgufExportOptions = {}): Promise<void> {
   checkFields('exportGguf', 'options', options, fields)
   if (options.dtype !== undefined) checkChoice('exportGguf', 'dtype', options.dtype, ggufDTypes)
   const { spec } = checkpoint
-  checkGgufLimits(spec)
-  const has = (tensor: string) =>
-    tensor === 'blk.0.attn_qkv.weight' ? fusedAttention.has(spec.architecture) : !fusedMlp.has(spec.architecture)
-  const tensors = fileTensors(checkpoint, ggufNames({ has }, spec), {
+  const architecture = writtenArchitecture(spec.architecture)
+  if (hasGgufLimits(spec)) checkGgufLimits(spec)
+  const tensors = fileTensors(checkpoint, writtenGgufNames(architecture, spec), {
     vector: 'f32',
     normOffset: spec.finalNorm.offset,
     matrix(matrix) {
@@ -61,9 +60,10 @@ export async function exportGguf(checkpoint: Checkpoint, path: string, options: 
   })
   const name = options.name ?? checkpoint.source.replace(/[/\\]+$/, '').replace(/^.*[/\\]/, '')
   const mostly = options.dtype ?? checkpoint.matrixInfo('layers.0.attention.query').dtype
-  const described = ggufMetadata(spec, name, mostly)
+  const described = ggufMetadata(spec, architecture, name, mostly)
   const metadata = new Map([...described.metadata, ...tokenizerMetadata(checkpoint.tokenizer, spec)])
   const all = [...tensors, ...described.tensors]
+  if (!hasGgufLimits(spec)) await checkGgufReading(spec, architecture, metadata, all)
   let done = 0
   const reported = all.map((tensor) => ({
     ...tensor,
@@ -76,8 +76,20 @@ export async function exportGguf(checkpoint: Checkpoint, path: string, options: 
   await writeGguf(path, metadata, reported)
 }
 
-function matrixDType({ stored, givesLogits, givesPositions }: MatrixToStore, dtype: WeightDType | undefined) {
-  if (givesPositions) return 'f32'
+/** The architecture by its name. Throws `unsupported`, naming those whose files are written. */
+function writtenArchitecture(name: string) {
+  const written = architectures.flatMap(({ ggufName, ...rest }) =>
+    ggufName === undefined ? [] : [{ ...rest, ggufName }],
+  )
+  const found = written.find((known) => known.name === name)
+  if (found) return found
+  const known = written.map((one) => one.name).join(', ')
+  throw new FoveaError('unsupported', 'exportGguf', `GGUF files of ${name} are not written; those of ${known} are`)
+}
+
+function matrixDType({ tensor, stored, givesLogits, givesPositions }: MatrixToStore, dtype: WeightDType | undefined) {
+  // so small, and what they choose so much depends on it, that all programs keep them whole
+  if (givesPositions || tensor.includes('.ffn_gate_inp')) return 'f32'
   if (dtype && fourBits.has(dtype) && givesLogits) return 'q8_0'
   return dtype ?? stored
 }

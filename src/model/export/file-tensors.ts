@@ -53,7 +53,9 @@ export function fileTensors(checkpoint: Checkpoint, names: FileNames, choice: St
 function fileTensor(checkpoint: Checkpoint, pieces: readonly Piece[], choice: StorageChoice): TensorToWrite {
   const [first] = pieces
   if (!first) throw new FoveaError('argument', 'fileTensors', 'a tensor is made of one weight at least')
-  const { name, stored: shape } = first
+  const { name, stored, stacked = 1 } = first
+  // matrices of experts [count, rows, cols], their biases and norms of heads [count, n]
+  const shape = stacked > 1 ? [stacked, (stored[0] ?? 0) / stacked, ...stored.slice(1)] : stored
   const [tensor] = first.tensors
   const isMatrix = first.shape.length === 2
   const dtype = isMatrix
@@ -73,7 +75,7 @@ function fileTensor(checkpoint: Checkpoint, pieces: readonly Piece[], choice: St
     async read() {
       if (pieces.length === 1 && !first.part && !first.transposed) return readPiece(first)
       // rows of [outputs, inputs], as they lie before a transposition
-      const [rows = 0, cols = 1] = first.transposed ? shape.toReversed() : shape
+      const [rows = 0, cols = 1] = first.transposed ? stored.toReversed() : stored
       const rowSize = (cols / weightBlock[dtype].elements) * weightBlock[dtype].bytes
       const bytes = new Uint8Array(rows * rowSize)
       for (const piece of pieces) {

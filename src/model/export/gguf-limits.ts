@@ -44,6 +44,9 @@ const fixed: Readonly<Record<ArchitectureName, Fixed | undefined>> = {
 /** architectures whose projections always have biases */
 const biased: ReadonlySet<ArchitectureName> = new Set(['qwen2', 'gpt2', 'gpt_neox'])
 
+/** Is the architecture one of those above? Of others their file is read before it is written (`check-gguf-reading.ts`). */
+export const hasGgufLimits = ({ architecture }: DecoderSpec): boolean => fixed[architecture] !== undefined
+
 /**
  * Throws `unsupported` naming the layer and what llama.cpp would compute differently: it knows an architecture's
  * activation, which layers have windows or positions, how scores are scaled, and files cannot say it.
@@ -53,12 +56,7 @@ export function checkGgufLimits(spec: DecoderSpec): void {
   const known = fixed[architecture]
   const refuse = (what: string) =>
     new FoveaError('unsupported', 'exportGguf', `llama.cpp's ${architecture} has ${what}`)
-  if (!known)
-    throw new FoveaError(
-      'unsupported',
-      'exportGguf',
-      `GGUF files of ${architecture} are not written; those of ${Object.keys(fixed).join(', ')} are`,
-    )
+  if (!known) return
   if ((logits.softCap !== null) !== (known.logitsCap ?? false))
     throw refuse(`${known.logitsCap ? 'always' : 'no'} cap of logits`)
   if (architecture === 'gpt_neox' && logits.tied) throw refuse('a matrix of logits of its own')

@@ -1,16 +1,16 @@
 import { type WeightDType, weightFormats } from '../../nn/block-formats/weight-formats.ts'
 import { FoveaError } from '../../tile/index.ts'
-import { architectures } from '../architectures/find-architecture.ts'
-import type { ArchitectureName, DecoderSpec, LayerSpec } from '../decoder-spec.ts'
+import type { Architecture } from '../architectures/architecture.ts'
+import type { DecoderSpec, LayerSpec } from '../decoder-spec.ts'
 import type { GgufTypedValue } from '../files/write-gguf.ts'
 import type { TensorToWrite } from '../files/write-safetensors.ts'
+import { ggufValue } from './gguf-values.ts'
 import { ropeForm } from './rope-form.ts'
 
-/** Architectures for which llama.cpp reads a divisor of each rotary frequency, and by which names. */
-const divisorTensors: Readonly<Partial<Record<ArchitectureName, readonly string[]>>> = {
-  llama: ['rope_freqs.weight'],
-  mistral: ['rope_freqs.weight'],
-  phi3: ['rope_factors_long.weight', 'rope_factors_short.weight'],
+/** The tensors that llama.cpp reads a divisor of each rotary frequency from. */
+function divisorTensors({ name, gguf }: Architecture): readonly string[] | undefined {
+  if (name === 'phi3') return ['rope_factors_long.weight', 'rope_factors_short.weight']
+  return gguf?.divisors && ['rope_freqs.weight']
 }
 
 /**
@@ -19,18 +19,19 @@ const divisorTensors: Readonly<Partial<Record<ArchitectureName, readonly string[
  */
 export function ggufMetadata(
   spec: DecoderSpec,
+  model: Architecture & { readonly ggufName: string },
   name: string,
   dtype: WeightDType,
 ): { readonly metadata: Map<string, GgufTypedValue>; readonly tensors: readonly TensorToWrite[] } {
   const { architecture, layers, finalNorm } = spec
-  const arch = architectures.find((known) => known.name === architecture)?.ggufName ?? architecture
+  const arch = model.ggufName
   const metadata = new Map<string, GgufTypedValue>()
   const text = (key: string, value: string) => metadata.set(key, { type: 'string', value })
   const count = (key: string, value: number) => metadata.set(key, { type: 'u32', value })
   const real = (key: string, value: number) => metadata.set(key, { type: 'f32', value })
   const [first] = layers
   if (!first) throw new FoveaError('unsupported', 'exportGguf', `a ${architecture} without layers`)
-  const { attention, mlp } = first
+  const { attention } = first
 
   text('general.architecture', arch)
   text('general.type', 'model')
@@ -41,7 +42,7 @@ export function ggufMetadata(
   count(`${arch}.context_length`, spec.maxPositions)
   count(`${arch}.embedding_length`, spec.hiddenSize)
   count(`${arch}.block_count`, layers.length)
-  count(`${arch}.feed_forward_length`, mlp.size)
+  count(`${arch}.feed_forward_length`, denseSize(layers))
   count(`${arch}.attention.head_count`, attention.numHeads)
   count(`${arch}.attention.head_count_kv`, attention.numKvHeads)
   count(`${arch}.attention.key_length`, attention.headDim)
@@ -54,12 +55,29 @@ export function ggufMetadata(
   if (architecture === 'gpt_neox')
     metadata.set(`${arch}.use_parallel_residual`, { type: 'bool', value: first.parallel })
 
-  const tensors = ropeMetadata(spec, arch, metadata)
+  for (const [field, key] of Object.entries(model.gguf?.fields ?? {})) {
+    const value = ggufValue(spec, field)
+    if (value) metadata.set(`${arch}.${key}`, value)
+  }
+  for (const [key, value] of Object.entries(model.gguf?.only ?? {}))
+    metadata.set(`${arch}.${key}`, { type: typeof value === 'boolean' ? 'bool' : 'u32', value })
+  const tensors = ropeMetadata(spec, model, metadata)
   return { metadata, tensors }
 }
 
+/** The width of an MLP that is no shared expert; where there is none, that of an expert. */
+function denseSize(layers: readonly LayerSpec[]): number {
+  const dense = layers.find((layer) => !layer.mixture)
+  return dense?.mlp.size ?? layers[0]?.mixture?.size ?? 0
+}
+
 /** Gemma 3 has two bases: that of layers that see all, with the scaling, and that of layers that see a window. */
-function ropeMetadata(spec: DecoderSpec, arch: string, metadata: Map<string, GgufTypedValue>): TensorToWrite[] {
+function ropeMetadata(
+  spec: DecoderSpec,
+  model: Architecture & { readonly ggufName: string },
+  metadata: Map<string, GgufTypedValue>,
+): TensorToWrite[] {
+  const arch = model.ggufName
   const turning = (layer: LayerSpec) => layer.attention.rope !== null
   const twoBases = spec.architecture === 'gemma3'
   const local = twoBases ? spec.layers.find((layer) => turning(layer) && layer.attention.window !== null) : undefined
@@ -80,7 +98,7 @@ function ropeMetadata(spec: DecoderSpec, arch: string, metadata: Map<string, Ggu
     if (form.factor !== 1 || form.divisors) throw refuse('scaling of the rotary positions of windows')
     metadata.set(`${arch}.rope.freq_base_swa`, { type: 'f32', value: form.theta })
   }
-  const names = divisorTensors[spec.architecture]
+  const names = divisorTensors(model)
   if (divisors && !names) throw refuse('divisors of rotary frequencies')
   if (rope.attentionFactor !== 1) {
     if (spec.architecture !== 'phi3') throw refuse('factor of rotary attention')
