@@ -18,6 +18,8 @@ import type { Tokenizer } from './tokenizer.ts'
  *   layers.N.mixture.selectionBias | expertScale | norms.beforeRouter …       vectors, where the spec says
  *   layers.N.outputScale                                                  vector of one number
  *   perLayer.table | projection | norm, layers.N.perLayer.gate | output | norm   matrices, and the norms vectors
+ *   streams.into.N | outOf.N, layers.N.streams.router | prediction | correction   matrices; layers.N.streams.norm | scale   vectors
+ *   layers.N.laurel.down | up                                             matrices; layers.N.laurel.norm   vector
  *   finalNorm                                                             vector, finalNorm.bias
  *
  * Projections that a file stores fused are given apart (rows of one matrix are contiguous; nothing is dequantised).

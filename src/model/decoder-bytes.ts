@@ -7,12 +7,14 @@ import type { MixtureSpec } from './mixture-spec.ts'
 import { ropeBytes } from './place-rope.ts'
 import { mixtureBytes } from './placed-mixture.ts'
 import { perLayerBytes } from './placed-per-layer.ts'
+import { streamsBytes } from './placed-streams.ts'
 import { headNormSize, mlpName, qkvGroups, upParts } from './weight-groups.ts'
 
 /** Bytes of device memory that `loadDecoderWeights` takes, from the sizes and formats that the file states. */
 export function decoderBytes(device: Device, checkpoint: Checkpoint, maxPositions: number): number {
   const { spec } = checkpoint
   const { linear, norm, layer } = weightBytes(device, checkpoint, spec.hiddenSize)
+  const sizes = { numLayers: spec.layers.length, hiddenSize: spec.hiddenSize }
   const positions = spec.embedding.learnedPositions ? checkpoint.matrixInfo('positionEmbedding') : null
   return (
     linear(['tokenEmbedding'], false) +
@@ -20,6 +22,7 @@ export function decoderBytes(device: Device, checkpoint: Checkpoint, maxPosition
     norm(spec.embedding.norm ?? null) +
     spec.layers.reduce((sum, layerSpec, i) => sum + layer(layerSpec, `layers.${i}`), 0) +
     (spec.perLayer ? perLayerBytes(spec.perLayer, spec.layers.length, { linear, norm }) : 0) +
+    (spec.streams ? streamsBytes(spec.streams, sizes, { linear, norm }) : 0) +
     norm(spec.finalNorm) +
     (spec.logits.tied ? 0 : linear(['lmHead'], spec.logits.bias)) +
     ropeBytes(
@@ -64,6 +67,9 @@ export function weightBytes(device: Device, weights: WeightSource, hiddenSize: n
       (attention.gate ? linear([`${name}.attention.outputGate`], false) : 0) +
       (mlp.size > 0 ? linear(upParts(mlpName(name, layerSpec), mlp), mlp.bias) : 0) +
       (mlp.size > 0 ? linear([`${mlpName(name, layerSpec)}.down`], mlp.bias) : 0) +
+      (layerSpec.laurel
+        ? linear([`${name}.laurel.down`], false) + linear([`${name}.laurel.up`], false) + norm(layerSpec.laurel.norm)
+        : 0) +
       (mixture ? mixtureParts(`${name}.mixture`, mixture) : 0) +
       Object.values(norms).reduce((sum, wanted: NormSpec | null) => sum + norm(wanted), 0) +
       4 * qkNormWidth +

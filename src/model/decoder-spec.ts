@@ -2,6 +2,7 @@ import type { Activation, GatedActivation } from '../nn/activations.ts'
 import type { MixtureSpec } from './mixture-spec.ts'
 import type { NormSpec } from './norm-spec.ts'
 import type { PerLayerSpec } from './per-layer-spec.ts'
+import type { StreamsSpec } from './streams-spec.ts'
 
 export type { NormSpec } from './norm-spec.ts'
 
@@ -105,6 +106,14 @@ export interface MlpSpec {
   readonly learnedActivation?: 'xielu'
   /** of `gated`: combine(gate(x), up(x)) in place of activation(gate(x)) · up(x) */
   readonly combine?: GatedActivation
+  /** of `gated`: gates count from so many standard deviations above their mean on, less that (Gemma 3n, see `sparseGate`) */
+  readonly gateDeviations?: number
+}
+
+/** After attention x = (x + h + norm(up · down · h)) / √2, h its normalised input (LAuReL: Menghani et al. 2024, arXiv 2411.07501). */
+export interface LaurelSpec {
+  readonly rank: number
+  readonly norm: NormSpec
 }
 
 /** x += afterAttention(attention(beforeAttention(x))); x += afterMlp(mlp(beforeMlp(x))). A null norm changes nothing. */
@@ -126,6 +135,7 @@ export interface LayerSpec {
   readonly branchScale?: { readonly attention: number; readonly mlp: number }
   /** x is multiplied, after all, by a number of the file (Gemma 4) */
   readonly outputScale?: true
+  readonly laurel?: LaurelSpec
 }
 
 /** A decoder-only transformer as data: all that its weights do not say. */
@@ -147,6 +157,8 @@ export interface DecoderSpec {
   readonly layers: readonly LayerSpec[]
   /** tokens have an embedding for each layer, too (Gemma 3n and 4) */
   readonly perLayer?: PerLayerSpec
+  /** several residual streams (Gemma 3n) */
+  readonly streams?: StreamsSpec
   readonly finalNorm: NormSpec
   /** logits = softCap(scale · lmHead(x)), scale not beside a bias; `tied`: the matrix of the token embedding serves again */
   readonly logits: {

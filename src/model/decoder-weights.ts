@@ -9,6 +9,7 @@ import { type PlacedRope, placeRope, ropeKey } from './place-rope.ts'
 import { loadMixture, type PlacedMixture } from './placed-mixture.ts'
 import type { PlacedNorm } from './placed-norm.ts'
 import { loadPerLayer, type PlacedPerLayer } from './placed-per-layer.ts'
+import { loadStreams, type PlacedStreams } from './placed-streams.ts'
 import { readXielu } from './read-xielu.ts'
 import { headNormSize, mlpName, qkvGroups, upParts } from './weight-groups.ts'
 
@@ -45,6 +46,7 @@ export interface PlacedLayer {
   readonly latent: PlacedLatent | null
   /** factor of what the layer gives */
   readonly outputScale: number | null
+  readonly laurel: { readonly down: LinearWeight; readonly up: LinearWeight; readonly norm: PlacedNorm } | null
 }
 
 /** What latent attention has beside its projections of the layer's input, which are `qkv`. */
@@ -62,6 +64,7 @@ export interface DecoderWeights {
   readonly embeddingNorm: PlacedNorm | null
   readonly layers: readonly PlacedLayer[]
   readonly perLayer: PlacedPerLayer | null
+  readonly streams: PlacedStreams | null
   readonly finalNorm: PlacedNorm
   readonly head: LinearWeight
   dispose(): void
@@ -112,10 +115,11 @@ export class WeightLoader {
     }
     const sizes = { numLayers: layers.length, hiddenSize: spec.hiddenSize }
     const perLayer = spec.perLayer ? await loadPerLayer(this, spec.perLayer, sizes) : null
+    const streams = spec.streams ? await loadStreams(this, spec.streams, sizes) : null
     const finalNorm = await this.norm('finalNorm', spec.finalNorm, spec.hiddenSize, spec.logits.scale)
     const head = spec.logits.tied ? embedding : await this.linear('lmHead', ['lmHead'], spec.logits.bias)
     const dispose = () => this.dispose()
-    return { spec, embedding, positionTable, embeddingNorm, layers, perLayer, finalNorm, head, dispose }
+    return { spec, embedding, positionTable, embeddingNorm, layers, perLayer, streams, finalNorm, head, dispose }
   }
 
   dispose(): void {
@@ -158,6 +162,13 @@ export class WeightLoader {
       mixture: spec.mixture ? await loadMixture(this, this.#checkpoint, `${name}.mixture`, spec.mixture) : null,
       rope: attention.rope && this.#rope(attention.rope, maxPositions),
       latent: attention.latent ? await this.#latent(`${name}.attention`, attention, attention.latent) : null,
+      laurel: spec.laurel
+        ? {
+            down: await part('laurel.down', false),
+            up: await part('laurel.up', false),
+            norm: await this.norm(`${name}.laurel.norm`, spec.laurel.norm, hiddenSize),
+          }
+        : null,
       outputScale: spec.outputScale ? await this.#number(`${name}.outputScale`) : null,
     }
   }
@@ -212,6 +223,10 @@ export class WeightLoader {
   async #number(name: string): Promise<number> {
     const [value] = await this.#checkpoint.vector(name)
     return value as number
+  }
+
+  ones(size: number): Tensor {
+    return this.own(this.device.tensor(new Float32Array(size).fill(1), [size]))
   }
 
   /** A table from its row `first` on. */

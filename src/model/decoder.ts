@@ -11,8 +11,10 @@ import { normalise, normalised } from './apply-norm.ts'
 import { attendPages } from './attend-pages.ts'
 import type { AttentionSpec } from './decoder-spec.ts'
 import type { DecoderWeights, PlacedLayer } from './decoder-weights.ts'
+import { addLaurel, enqueueLaurel } from './enqueue-laurel.ts'
 import { addMlp, addSublayer } from './enqueue-mlp.ts'
 import { addPerLayer, embedPerLayer } from './enqueue-per-layer.ts'
+import { correct, joinStreams, openStreams, predict } from './enqueue-streams.ts'
 import { poolOfLayer } from './kept-layers.ts'
 import { attendLatent } from './latent-attention.ts'
 import { headsKey } from './plan-heads.ts'
@@ -41,14 +43,18 @@ export function enqueueDecoder(
     output: embedded,
   })
   if (embeddingNorm) normalise(device, embeddingNorm, embedded, x)
-  const { perLayer } = weights
+  const { perLayer, streams } = weights
   if (perLayer && step.perLayer) embedPerLayer(device, perLayer, step.perLayer, step)
+  if (streams && step.streams) openStreams(device, streams, step.streams, step)
   const poolOf = poolOfLayer(spec)
   weights.layers.forEach((layer, i) => {
+    if (streams && step.streams) predict(device, streams, i, step.streams, step)
     enqueueLayer(device, layer, pools[poolOf[i] ?? i] as PagePool, step)
-    if (perLayer && step.perLayer) addPerLayer(device, perLayer, i, step.perLayer, step)
+    if (streams && step.streams) correct(device, streams, i, step.streams, perLayer, step)
+    else if (perLayer && step.perLayer) addPerLayer(device, perLayer, i, step.perLayer, step)
     if (layer.outputScale !== null) multiply(device, { factor: layer.outputScale, output: x })
   })
+  if (streams && step.streams) joinStreams(device, streams, step.streams, step)
   if (step.rows) gatherRows(device, { x, rows: step.rows.indices, output: step.rows.gathered })
 }
 
@@ -68,8 +74,10 @@ function enqueueLayer(device: Device, layer: PlacedLayer, pool: PagePool, step: 
   const { norms, spec } = layer
   // both sublayers of a parallel layer read what it was given
   const parallelInput = spec.parallel && norms.beforeMlp ? normalise(device, norms.beforeMlp, x, y) : null
+  const laurel = enqueueLaurel(device, layer, step)
   const attended = enqueueAttention(device, layer, pool, step)
   addSublayer(device, attended, layer.attentionOutput, norms.afterAttention, step, spec.branchScale?.attention)
+  if (laurel) addLaurel(device, laurel, step)
   addMlp(device, layer, parallelInput, step)
 }
 

@@ -5,6 +5,7 @@ import { gateHeads } from '../nn/gate-heads.ts'
 import { gatedLinear } from '../nn/gated-mlp.ts'
 import { linear } from '../nn/linear.ts'
 import type { LinearWeight } from '../nn/place-linear.ts'
+import { sparseGate } from '../nn/sparse-gate.ts'
 import { xielu } from '../nn/xielu.ts'
 import { type LinearInput, normalise, normalised } from './apply-norm.ts'
 import type { PlacedLayer, PlacedMlp } from './decoder-weights.ts'
@@ -22,7 +23,8 @@ export function addMlp(device: Device, layer: PlacedLayer, given: Tensor | null,
   else if (mixture) addMixture(device, layer, mixture, given, step, scale)
   else if (mlp) {
     const input = given ? { x: given } : normalised(device, norms.beforeMlp, mlp.up, step.x, step.h)
-    addSublayer(device, enqueueMlp(device, mlp, input, innerOf(step, mlp)), mlp.down, norms.afterMlp, step, scale)
+    const inner = enqueueMlp(device, mlp, input, innerOf(step, mlp), step.gates.get(mlp.spec.size))
+    addSublayer(device, inner, mlp.down, norms.afterMlp, step, scale)
   }
 }
 
@@ -84,9 +86,14 @@ function addBranches(
 
 const innerOf = ({ inner }: StepViews, { spec }: PlacedMlp) => inner.get(spec.size) as Tensor
 
-/** What an MLP gives before its last matrix. */
-export function enqueueMlp(device: Device, mlp: PlacedMlp, input: LinearInput, output: Tensor): Tensor {
-  const { activation, combine, gated } = mlp.spec
+/** What an MLP gives before its last matrix; `gates`: gates and ups [N, 2·I] where gates count from a cut on. */
+export function enqueueMlp(device: Device, mlp: PlacedMlp, input: LinearInput, output: Tensor, gates?: Tensor): Tensor {
+  const { activation, combine, gated, gateDeviations: deviations } = mlp.spec
+  if (deviations !== undefined && gates) {
+    linear(device, { ...input, weight: mlp.up, output: gates })
+    sparseGate(device, { x: gates, deviations, activation, output })
+    return output
+  }
   const up = { ...input, weight: mlp.up, output }
   if (gated) gatedLinear(device, { ...up, activation, combine })
   else linear(device, mlp.xielu ? up : { ...up, activation })

@@ -1,4 +1,4 @@
-import type { Device } from '../device/device.ts'
+import type { Device, Tensor } from '../device/device.ts'
 import { accumulate } from '../nn/accumulate.ts'
 import type { Activation } from '../nn/activations.ts'
 import { embed } from '../nn/embedding.ts'
@@ -31,15 +31,27 @@ const asItIs: Activation = (x) => x
 /** x += norm(output · (activation(gate · x) · e)), e the embedding of this layer. */
 export function addPerLayer(
   device: Device,
+  perLayer: PlacedPerLayer,
+  index: number,
+  views: PerLayerViews,
+  step: StepViews,
+): void {
+  const { output, norm } = perLayer.layers[index] as PlacedPerLayerBranch
+  addSublayer(device, gatePerLayer(device, perLayer, index, views, step.x), output, norm, step)
+}
+
+/** activation(gate · x) · e, e the embedding of this layer */
+export function gatePerLayer(
+  device: Device,
   { spec, layers }: PlacedPerLayer,
   index: number,
   { embeddings, gated }: PerLayerViews,
-  step: StepViews,
-): void {
-  const { gate, output, norm } = layers[index] as PlacedPerLayerBranch
-  linear(device, { x: step.x, weight: gate, output: gated, activation: spec.activation })
+  x: Tensor,
+): Tensor {
+  const { gate } = layers[index] as PlacedPerLayerBranch
+  linear(device, { x, weight: gate, output: gated, activation: spec.activation })
   const own = embeddings.slice(1, index * spec.size, (index + 1) * spec.size)
   gateHeads(device, { gate: own, activation: asItIs, output: gated })
   own.dispose()
-  addSublayer(device, gated, output, norm, step)
+  return gated
 }

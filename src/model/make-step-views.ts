@@ -16,7 +16,7 @@ import {
   queryUpWidth,
   type StepBuffers,
 } from './step-buffers.ts'
-import type { AttentionCall, HeadViews, MixtureViews, StepViews } from './step-views.ts'
+import type { AttentionCall, HeadViews, MixtureViews, StepViews, StreamsViews } from './step-views.ts'
 import { valueWidth } from './value-width.ts'
 
 /** What a step's recording depends on. */
@@ -137,6 +137,7 @@ export function makeStepViews(
       ]
     }),
   )
+  const laurelRanks = new Set(spec.layers.flatMap(({ laurel }) => laurel?.rank ?? []))
   const innerWidths = new Set(spec.layers.map(({ mlp }) => mlp.size))
   const views: StepViews = {
     ids: view('ids', [N]),
@@ -154,6 +155,13 @@ export function makeStepViews(
     mixtures: new Map(
       mixturesOf(spec).map((of) => [mixtureKey(of), mixtureViews(view, of, { N, C, kind: plan.stepLimits.kind })]),
     ),
+    gates: new Map(
+      [...new Set(spec.layers.map(({ mlp }) => (mlp.gateDeviations === undefined ? 0 : mlp.size)))]
+        .filter((size) => size > 0)
+        .map((size) => [size, view('gates', [N, 2 * size])]),
+    ),
+    laurel: new Map([...laurelRanks].map((rank) => [rank, view('laurel', [N, rank])])),
+    streams: spec.streams ? streamsViews(view, spec.streams.count, N, C) : null,
     perLayer: perLayer
       ? {
           embeddings: view('perLayer', [N, spec.layers.length * perLayer.size]),
@@ -172,6 +180,20 @@ export function makeStepViews(
           },
   }
   return { views, logits: rows === 0 ? null : view('logits', [rows, V]), all }
+}
+
+function streamsViews(view: StepBuffers['view'], S: number, N: number, C: number): StreamsViews {
+  const each = (name: 'streams' | 'predictedStreams') =>
+    Array.from({ length: S }, (_, s) => view(name, [N, C], s * N * C))
+  return {
+    all: view('streams', [S, N, C]),
+    predicted: view('predictedStreams', [S, N, C]),
+    each: each('streams'),
+    eachPredicted: each('predictedStreams'),
+    routed: view('streamsRouted', [N, S]),
+    prediction: view('streamsPrediction', [N, S * S]),
+    correction: view('streamsCorrection', [N, S]),
+  }
 }
 
 function latentViews(

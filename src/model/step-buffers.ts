@@ -46,6 +46,13 @@ export type StepBufferName =
   | 'queryDown'
   | 'expanded'
   | 'inner'
+  | 'gates'
+  | 'laurel'
+  | 'streams'
+  | 'predictedStreams'
+  | 'streamsRouted'
+  | 'streamsPrediction'
+  | 'streamsCorrection'
   | 'perLayer'
   | 'perLayerProjected'
   | 'perLayerGated'
@@ -75,7 +82,7 @@ export function stepBufferSpecs(
 ): Readonly<Record<StepBufferName, BufferSpec>> {
   const { hiddenSize, vocabSize, layers } = spec
   const { tokens, rows } = limits
-  const perLayer = spec.perLayer?.size ?? 0
+  const [perLayer, streams] = [spec.perLayer?.size ?? 0, spec.streams?.count ?? 0]
   const widest = (width: (layer: (typeof layers)[number]) => number) =>
     layers.reduce((most, layer) => Math.max(most, width(layer)), 0)
   const query = widest(({ attention: { numHeads, headDim } }) => numHeads * headDim)
@@ -101,6 +108,13 @@ export function stepBufferSpecs(
     queryDown: compute(tokens * widest(({ attention: { latent } }) => latent?.query?.rank ?? 0)),
     expanded: compute(tokens * widest(({ attention }) => expandedWidth(attention))),
     inner: compute(tokens * widest(({ mlp }) => mlp.size)),
+    gates: compute(tokens * widest(({ mlp }) => (mlp.gateDeviations === undefined ? 0 : 2 * mlp.size))),
+    laurel: compute(tokens * widest(({ laurel }) => laurel?.rank ?? 0)),
+    streams: f32(tokens * streams * hiddenSize),
+    predictedStreams: f32(tokens * streams * hiddenSize),
+    streamsRouted: f32(tokens * streams),
+    streamsPrediction: f32(tokens * streams * streams),
+    streamsCorrection: f32(tokens * streams),
     perLayer: compute(tokens * perLayer * layers.length),
     perLayerProjected: compute(tokens * perLayer * layers.length),
     perLayerGated: compute(tokens * perLayer),
@@ -119,21 +133,22 @@ export function stepBufferSpecs(
 }
 
 /** Is something of a sublayer kept beside x and h: what a normalisation or a factor after it reads, or its input in a parallel layer? */
-export function needsSublayerBuffer({ layers, perLayer }: DecoderSpec): boolean {
-  if (perLayer) return true
+export function needsSublayerBuffer({ layers, perLayer, streams }: DecoderSpec): boolean {
+  if (perLayer || streams) return true
   return layers.some(
-    ({ norms, parallel, branchScale, mixture }) =>
+    ({ norms, parallel, branchScale, mixture, laurel }) =>
       parallel ||
       norms.afterAttention !== null ||
       norms.afterMlp !== null ||
       branchScale !== undefined ||
-      mixture?.branches !== undefined,
+      mixture?.branches !== undefined ||
+      laurel !== undefined,
   )
 }
 
-/** Has a layer two branches whose results are normalised apart? */
-export function needsBranchBuffer({ layers }: DecoderSpec): boolean {
-  return layers.some(({ mixture }) => mixture?.branches !== undefined)
+/** Are results of two branches of a layer normalised apart, or several streams added to? */
+export function needsBranchBuffer({ layers, streams }: DecoderSpec): boolean {
+  return streams !== undefined || layers.some(({ mixture, laurel }) => mixture?.branches !== undefined || laurel)
 }
 
 const mixtureNames: readonly MixtureBufferName[] = ['chosen', 'weights', 'inner', 'outer', 'position', 'list']

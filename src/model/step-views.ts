@@ -47,6 +47,17 @@ export interface PerLayerViews {
   readonly gated: Tensor // [N, P]
 }
 
+/** What residual streams are computed in. */
+export interface StreamsViews {
+  readonly all: Tensor // f32 [S, N, C]
+  readonly predicted: Tensor // f32 [S, N, C]
+  readonly each: readonly Tensor[] // f32 [N, C]
+  readonly eachPredicted: readonly Tensor[] // f32 [N, C]
+  readonly routed: Tensor // f32 [N, S]
+  readonly prediction: Tensor // f32 [N, S·S]
+  readonly correction: Tensor // f32 [N, S]
+}
+
 /** Tensors of a step of N tokens. */
 export interface StepViews {
   readonly ids: Tensor // i32 [N]
@@ -70,6 +81,11 @@ export interface StepViews {
   readonly inner: ReadonlyMap<number, Tensor> // [N, I]
   /** by `mixtureKey` */
   readonly mixtures: ReadonlyMap<string, MixtureViews>
+  /** gates and ups of MLPs whose gates count from a cut on, by their width */
+  readonly gates: ReadonlyMap<number, Tensor> // [N, 2·I]
+  /** by rank */
+  readonly laurel: ReadonlyMap<number, Tensor> // [N, rank]
+  readonly streams: StreamsViews | null
   /** null where there are none */
   readonly perLayer: PerLayerViews | null
   /** of a shared expert */

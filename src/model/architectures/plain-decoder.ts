@@ -1,6 +1,7 @@
 import type { Activation } from '../../nn/index.ts'
 import type { AttentionSpec, DecoderSpec, LayerSpec, MlpSpec, NormSpec, RopeSpec } from '../decoder-spec.ts'
 import type { PerLayerSpec } from '../per-layer-spec.ts'
+import type { StreamsSpec } from '../streams-spec.ts'
 import type { SpecOptions, WeightNames } from './architecture.ts'
 import type { ConfigFields } from './config-fields.ts'
 import { namedActivation } from './named-activation.ts'
@@ -127,6 +128,7 @@ export function plainDecoder(
     readonly logitsScale?: number
     readonly headBias?: boolean
     readonly perLayer?: PerLayerSpec | null
+    readonly streams?: StreamsSpec
   },
 ): DecoderSpec {
   const { numLayers, reachedPositions: maxPositions, ...rest } = sizes
@@ -142,6 +144,7 @@ export function plainDecoder(
     },
     layers: Array.from({ length: numLayers }, (_, index) => layer(index)),
     ...(differs.perLayer && { perLayer: differs.perLayer }),
+    ...(differs.streams && { streams: differs.streams }),
     finalNorm,
     logits: {
       softCap: differs.logitsSoftCap ?? null,

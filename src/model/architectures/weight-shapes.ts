@@ -1,6 +1,7 @@
 import type { AttentionSpec, DecoderSpec, LatentSpec, LayerSpec, NormSpec } from '../decoder-spec.ts'
 import { branchNorms, type MixtureSpec } from '../mixture-spec.ts'
 import { perLayerShapes } from '../placed-per-layer.ts'
+import { streamsShapes } from '../placed-streams.ts'
 import { gateWidth, queryUpWidth } from '../step-buffers.ts'
 import { outputWidth, valueWidth } from '../value-width.ts'
 import { headNormSize, mlpName, projectedParts, upParts } from '../weight-groups.ts'
@@ -21,7 +22,9 @@ export function weightShapes(spec: DecoderSpec): ReadonlyMap<string, readonly nu
   spec.layers.forEach((layer, index) => {
     layerShapes(`layers.${index}`, layer, C, into)
   })
-  if (spec.perLayer) perLayerShapes(spec.perLayer, { numLayers: spec.layers.length, hiddenSize: C }, into)
+  const sizes = { numLayers: spec.layers.length, hiddenSize: C }
+  if (spec.perLayer) perLayerShapes(spec.perLayer, sizes, into)
+  if (spec.streams) streamsShapes(spec.streams, sizes, into)
   norm('finalNorm', spec.finalNorm, C)
   if (!spec.logits.tied) linear('lmHead', V, C, spec.logits.bias)
   return shapes
@@ -99,6 +102,11 @@ export function layerShapes(prefix: string, layer: LayerSpec, C: number, into: S
   }
   if (layer.mixture) mixtureShapes(`${prefix}.mixture`, layer.mixture, C, into)
   if (mlp.learnedActivation) for (const name of xieluNames) vector(`${prefix}.mlp.xielu.${name}`, 1)
+  if (layer.laurel) {
+    linear(`${prefix}.laurel.down`, layer.laurel.rank, C, false)
+    linear(`${prefix}.laurel.up`, C, layer.laurel.rank, false)
+    norm(`${prefix}.laurel.norm`, layer.laurel.norm, C)
+  }
   if (layer.outputScale) vector(`${prefix}.outputScale`, 1)
   for (const [name, of] of Object.entries(norms)) norm(`${prefix}.norms.${name}`, of, C)
 }

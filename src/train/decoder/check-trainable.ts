@@ -22,6 +22,8 @@ const untrained: Readonly<Record<string, (layer: LayerSpec) => unknown>> = {
   'layer norms of 1 + weight': ({ norms }) =>
     Object.values(norms).some((norm) => norm?.kind === 'layer' && norm.offset !== 0),
   'a mixture of experts': ({ mixture }) => mixture,
+  laurel: ({ laurel }) => laurel,
+  'gates that count from a cut on': ({ mlp }) => mlp.gateDeviations !== undefined,
   'scaled layers': ({ outputScale }) => outputScale,
   'scaled branches': ({ branchScale }) => branchScale,
 }
@@ -32,7 +34,8 @@ export function checkTrainable(where: string, spec: DecoderSpec): void {
     new FoveaError('unsupported', where, `${spec.architecture} with ${what} is not trained here`)
   for (const [i, layer] of spec.layers.entries())
     for (const [what, has] of Object.entries(untrained)) if (has(layer)) throw refuse(`${what} (layer ${i})`)
-  const { embedding, logits, finalNorm, perLayer } = spec
+  const { embedding, logits, finalNorm, perLayer, streams } = spec
+  if (streams) throw refuse('several residual streams')
   if (perLayer) throw refuse('embeddings of each layer')
   if (embedding.norm) throw refuse('a norm of embeddings')
   if (embedding.firstPosition) throw refuse('positions that begin elsewhere')
