@@ -15,6 +15,7 @@ import { exaone4 } from './exaone4.ts'
 import { falcon } from './falcon.ts'
 import { gemma } from './gemma.ts'
 import { gemma2 } from './gemma2.ts'
+import { gemma3n } from './gemma3n.ts'
 import { gemma4 } from './gemma4.ts'
 import { glm, glm4 } from './glm.ts'
 import { glm4Moe } from './glm4-moe.ts'
@@ -110,6 +111,7 @@ export const architectures: readonly Architecture[] = [
   laguna,
   cohere2Moe,
   gemma4,
+  gemma3n,
   deepseekV2,
   deepseekV3,
   glm4MoeLite,

@@ -89,7 +89,7 @@ function patternOf(config: ConfigFields): (index: number) => LayerType {
 }
 
 /** Newer configurations have an object per type of layer; in older ones `rope_scaling` is of the full layers alone. */
-function readRopes(config: ConfigFields, request: RopeRequest): Record<LayerType, RopeSpec> {
+export function readRopes(config: ConfigFields, request: RopeRequest): Record<LayerType, RopeSpec> {
   const full = readRope(config, { ...request, layerType: 'full_attention', defaults: { theta: 1_000_000 } })
   if (config.section('rope_parameters')?.has('sliding_attention'))
     return { full_attention: full, sliding_attention: readRope(config, { ...request, layerType: 'sliding_attention' }) }

@@ -50,9 +50,13 @@ export function gemma4Layers(
  * The last `num_kv_shared_layers` layers read the keys and values of the last layer of their type before them. Throws
  * `format` where there is none.
  */
-export function sharedKeys(config: ConfigFields, types: readonly LayerType[]): (index: number) => number | null {
+export function sharedKeys(
+  config: ConfigFields,
+  types: readonly LayerType[],
+  fallback = 0,
+): (index: number) => number | null {
   const name = 'num_kv_shared_layers'
-  const count = config.isZero(name) ? 0 : config.size(name, 0)
+  const count = config.isZero(name) ? 0 : config.size(name, fallback)
   const first = types.length - count
   if (count > 0 && first < 1) throw config.fault(name, `leaves none of ${types.length} layers with keys of its own`)
   return (index) => {
