@@ -3,7 +3,8 @@ import { changedConfig } from './made-checkpoint.ts'
 /** Recorded models that GGUF files hold as they are, in llama.cpp's form. */
 export const recordedGguf =
   `mixtral qwen3-moe gemma granite-tied granitemoe glm4 glm4-moe cohere phi starcoder2 stablelm stablelm-2
-  olmo ernie4-5 ernie4-5-moe hunyuan-dense seed-oss falcon falcon-new bloom mpt minimax-m2`.split(/\s+/)
+  olmo ernie4-5 ernie4-5-moe hunyuan-dense seed-oss falcon falcon-new bloom mpt minimax-m2
+  gpt-bigcode`.split(/\s+/)
 
 const defaultRope = (theta: number) => ({ rope_parameters: { rope_type: 'default', rope_theta: theta } })
 
@@ -23,6 +24,8 @@ export const changedGguf: Readonly<
   exaone4: [/windows in models of 64 layers/, { sliding_window: null, layer_types: null }],
   arcee: [/no factor of rotary attention/, defaultRope(10_000)],
   nemotron: [/heads that fill the width/, { head_dim: 8, hidden_size: 32 }],
+  afmoe: [/window otherwise/, { num_hidden_layers: 4, layer_types: null }],
+  'exaone-moe': [/window otherwise/, { num_hidden_layers: 4, layer_types: null, mlp_layer_types: null }],
   dots1: [/as many heads of keys/, { num_key_value_heads: 4 }],
 }
 

@@ -2,6 +2,7 @@ import { sigmoid } from '../../nn/index.ts'
 import type { LayerSpec } from '../decoder-spec.ts'
 import type { Architecture } from './architecture.ts'
 import { routerNames, separateExperts, sharedExpert } from './expert-names.ts'
+import { sigmoidScores } from './gguf-facts.ts'
 import { everyNth, readWindows } from './layer-types.ts'
 import {
   gatedMlp,
@@ -24,6 +25,20 @@ import { readRope } from './read-rope.ts'
 export const afmoe: Architecture = {
   name: 'afmoe',
   modelTypes: ['afmoe'],
+  ggufName: 'afmoe',
+  gguf: {
+    fields: {
+      num_experts: 'expert_count',
+      num_experts_per_tok: 'expert_used_count',
+      moe_intermediate_size: 'expert_feed_forward_length',
+      num_shared_experts: 'expert_shared_count',
+      num_dense_layers: 'leading_dense_block_count',
+      route_scale: 'expert_weights_scale',
+      norm_topk_prob: 'expert_weights_norm',
+    },
+    only: sigmoidScores,
+    means: ({ key }) => ({ mup_enabled: true, num_dense_layers: key('leading_dense_block_count') ?? 0 }),
+  },
   idle: [
     'global_attn_every_n_layers',
     'num_expert_groups',

@@ -1,6 +1,7 @@
 import type { LayerSpec } from '../decoder-spec.ts'
 import type { Architecture } from './architecture.ts'
 import { routerNames, separateExperts, sharedExpert } from './expert-names.ts'
+import { deepseekFields, ranLayers, sigmoidScores } from './gguf-facts.ts'
 import { everyNth, readWindows } from './layer-types.ts'
 import {
   gatedMlp,
@@ -24,6 +25,13 @@ import { readRope } from './read-rope.ts'
 export const exaoneMoe: Architecture = {
   name: 'exaone_moe',
   modelTypes: ['exaone_moe'],
+  ggufName: 'exaone-moe',
+  gguf: {
+    fields: { ...deepseekFields, num_experts: 'expert_count', num_shared_experts: 'expert_shared_count' },
+    only: sigmoidScores,
+    means: ranLayers,
+    divisors: true,
+  },
   idle: [
     'sliding_window_pattern',
     'first_k_dense_replace',

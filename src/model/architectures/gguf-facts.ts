@@ -56,6 +56,14 @@ export const laterNorm: WeightNames = { 'layers.N.norms.beforeMlp': 'blk.N.post_
 /** Experts chosen by sigmoid scores, as llama.cpp numbers ways to score. */
 export const sigmoidScores = { expert_gating_func: 2 } as const
 
+/** The layers that foresee further tokens are counted with the others, and not run. */
+export function ranLayers({ key }: GgufContents): Readonly<Record<string, unknown>> {
+  return {
+    num_hidden_layers: Number(key('block_count')) - Number(key('nextn_predict_layers') ?? 0),
+    first_k_dense_replace: key('leading_dense_block_count') ?? 0,
+  }
+}
+
 /** What all mixtures of DeepSeek-V3's kind say. */
 export const deepseekFields = {
   n_routed_experts: 'expert_count',

@@ -29,6 +29,7 @@ const plain: WeightNames = {
   'layers.N.attention.output': 'blk.N.attn_output',
   'layers.N.attention.queryNorm': 'blk.N.attn_q_norm',
   'layers.N.attention.keyNorm': 'blk.N.attn_k_norm',
+  'layers.N.attention.outputGate': 'blk.N.attn_gate',
   'layers.N.attention.sinks': 'blk.N.attn_sinks',
   'layers.N.mlp.gate': 'blk.N.ffn_gate',
   'layers.N.mlp.up': 'blk.N.ffn_up',

@@ -1,7 +1,7 @@
 import type { LayerSpec } from '../decoder-spec.ts'
 import type { Architecture } from './architecture.ts'
 import { routerNames, separateExperts, sharedExpert } from './expert-names.ts'
-import { deepseekFields, laterNorm, sigmoidScores } from './gguf-facts.ts'
+import { deepseekFields, laterNorm, ranLayers, sigmoidScores } from './gguf-facts.ts'
 import {
   gatedMlp,
   namedLikeLlama,
@@ -28,11 +28,7 @@ export const glm4Moe: Architecture = {
   gguf: {
     fields: deepseekFields,
     only: sigmoidScores,
-    // the layers that foresee further tokens are counted with the others, and not run
-    means: ({ key }) => ({
-      num_hidden_layers: Number(key('block_count')) - Number(key('nextn_predict_layers') ?? 0),
-      first_k_dense_replace: key('leading_dense_block_count') ?? 0,
-    }),
+    means: ranLayers,
     names: () => laterNorm,
   },
   // layers that foresee further tokens are not run

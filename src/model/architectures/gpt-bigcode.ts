@@ -20,6 +20,12 @@ import { gptNames, renamedFields } from './renamed-fields.ts'
 export const gptBigcode: Architecture = {
   name: 'gpt_bigcode',
   modelTypes: ['gpt_bigcode'],
+  ggufName: 'starcoder',
+  gguf: {
+    fused: ['attention'],
+    biases: ['output', 'mlp'],
+    means: ({ key }) => ({ multi_query: key('attention.head_count_kv') === 1 }),
+  },
   idle: [
     'attention_softmax_in_fp32',
     'scale_attention_softmax_in_fp32',

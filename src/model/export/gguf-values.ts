@@ -17,6 +17,7 @@ const perToken: ValueOf = ({ sparse }) => sparse?.mixture?.routing.perToken
 const expertSize: ValueOf = ({ sparse }) => sparse?.mixture?.size
 const sharedExperts: ValueOf = ({ sparse }) => sparse?.mixture && sparse.mlp.size / sparse.mixture.size
 const firstSparse: ValueOf = ({ index }) => (index < 0 ? undefined : index)
+const routingScale: ValueOf = ({ sparse }) => sparse?.mixture?.routing.scale ?? 1
 const groups = ({ sparse }: Parts) => sparse?.mixture?.routing.groups
 
 /** Whole numbers. */
@@ -31,8 +32,10 @@ const counts: Readonly<Record<string, ValueOf>> = {
   moe_intermediate_size: expertSize,
   shared_expert_intermediate_size: ({ sparse }) => sparse?.mlp.size,
   n_shared_experts: sharedExperts,
+  num_shared_experts: sharedExperts,
   moe_num_shared_experts: sharedExperts,
   first_k_dense_replace: firstSparse,
+  num_dense_layers: firstSparse,
   moe_layer_start_index: firstSparse,
   moe_layer_interval: ({ spec, index }) => {
     const after = spec.layers.slice(index + 1).findIndex((layer) => layer.mixture)
@@ -43,7 +46,8 @@ const counts: Readonly<Record<string, ValueOf>> = {
 }
 
 const reals: Readonly<Record<string, ValueOf>> = {
-  routed_scaling_factor: ({ sparse }) => sparse?.mixture?.routing.scale ?? 1,
+  routed_scaling_factor: routingScale,
+  route_scale: routingScale,
   logit_scale: ({ spec }) => spec.logits.scale ?? 1,
   logits_scaling: ({ spec }) => 1 / (spec.logits.scale ?? 1),
   embedding_multiplier: ({ spec }) => spec.embedding.scale,
