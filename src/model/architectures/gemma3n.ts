@@ -129,8 +129,8 @@ function eachLayer(
   isRight: (value: number) => boolean,
 ): readonly number[] | null {
   if (!config.has(name)) return null
-  const list = config.isZero(name) || isNumber(config, name) ? null : config.list(name)
-  if (!list) return new Array<number>(numLayers).fill(config.isZero(name) ? 0 : config.positive(name))
+  const all = config.isZero(name) ? 0 : isNumber(config, name) ? config.positive(name) : null
+  const list = all === null ? (config.list(name) ?? []) : new Array<number>(numLayers).fill(all)
   if (list.length !== numLayers) throw config.fault(name, `has ${list.length} entries for ${numLayers} layers`)
   for (const [index, value] of list.entries())
     if (typeof value !== 'number' || !isRight(value))
