@@ -9,7 +9,6 @@ import { ggufConfig, withoutNormOffsets } from './architectures/gguf-config.ts'
 import { ggufNames } from './architectures/gguf-names.ts'
 import type { RopeFactors } from './architectures/gguf-rope.ts'
 import { loadArchitecture } from './architectures/load-architecture.ts'
-import { mistral } from './architectures/mistral.ts'
 import { readVector } from './architectures/read-weight.ts'
 import type { ChatTemplate } from './chat-template.ts'
 import type { Checkpoint } from './checkpoint.ts'
@@ -60,7 +59,15 @@ async function templateIn(table: GgufTable): Promise<ChatTemplate | null> {
   return chatTemplate(`${table.source}: tokenizer.chat_template`, template)
 }
 
-/** llama.cpp writes Mistral and Mixtral as Llama: one that has experts is Mixtral here, one that has a window Mistral. */
+/** What llama.cpp takes for one architecture and Hugging Face for several, told apart by a key: the first that says something. */
+const variants: Readonly<Record<string, readonly (readonly [key: string, modelType: string])[]>> = {
+  llama: [
+    ['expert_count', 'mixtral'],
+    ['attention.sliding_window', 'mistral'],
+  ],
+  olmo2: [['attention.sliding_window', 'olmo3']],
+}
+
 async function ggufArchitecture(table: GgufTable): Promise<Architecture & { readonly ggufName: string }> {
   const name = table.metadata.get('general.architecture')
   if (typeof name !== 'string')
@@ -69,12 +76,12 @@ async function ggufArchitecture(table: GgufTable): Promise<Architecture & { read
       'openCheckpoint',
       `${table.source}: general.architecture must be a string, got ${shown(name)}`,
     )
-  const found = await loadArchitecture(table.source, 'general.architecture', name)
-  if (found.name !== 'llama') return { ...found, ggufName: name }
-  const says = (key: string) => Boolean(table.metadata.get(`llama.${key}`))
-  if (says('expert_count'))
-    return { ...(await loadArchitecture(table.source, 'model_type', 'mixtral')), ggufName: name }
-  return { ...(says('attention.sliding_window') ? mistral : found), ggufName: name }
+  const known = Object.hasOwn(variants, name) ? (variants[name] ?? []) : []
+  const [, modelType] = known.find(([key]) => Boolean(table.metadata.get(`${name}.${key}`))) ?? []
+  const found = modelType
+    ? await loadArchitecture(table.source, 'model_type', modelType)
+    : await loadArchitecture(table.source, 'general.architecture', name)
+  return { ...found, ggufName: name }
 }
 
 async function readFactors(table: GgufTable): Promise<RopeFactors> {

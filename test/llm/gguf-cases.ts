@@ -4,7 +4,7 @@ import { changedConfig } from './made-checkpoint.ts'
 export const recordedGguf =
   `mixtral qwen3-moe gemma granite-tied granitemoe glm4 glm4-moe cohere phi starcoder2 stablelm stablelm-2
   olmo ernie4-5 ernie4-5-moe hunyuan-dense seed-oss falcon falcon-new bloom mpt minimax-m2
-  gpt-bigcode`.split(/\s+/)
+  gpt-bigcode olmo3`.split(/\s+/)
 
 const defaultRope = (theta: number) => ({ rope_parameters: { rope_type: 'default', rope_theta: theta } })
 

@@ -41,6 +41,7 @@ export const gemma3: Architecture = {
   name: 'gemma3',
   modelTypes: ['gemma3_text', 'gemma3'],
   ggufName: 'gemma3',
+  gguf: { windowBase: 10_000 },
   idle: [...gemmaIdle, ...imageFields],
   spec(outer, options) {
     const config = outer.section('text_config') ?? outer

@@ -76,8 +76,8 @@ export function ggufConfig(
     rope_theta: key('rope.freq_base') ?? 10_000,
     partial_rotary_factor: Number.isFinite(turned / headDim) ? turned / headDim : undefined,
   }
-  const local = { rope_theta: key('rope.freq_base_swa') ?? 10_000 }
-  const twoBases = architecture.name === 'gemma3'
+  const twoBases = facts.windowBase !== undefined
+  const local = { ...rope, rope_theta: key('rope.freq_base_swa') ?? facts.windowBase ?? rope.rope_theta }
   values.rope_parameters = twoBases ? { full_attention: rope, sliding_attention: local } : rope
   const fields = configFields(table.source, values, (name) => ggufLabel(ggufName, known, name))
   const config = { ...fields, rope: ggufRope(table.source, ggufName, key, factors, twoBases) }

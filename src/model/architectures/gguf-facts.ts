@@ -26,6 +26,8 @@ export interface GgufFacts {
   readonly reordered?: true
   /** a divisor of each rotary frequency (`rope_freqs`) is read */
   readonly divisors?: true
+  /** layers with a window turn without scaling, by a base of their own: this one where files say none, null for that of all */
+  readonly windowBase?: number | null
   /** what written files have in one tensor: queries, keys and values; gate and up */
   readonly fused?: readonly ('attention' | 'mlp')[]
   /** biases that llama.cpp looks for beside those of queries, keys and values */

@@ -1,5 +1,6 @@
 import type { LayerSpec } from '../decoder-spec.ts'
 import type { Architecture } from './architecture.ts'
+import { headsFillWidth } from './gguf-facts.ts'
 import { everyNth, type LayerType, readWindows } from './layer-types.ts'
 import {
   afterNames,
@@ -21,6 +22,8 @@ import { readRope } from './read-rope.ts'
 export const olmo3: Architecture = {
   name: 'olmo3',
   modelTypes: ['olmo3'],
+  ggufName: 'olmo2',
+  gguf: { windowBase: null, refused: headsFillWidth },
   idle: ['sliding_window_pattern'],
   spec(config, options) {
     const sizes = readSizes(config, options)

@@ -71,7 +71,7 @@ function denseSize(layers: readonly LayerSpec[]): number {
   return dense?.mlp.size ?? layers[0]?.mixture?.size ?? 0
 }
 
-/** Gemma 3 has two bases: that of layers that see all, with the scaling, and that of layers that see a window. */
+/** Some architectures have two bases: that of layers that see all, with the scaling, and that of layers that see a window. */
 function ropeMetadata(
   spec: DecoderSpec,
   model: Architecture & { readonly ggufName: string },
@@ -79,7 +79,8 @@ function ropeMetadata(
 ): TensorToWrite[] {
   const arch = model.ggufName
   const turning = (layer: LayerSpec) => layer.attention.rope !== null
-  const twoBases = spec.architecture === 'gemma3'
+  const { windowBase } = model.gguf ?? {}
+  const twoBases = windowBase !== undefined
   const local = twoBases ? spec.layers.find((layer) => turning(layer) && layer.attention.window !== null) : undefined
   const all = spec.layers.find((layer) => turning(layer) && (!twoBases || layer.attention.window === null))
   const refuse = (what: string) =>
@@ -96,7 +97,8 @@ function ropeMetadata(
   if (local?.attention.rope) {
     const form = ropeForm(local.attention.rope)
     if (form.factor !== 1 || form.divisors) throw refuse('scaling of the rotary positions of windows')
-    metadata.set(`${arch}.rope.freq_base_swa`, { type: 'f32', value: form.theta })
+    if (windowBase === null && form.theta !== theta) throw refuse('base of the rotary positions of windows')
+    if (windowBase !== null) metadata.set(`${arch}.rope.freq_base_swa`, { type: 'f32', value: form.theta })
   }
   const names = divisorTensors(model)
   if (divisors && !names) throw refuse('divisors of rotary frequencies')
