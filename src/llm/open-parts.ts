@@ -1,6 +1,6 @@
 import { PageCache } from '../cache/page-cache.ts'
 import { type Device, openDevice } from '../device/index.ts'
-import { adaptedCheckpoint } from '../model/adapters/adapted-checkpoint.ts'
+import type { adaptedCheckpoint } from '../model/adapters/adapted-checkpoint.ts'
 import type { Checkpoint } from '../model/checkpoint.ts'
 import { DecoderRunner } from '../model/decoder-runner.ts'
 import { loadDecoderWeights } from '../model/decoder-weights.ts'
@@ -62,7 +62,7 @@ export async function preparedCheckpoint(model: ModelSource | Checkpoint, option
   const { adapters = [], weights } = options
   const opened = isCheckpoint(model) ? model : await openCheckpoint(model, checkpointOptions(options))
   try {
-    const adapted = adapters.length > 0 ? await adaptedCheckpoint(opened, adapters) : opened
+    const adapted = adapters.length > 0 ? await withAdapters(opened, adapters) : opened
     return weights ? quantisedCheckpoint(adapted, weights) : adapted
   } catch (error) {
     await opened.close()
@@ -78,4 +78,10 @@ export function checkpointOptions(options: EngineOptions): CheckpointOptions {
 
 export function isCheckpoint(model: ModelSource | Checkpoint): model is Checkpoint {
   return typeof (model as Checkpoint).matrixInfo === 'function'
+}
+
+/** Loaded for those who ask for it: it knows what every architecture calls its layers. */
+async function withAdapters(...args: Parameters<typeof adaptedCheckpoint>): Promise<Checkpoint> {
+  const loaded = await import('../model/adapters/adapted-checkpoint.ts')
+  return loaded.adaptedCheckpoint(...args)
 }

@@ -32,6 +32,16 @@ export function planRunner(
 ): RunnerPlan {
   if (spec.layers.length === 0)
     throw new FoveaError('unsupported', 'planRunner', `a ${spec.architecture} without layers`)
+  // what attention of a parallel layer adds would lie where the MLP's input waits
+  const clash = spec.layers.findIndex(
+    ({ parallel, norms, branchScale }) => parallel && (norms.afterAttention || (branchScale?.attention ?? 1) !== 1),
+  )
+  if (clash >= 0)
+    throw new FoveaError(
+      'unsupported',
+      'planRunner',
+      `layer ${clash} of ${spec.architecture} is parallel and scales or normalises what attention gives`,
+    )
   const keys = new Set(spec.layers.map(({ attention }) => headsKey(attention)))
   const heads = new Map(
     [...keys].map((key) => {
