@@ -16,7 +16,7 @@ const notYet: Readonly<Record<string, string>> = {
     mamba mamba2 mamba2-limit minimax nemotron-h olmo-hybrid qwen3-5 qwen3-5-moe qwen3-next recurrent-gemma rwkv zamba2`,
   'tokens chosen by an indexer': 'deepseek-v32 deepseek-v4 glm-moe-dsa hy-v4 minimax-m3 qwen4-exp',
   'convolutions inside attention': 'zaya',
-  'layers of their own form': 'gemma3n longcat-flash mistral4',
+  'layers of their own form': 'longcat-flash mistral4',
 }
 const pending = Object.values(notYet).flatMap((names) => names.split(/\s+/))
 
@@ -28,7 +28,7 @@ const pending = Object.values(notYet).flatMap((names) => names.split(/\s+/))
 const recordedOtherwise = ['falcon-alibi']
 
 /** One model for each set of programs that no other has. */
-const onWebgpu = 'afmoe apertus bloom cohere-qknorm gpt-oss llama4 mimo-v2-flash minicpm3'.split(' ')
+const onWebgpu = 'afmoe apertus bloom cohere-qknorm gemma3n gemma4-moe gpt-oss llama4 mimo-v2-flash minicpm3'.split(' ')
 
 const all = parityFolders('architectures')
 const root: ParityRoot = all.length > 0 ? 'architectures' : 'copied'
