@@ -12,6 +12,7 @@ const steps = [
   ['build', 'node', ['scripts/build.mjs']],
   ['exports', 'node', ['scripts/check-exports.mjs']],
   ['excerpts', 'node', ['scripts/excerpts.mjs', '--check']],
+  ['models table', 'node', ['scripts/models-table.mjs', '--check']],
   ['benchmark table', 'node', ['scripts/bench-table.mjs', '--check']],
   // CI makes vitest compare and never write
   ['golden texts', 'vitest', ['run', '--project', 'golden'], { CI: 'true' }],

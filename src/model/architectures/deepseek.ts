@@ -87,7 +87,6 @@ function sigmoidGroups(config: ConfigFields, defaults: Parameters<typeof biasedR
 export const deepseekV2: Architecture = {
   name: 'deepseek_v2',
   modelTypes: ['deepseek_v2'],
-  ggufName: 'deepseek2',
   // norm_topk_prob is refused: transformers reads past it, the authors' code does not
   idle,
   spec: (config, options) =>

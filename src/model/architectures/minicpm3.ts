@@ -11,7 +11,6 @@ import { gatedMlp, namedLikeLlama, plainDecoder, preNormLayer, readSizes, rmsNor
 export const minicpm3: Architecture = {
   name: 'minicpm3',
   modelTypes: ['minicpm3'],
-  ggufName: 'minicpm3',
   idle: latentIdle,
   spec(config, options) {
     const sizes = readSizes(config, options, { maxPositions: 32_768 })
