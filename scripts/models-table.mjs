@@ -52,10 +52,7 @@ const guideWritten = guideText.replace(
   (_, start, end) => `${start}\n\`\`\`ts\n${shown}\n\`\`\`\n${end}`,
 )
 
-for (const [file, text] of [
-  [path, written],
-  [guide, guideWritten],
-])
+for (const [file, text] of Object.entries({ [path]: written, [guide]: guideWritten }))
   if (!process.argv.includes('--check')) writeFileSync(file, text)
   else if (readFileSync(file, 'utf8') !== text) {
     console.error(`${file} does not show what opens now: node scripts/models-table.mjs`)
