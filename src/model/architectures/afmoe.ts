@@ -4,17 +4,9 @@ import type { Architecture } from './architecture.ts'
 import { routerNames, separateExperts, sharedExpert } from './expert-names.ts'
 import { sigmoidScores } from './gguf-facts.ts'
 import { everyNth, readWindows } from './layer-types.ts'
-import {
-  gatedMlp,
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  readHeads,
-  readSizes,
-  rmsNorm,
-} from './plain-decoder.ts'
+import { gatedMlp, namedLikeLlama, plainAttention, plainDecoder, rmsNorm } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 import { biasedRouting, gatedExperts, gatedMlpOf, withExperts } from './read-mixture.ts'
-import { readRope } from './read-rope.ts'
 
 /**
  * AFMoE (Trinity): what attention gives is multiplied by a sigmoid gate, windows turn and full layers do not, four norms,
@@ -49,9 +41,11 @@ export const afmoe: Architecture = {
     'topk_group',
   ],
   spec(config, options) {
-    const sizes = readSizes(config, options, { vocabSize: 200_192, maxPositions: 16_384 })
-    const heads = readHeads(config, sizes.hiddenSize, { headDim: 128 })
-    const rope = readRope(config, { ...heads, ...sizes, options })
+    const { sizes, heads, rope } = readFrame(config, options, {
+      vocabSize: 200_192,
+      maxPositions: 16_384,
+      headDim: 128,
+    })
     const norm = rmsNorm(config)
     const norms = { beforeAttention: norm, afterAttention: norm, beforeMlp: norm, afterMlp: norm }
     const windows = readWindows(config, sizes.numLayers, {

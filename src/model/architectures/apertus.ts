@@ -1,17 +1,8 @@
 import { relu } from '../../nn/index.ts'
 import type { Architecture } from './architecture.ts'
 import { namedActivation } from './named-activation.ts'
-import {
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  plainMlp,
-  preNormLayer,
-  readHeads,
-  readSizes,
-  rmsNorm,
-} from './plain-decoder.ts'
-import { readRope } from './read-rope.ts'
+import { namedLikeLlama, plainAttention, plainDecoder, plainMlp, preNormLayer, rmsNorm } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 
 /**
  * Apertus: an MLP without a gate whose activation xIELU has learned slopes, queries and keys normalised head by head,
@@ -23,9 +14,11 @@ export const apertus: Architecture = {
   name: 'apertus',
   modelTypes: ['apertus'],
   spec(config, options) {
-    const sizes = readSizes(config, options, { vocabSize: 131_072, maxPositions: 65_536 })
-    const heads = readHeads(config, sizes.hiddenSize)
-    const rope = readRope(config, { ...heads, ...sizes, options, defaults: { theta: 12_000_000 } })
+    const { sizes, heads, rope } = readFrame(config, options, {
+      vocabSize: 131_072,
+      maxPositions: 65_536,
+      theta: 12_000_000,
+    })
     const bias = config.flag('attention_bias', false)
     const norm = rmsNorm(config)
     const attention = plainAttention(heads, rope, {

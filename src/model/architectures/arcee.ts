@@ -1,16 +1,7 @@
 import type { Architecture } from './architecture.ts'
 import { namedActivation } from './named-activation.ts'
-import {
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  plainMlp,
-  preNormLayer,
-  readHeads,
-  readSizes,
-  rmsNorm,
-} from './plain-decoder.ts'
-import { readRope } from './read-rope.ts'
+import { namedLikeLlama, plainAttention, plainDecoder, plainMlp, preNormLayer, rmsNorm } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 
 /**
  * Arcee AFM: Llama with an MLP without a gate, of squared ReLU.
@@ -23,9 +14,7 @@ export const arcee: Architecture = {
   ggufName: 'arcee',
   gguf: { reordered: true, divisors: true },
   spec(config, options) {
-    const sizes = readSizes(config, options, { maxPositions: 4096 })
-    const heads = readHeads(config, sizes.hiddenSize)
-    const rope = readRope(config, { ...heads, ...sizes, options })
+    const { sizes, heads, rope } = readFrame(config, options, { maxPositions: 4096 })
     const bias = config.flag('attention_bias', false)
     const norm = rmsNorm(config)
     const attention = plainAttention(heads, rope, { qkvBias: bias, outputBias: bias })

@@ -3,17 +3,8 @@ import type { Architecture, WeightNames } from './architecture.ts'
 import type { ConfigFields } from './config-fields.ts'
 import { type GgufFacts, headsFillWidth, oneNorm } from './gguf-facts.ts'
 import { everyNth, readWindows } from './layer-types.ts'
-import {
-  gatedMlp,
-  layerNorm,
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  preNormLayer,
-  readHeads,
-  readSizes,
-} from './plain-decoder.ts'
-import { readRope } from './read-rope.ts'
+import { gatedMlp, layerNorm, namedLikeLlama, plainAttention, plainDecoder, preNormLayer } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 
 /** Both sublayers read one norm of the layer's input. */
 export const cohereNames: WeightNames = { 'layers.N.norms.beforeMlp': 'layers.N.input_layernorm' }
@@ -48,9 +39,7 @@ export const cohere: Architecture = {
         : headsFillWidth(spec),
   },
   spec(config, options) {
-    const sizes = readSizes(config, options, { maxPositions: 8192 })
-    const heads = readHeads(config, sizes.hiddenSize)
-    const rope = readRope(config, { ...heads, ...sizes, options, interleaved: true })
+    const { sizes, heads, rope } = readFrame(config, options, { maxPositions: 8192, interleaved: true })
     const bias = config.flag('attention_bias', false)
     const norm = cohereNorm(config)
     const attention = plainAttention(heads, rope, {
@@ -85,9 +74,7 @@ export const cohere2: Architecture = {
     'layer_switch',
   ],
   spec(config, options) {
-    const sizes = readSizes(config, options, { maxPositions: 8192 })
-    const heads = readHeads(config, sizes.hiddenSize)
-    const rope = readRope(config, { ...heads, ...sizes, options, interleaved: true })
+    const { sizes, heads, rope } = readFrame(config, options, { maxPositions: 8192, interleaved: true })
     const bias = config.flag('attention_bias', false)
     const norm = cohereNorm(config)
     const type = everyNth(config.size('sliding_window_pattern', 4))

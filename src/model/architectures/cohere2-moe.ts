@@ -3,9 +3,9 @@ import type { Architecture } from './architecture.ts'
 import { cohereNames, cohereNorm } from './cohere.ts'
 import { routerNames, separateExperts, sharedExpert } from './expert-names.ts'
 import { everyNth, readWindows } from './layer-types.ts'
-import { namedLikeLlama, plainAttention, plainDecoder, preNormLayer, readHeads, readSizes } from './plain-decoder.ts'
+import { namedLikeLlama, plainAttention, plainDecoder, preNormLayer } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 import { gatedExperts, gatedMlpOf, softmaxRouting, sparseLayers, withExperts } from './read-mixture.ts'
-import { readRope } from './read-rope.ts'
 
 /**
  * Cohere 2 with experts: Cohere 2's layers, the first dense, the others with experts and a shared one whose results are
@@ -18,9 +18,7 @@ export const cohere2Moe: Architecture = {
   modelTypes: ['cohere2_moe'],
   idle: ['sliding_window_pattern', 'prefix_dense_sliding_window_pattern', 'rms_norm_eps', 'first_k_dense_replace'],
   spec(config, options) {
-    const sizes = readSizes(config, options, { maxPositions: 8192 })
-    const heads = readHeads(config, sizes.hiddenSize)
-    const rope = readRope(config, { ...heads, ...sizes, options, interleaved: true })
+    const { sizes, heads, rope } = readFrame(config, options, { maxPositions: 8192, interleaved: true })
     const bias = config.flag('attention_bias', false)
     const norm = cohereNorm(config)
     const type = everyNth(config.size('sliding_window_pattern', 4))

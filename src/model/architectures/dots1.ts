@@ -3,18 +3,9 @@ import type { Architecture } from './architecture.ts'
 import { routerNames, separateExperts, sharedExpert } from './expert-names.ts'
 import { deepseekFields, keysForAllHeads, sigmoidScores } from './gguf-facts.ts'
 import { readWindows } from './layer-types.ts'
-import {
-  gatedMlp,
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  preNormLayer,
-  readHeads,
-  readSizes,
-  rmsNorm,
-} from './plain-decoder.ts'
+import { gatedMlp, namedLikeLlama, plainAttention, plainDecoder, preNormLayer, rmsNorm } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 import { biasedRouting, gatedExperts, gatedMlpOf, withExperts } from './read-mixture.ts'
-import { readRope } from './read-rope.ts'
 
 /**
  * dots.llm1: DeepSeek-V3's routing and shared experts over plain attention with queries and keys normalised head by head.
@@ -28,9 +19,7 @@ export const dots1: Architecture = {
   gguf: { fields: deepseekFields, only: sigmoidScores, refused: keysForAllHeads },
   idle: ['max_window_layers', 'use_sliding_window', 'scoring_func', 'topk_method', 'moe_layer_freq', 'ep_size'],
   spec(config, options) {
-    const sizes = readSizes(config, options, { vocabSize: 152_064 })
-    const heads = readHeads(config, sizes.hiddenSize)
-    const rope = readRope(config, { ...heads, ...sizes, options })
+    const { sizes, heads, rope } = readFrame(config, options, { vocabSize: 152_064 })
     const bias = config.flag('attention_bias', false)
     const norm = rmsNorm(config)
     const windows = readWindows(config, sizes.numLayers, { window: null, type: () => 'full_attention' })

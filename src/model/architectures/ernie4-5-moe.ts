@@ -2,18 +2,9 @@ import type { RoutingSpec } from '../../nn/index.ts'
 import type { LayerSpec } from '../decoder-spec.ts'
 import type { Architecture } from './architecture.ts'
 import { routerNames, separateExperts, sharedExpert } from './expert-names.ts'
-import {
-  gatedMlp,
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  preNormLayer,
-  readHeads,
-  readSizes,
-  rmsNorm,
-} from './plain-decoder.ts'
+import { gatedMlp, namedLikeLlama, plainAttention, plainDecoder, preNormLayer, rmsNorm } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 import { gatedExperts, gatedMlpOf, withExperts } from './read-mixture.ts'
-import { readRope } from './read-rope.ts'
 
 /**
  * ERNIE 4.5 with experts: ERNIE's attention, experts chosen by softmax score + bias and weighed by the score, normalised over
@@ -44,9 +35,12 @@ export const ernie45Moe: Architecture = {
   },
   idle: ['moe_capacity', 'moe_use_aux_free', 'num_nextn_predict_layers', 'moe_gate'],
   spec(config, options) {
-    const sizes = readSizes(config, options, { vocabSize: 103_424, maxPositions: 131_072 })
-    const heads = readHeads(config, sizes.hiddenSize)
-    const rope = readRope(config, { ...heads, ...sizes, options, interleaved: true, defaults: { theta: 500_000 } })
+    const { sizes, heads, rope } = readFrame(config, options, {
+      vocabSize: 103_424,
+      maxPositions: 131_072,
+      interleaved: true,
+      theta: 500_000,
+    })
     const bias = config.flag('use_bias', false)
     const norm = rmsNorm(config)
     const dense = preNormLayer(

@@ -1,15 +1,6 @@
 import type { Architecture } from './architecture.ts'
-import {
-  gatedMlp,
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  preNormLayer,
-  readHeads,
-  readSizes,
-  rmsNorm,
-} from './plain-decoder.ts'
-import { readRope } from './read-rope.ts'
+import { gatedMlp, namedLikeLlama, plainAttention, plainDecoder, preNormLayer, rmsNorm } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 
 /**
  * ERNIE 4.5, dense: Llama whose neighbours turn as pairs, with biases everywhere where `use_bias`.
@@ -21,9 +12,13 @@ export const ernie45: Architecture = {
   modelTypes: ['ernie4_5'],
   ggufName: 'ernie4_5',
   spec(config, options) {
-    const sizes = readSizes(config, options, { vocabSize: 103_424, maxPositions: 131_072 })
-    const heads = readHeads(config, sizes.hiddenSize, { headDim: 128 })
-    const rope = readRope(config, { ...heads, ...sizes, options, interleaved: true, defaults: { theta: 500_000 } })
+    const { sizes, heads, rope } = readFrame(config, options, {
+      vocabSize: 103_424,
+      maxPositions: 131_072,
+      headDim: 128,
+      interleaved: true,
+      theta: 500_000,
+    })
     const bias = config.flag('use_bias', false)
     const norm = rmsNorm(config)
     const attention = plainAttention(heads, rope, { qkvBias: bias, outputBias: bias })

@@ -3,18 +3,9 @@ import type { Architecture } from './architecture.ts'
 import { routerNames, separateExperts, sharedExpert } from './expert-names.ts'
 import { deepseekFields, ranLayers, sigmoidScores } from './gguf-facts.ts'
 import { everyNth, readWindows } from './layer-types.ts'
-import {
-  gatedMlp,
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  preNormLayer,
-  readHeads,
-  readSizes,
-  rmsNorm,
-} from './plain-decoder.ts'
+import { gatedMlp, namedLikeLlama, plainAttention, plainDecoder, preNormLayer, rmsNorm } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 import { biasedRouting, gatedExperts, gatedMlpOf, sparseLayers, withExperts } from './read-mixture.ts'
-import { readRope } from './read-rope.ts'
 
 /**
  * EXAONE with experts: EXAONE 4's attention (windows with rotary positions, full layers without), norms before sublayers,
@@ -41,9 +32,7 @@ export const exaoneMoe: Architecture = {
     'is_moe_layer',
   ],
   spec(config, options) {
-    const sizes = readSizes(config, options)
-    const heads = readHeads(config, sizes.hiddenSize)
-    const rope = readRope(config, { ...heads, ...sizes, options })
+    const { sizes, heads, rope } = readFrame(config, options)
     const norm = rmsNorm(config)
     const windows = readWindows(config, sizes.numLayers, { window: 4096, type: everyNth(4) })
     const size = config.size('moe_intermediate_size')

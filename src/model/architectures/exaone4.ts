@@ -2,17 +2,8 @@ import type { LayerSpec } from '../decoder-spec.ts'
 import type { Architecture } from './architecture.ts'
 import type { ConfigFields } from './config-fields.ts'
 import { everyNth, readWindow, readWindows } from './layer-types.ts'
-import {
-  afterNames,
-  gatedMlp,
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  readHeads,
-  readSizes,
-  rmsNorm,
-} from './plain-decoder.ts'
-import { readRope } from './read-rope.ts'
+import { afterNames, gatedMlp, namedLikeLlama, plainAttention, plainDecoder, rmsNorm } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 
 /**
  * EXAONE 4: norms after both sublayers, queries and keys normalised head by head; where there is a window, three layers of
@@ -33,9 +24,7 @@ export const exaone4: Architecture = {
   },
   idle: ['sliding_window_pattern'],
   spec(config, options) {
-    const sizes = readSizes(config, options)
-    const heads = readHeads(config, sizes.hiddenSize)
-    const rope = readRope(config, { ...heads, ...sizes, options })
+    const { sizes, heads, rope } = readFrame(config, options)
     const norm = rmsNorm(config)
     const hasWindows = readWindow(config, null) !== null
     const type = everyNth(patternOf(config))

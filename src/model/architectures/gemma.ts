@@ -1,16 +1,7 @@
 import type { Architecture } from './architecture.ts'
 import { gemmaActivation } from './gemma-fields.ts'
-import {
-  gatedMlp,
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  preNormLayer,
-  readHeads,
-  readSizes,
-  rmsNorm,
-} from './plain-decoder.ts'
-import { readRope } from './read-rope.ts'
+import { gatedMlp, namedLikeLlama, plainAttention, plainDecoder, preNormLayer, rmsNorm } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 
 /**
  * Gemma: embeddings times √hidden, norms by 1 + weight, GeGLU with the tanh approximation (which configurations call "gelu"
@@ -25,9 +16,7 @@ export const gemma: Architecture = {
   gguf: { means: () => ({ tie_word_embeddings: true }) },
   idle: ['hidden_act'],
   spec(config, options) {
-    const sizes = readSizes(config, options, { vocabSize: 256_000, maxPositions: 8192 })
-    const heads = readHeads(config, sizes.hiddenSize, { headDim: 256 })
-    const rope = readRope(config, { ...heads, ...sizes, options })
+    const { sizes, heads, rope } = readFrame(config, options, { vocabSize: 256_000, maxPositions: 8192, headDim: 256 })
     const bias = config.flag('attention_bias', false)
     const norm = rmsNorm(config, 1)
     const attention = plainAttention(heads, rope, { qkvBias: bias, outputBias: bias })

@@ -2,16 +2,8 @@ import type { LayerSpec } from '../decoder-spec.ts'
 import type { Architecture } from './architecture.ts'
 import { gemmaActivation, gemmaIdle, readSoftCap, sandwichNames } from './gemma-fields.ts'
 import { readLayerTypes, readWindow } from './layer-types.ts'
-import {
-  gatedMlp,
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  readHeads,
-  readSizes,
-  rmsNorm,
-} from './plain-decoder.ts'
-import { readRope } from './read-rope.ts'
+import { gatedMlp, namedLikeLlama, plainAttention, plainDecoder, rmsNorm } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 
 /**
  * Gemma 2: embeddings times √hidden, norms by 1 + weight before and after attention and MLP, GeGLU, scores by
@@ -25,9 +17,7 @@ export const gemma2: Architecture = {
   ggufName: 'gemma2',
   idle: gemmaIdle,
   spec(config, options) {
-    const sizes = readSizes(config, options, { vocabSize: 256_000, maxPositions: 8192 })
-    const heads = readHeads(config, sizes.hiddenSize, { headDim: 256 })
-    const rope = readRope(config, { ...heads, ...sizes, options })
+    const { sizes, heads, rope } = readFrame(config, options, { vocabSize: 256_000, maxPositions: 8192, headDim: 256 })
     const bias = config.flag('attention_bias', false)
     const norm = rmsNorm(config, 1)
     const norms = { beforeAttention: norm, afterAttention: norm, beforeMlp: norm, afterMlp: norm }

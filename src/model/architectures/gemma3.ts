@@ -1,9 +1,9 @@
 import { FoveaError } from '../../tile/index.ts'
-import type { LayerSpec, RopeSpec } from '../decoder-spec.ts'
-import { defaultRope } from '../rope/default-rope.ts'
+import type { LayerSpec } from '../decoder-spec.ts'
 import type { Architecture } from './architecture.ts'
 import type { ConfigFields } from './config-fields.ts'
 import { gemmaActivation, gemmaIdle, readSoftCap, sandwichNames } from './gemma-fields.ts'
+import { readRopes } from './gemma3-ropes.ts'
 import { type LayerType, readLayerTypes, readWindow } from './layer-types.ts'
 import {
   gatedMlp,
@@ -15,7 +15,6 @@ import {
   rmsNorm,
   tokenList,
 } from './plain-decoder.ts'
-import { type RopeRequest, readRope } from './read-rope.ts'
 
 /** Of a model of text and images what is of its images alone; the patterns are of files that list no types of layers. */
 const imageFields: readonly string[] = [
@@ -87,16 +86,4 @@ function patternOf(config: ConfigFields): (index: number) => LayerType {
   const field = config.has('sliding_window_pattern') ? 'sliding_window_pattern' : '_sliding_window_pattern'
   const pattern = config.size(field, 6)
   return (index) => ((index + 1) % pattern === 0 ? 'full_attention' : 'sliding_attention')
-}
-
-/** Newer configurations have an object per type of layer; in older ones `rope_scaling` is of the full layers alone. */
-export function readRopes(config: ConfigFields, request: RopeRequest): Record<LayerType, RopeSpec> {
-  const full = readRope(config, { ...request, layerType: 'full_attention', defaults: { theta: 1_000_000 } })
-  if (config.section('rope_parameters')?.has('sliding_attention'))
-    return { full_attention: full, sliding_attention: readRope(config, { ...request, layerType: 'sliding_attention' }) }
-  const base = { rotaryDim: request.headDim, theta: config.positive('rope_local_base_freq', 10_000) }
-  return {
-    full_attention: full,
-    sliding_attention: { rotaryDim: base.rotaryDim, interleaved: false, ...defaultRope(base) },
-  }
 }

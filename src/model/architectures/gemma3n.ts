@@ -1,12 +1,12 @@
 import type { LayerSpec, MlpSpec } from '../decoder-spec.ts'
-import type { Architecture, WeightNames } from './architecture.ts'
-import type { ConfigFields } from './config-fields.ts'
+import type { Architecture } from './architecture.ts'
 import { gemmaActivation, gemmaIdle, readSoftCap, sandwichNames } from './gemma-fields.ts'
-import { readRopes } from './gemma3.ts'
+import { readRopes } from './gemma3-ropes.ts'
+import { readMlps } from './gemma3n-mlps.ts'
+import { readStreams, streamNames } from './gemma3n-streams.ts'
 import { sharedKeys } from './gemma4-layers.ts'
 import { everyNth, readLayerTypes, readWindow } from './layer-types.ts'
 import { namedActivation } from './named-activation.ts'
-import { normalQuantile } from './normal-quantile.ts'
 import {
   namedLikeLlama,
   plainAttention,
@@ -24,9 +24,6 @@ const otherFields: readonly string[] = [
   ...['boi_token_id', 'eoi_token_id', 'image_token_id', 'boa_token_id', 'eoa_token_id', 'audio_token_id'],
   ...['altup_coef_clip', 'rope_local_base_freq'],
 ]
-
-/** streams that names are known for */
-const mostStreams = 9
 
 /**
  * Gemma 3n, the text model: four residual streams of which a layer is given one (AltUp), LAuReL beside attention, embeddings
@@ -82,66 +79,4 @@ export const gemma3n: Architecture = {
     'layers.N.laurel.up': 'layers.N.laurel.linear_right',
     'layers.N.laurel.norm': 'layers.N.laurel.post_laurel_norm',
   }),
-}
-
-function readStreams(config: ConfigFields, hiddenSize: number) {
-  const count = config.size('altup_num_inputs', 4)
-  if (count > mostStreams) throw config.fault('altup_num_inputs', `must be at most ${mostStreams}, got ${count}`)
-  const active = config.token('altup_active_idx') ?? 0
-  if (active >= count) throw config.fault('altup_active_idx', `must be below the ${count} streams, got ${active}`)
-  const scale = config.flag('altup_correct_scale', true)
-  return { count, active, norm: rmsNorm(config), routerFactor: 1 / hiddenSize, scale }
-}
-
-function streamNames(): WeightNames {
-  const beside = Array.from({ length: mostStreams - 1 }, (_, i) => [
-    [`streams.into.${i}`, `altup_projections.${i}`],
-    [`streams.outOf.${i}`, `altup_unembed_projections.${i}`],
-  ])
-  return {
-    ...Object.fromEntries(beside.flat()),
-    'layers.N.streams.norm': 'layers.N.altup.router_norm',
-    'layers.N.streams.router': 'layers.N.altup.modality_router',
-    'layers.N.streams.prediction': 'layers.N.altup.prediction_coefs',
-    'layers.N.streams.correction': 'layers.N.altup.correction_coefs',
-    'layers.N.streams.scale': { tensor: 'layers.N.altup.correct_output_scale', bare: true },
-  }
-}
-
-/** Widths and shares of gates that do not count, each a number or one for each layer. */
-function readMlps(config: ConfigFields, numLayers: number): readonly MlpSpec[] {
-  const activation = namedActivation(config, gemmaActivation.field, gemmaActivation.activation)
-  const sizes = eachLayer(config, 'intermediate_size', numLayers, (value) => value >= 1 && Number.isSafeInteger(value))
-  const shares = eachLayer(config, 'activation_sparsity_pattern', numLayers, (value) => value >= 0 && value < 1)
-  return Array.from({ length: numLayers }, (_, index) => {
-    const share = shares?.[index] ?? (!shares && numLayers > 10 && index < 10 ? 0.95 : 0)
-    const size = sizes?.[index] ?? 16_384
-    const sparse = share > 0 ? { gateDeviations: normalQuantile(share) } : {}
-    return { size, activation, gated: true, bias: false, ...sparse }
-  })
-}
-
-/** A number for each layer, or one for all; null where nothing is said. Throws `format`. */
-function eachLayer(
-  config: ConfigFields,
-  name: string,
-  numLayers: number,
-  isRight: (value: number) => boolean,
-): readonly number[] | null {
-  if (!config.has(name)) return null
-  const all = config.isZero(name) ? 0 : isNumber(config, name) ? config.positive(name) : null
-  const list = all === null ? (config.list(name) ?? []) : new Array<number>(numLayers).fill(all)
-  if (list.length !== numLayers) throw config.fault(name, `has ${list.length} entries for ${numLayers} layers`)
-  for (const [index, value] of list.entries())
-    if (typeof value !== 'number' || !isRight(value))
-      throw config.fault(`${name}[${index}]`, `is no number that it could be: ${String(value)}`)
-  return list as number[]
-}
-
-function isNumber(config: ConfigFields, name: string): boolean {
-  try {
-    return config.positive(name) > 0
-  } catch {
-    return false
-  }
 }

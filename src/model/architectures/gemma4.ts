@@ -1,11 +1,10 @@
 import { FoveaError } from '../../tile/index.ts'
-import type { AttentionSpec, LayerSpec, MlpSpec, NormSpec } from '../decoder-spec.ts'
-import type { MixtureSpec } from '../mixture-spec.ts'
+import type { AttentionSpec, LayerSpec } from '../decoder-spec.ts'
 import type { Architecture } from './architecture.ts'
-import type { ConfigFields } from './config-fields.ts'
 import { fusedExperts, routerNames, sharedExpert } from './expert-names.ts'
 import { gemmaActivation, gemmaIdle, readSoftCap, sandwichNames } from './gemma-fields.ts'
 import { gemma4Layers } from './gemma4-layers.ts'
+import { readMixture } from './gemma4-mixture.ts'
 import {
   gatedMlp,
   namedLikeLlama,
@@ -15,7 +14,7 @@ import {
   rmsNorm,
   tokenList,
 } from './plain-decoder.ts'
-import { gatedExperts, softmaxRouting, withExperts } from './read-mixture.ts'
+import { withExperts } from './read-mixture.ts'
 import { perLayerNames, readPerLayer } from './read-per-layer.ts'
 
 /** Of a model of text, images and sounds what is not of its text. */
@@ -85,16 +84,4 @@ export const gemma4: Architecture = {
     'layers.N.mixture.norms.afterShared': 'layers.N.post_feedforward_layernorm_1',
     'layers.N.outputScale': { tensor: 'layers.N.layer_scalar', bare: true },
   }),
-}
-
-/** Experts beside the MLP, each branch with its norms. */
-function readMixture(config: ConfigFields, hiddenSize: number, { activation }: MlpSpec, norm: NormSpec): MixtureSpec {
-  const branches = {
-    ...{ beforeRouter: norm, routerFactor: hiddenSize ** -0.5 },
-    ...{ beforeExperts: norm, afterExperts: norm, afterShared: norm },
-  }
-  const routing = softmaxRouting(config.size('top_k_experts'), true)
-  return gatedExperts(config, config.size('num_experts'), config.size('moe_intermediate_size'), routing, {
-    ...{ activation, expertScale: true, branches },
-  })
 }

@@ -2,18 +2,9 @@ import type { LayerSpec } from '../decoder-spec.ts'
 import type { Architecture } from './architecture.ts'
 import { routerNames, separateExperts, sharedExpert } from './expert-names.ts'
 import { deepseekFields, laterNorm, ranLayers, sigmoidScores } from './gguf-facts.ts'
-import {
-  gatedMlp,
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  preNormLayer,
-  readHeads,
-  readSizes,
-  rmsNorm,
-} from './plain-decoder.ts'
+import { gatedMlp, namedLikeLlama, plainAttention, plainDecoder, preNormLayer, rmsNorm } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 import { biasedRouting, gatedExperts, gatedMlpOf, withExperts } from './read-mixture.ts'
-import { readRope } from './read-rope.ts'
 
 /**
  * GLM-4.5: DeepSeek-V3's routing over plain attention; half of each head turns (halves as pairs), queries and keys
@@ -34,9 +25,7 @@ export const glm4Moe: Architecture = {
   // layers that foresee further tokens are not run
   idle: ['num_nextn_predict_layers'],
   spec(config, options) {
-    const sizes = readSizes(config, options, { maxPositions: 131_072 })
-    const heads = readHeads(config, sizes.hiddenSize, { headDim: 128 })
-    const rope = readRope(config, { ...heads, ...sizes, options, defaults: { partial: 0.5 } })
+    const { sizes, heads, rope } = readFrame(config, options, { maxPositions: 131_072, headDim: 128, partial: 0.5 })
     const norm = rmsNorm(config)
     const attention = plainAttention(heads, rope, {
       qkNorm: config.flag('use_qk_norm', false) ? { norm, over: 'head' } : null,

@@ -3,18 +3,9 @@ import type { Architecture } from './architecture.ts'
 import { fusedExperts, routerNames } from './expert-names.ts'
 import { laterNorm } from './gguf-facts.ts'
 import { readWindows } from './layer-types.ts'
-import {
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  preNormLayer,
-  readHeads,
-  readSizes,
-  rmsNorm,
-  sinkName,
-} from './plain-decoder.ts'
+import { namedLikeLlama, plainAttention, plainDecoder, preNormLayer, rmsNorm, sinkName } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 import { gatedExperts, gatedMlpOf, withExperts } from './read-mixture.ts'
-import { readRope } from './read-rope.ts'
 
 /**
  * gpt-oss: every other layer over a window, learned sinks, biases everywhere, experts weighed by a softmax over the chosen,
@@ -39,9 +30,12 @@ export const gptOss: Architecture = {
   },
   idle: ['initial_context_length', 'hidden_act', 'experts_per_token', 'swiglu_limit'],
   spec(config, options) {
-    const sizes = readSizes(config, options, { vocabSize: 201_088, maxPositions: 131_072 })
-    const heads = readHeads(config, sizes.hiddenSize, { headDim: 64 })
-    const rope = readRope(config, { ...heads, ...sizes, options, defaults: { theta: 150_000 } })
+    const { sizes, heads, rope } = readFrame(config, options, {
+      vocabSize: 201_088,
+      maxPositions: 131_072,
+      headDim: 64,
+      theta: 150_000,
+    })
     const bias = config.flag('attention_bias', true)
     const norm = rmsNorm(config)
     const windows = readWindows(config, sizes.numLayers, {

@@ -1,17 +1,9 @@
 import type { Architecture } from './architecture.ts'
 import { fusedExperts, routerNames } from './expert-names.ts'
 import { graniteFactors, graniteFacts } from './granite.ts'
-import {
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  preNormLayer,
-  readHeads,
-  readSizes,
-  rmsNorm,
-} from './plain-decoder.ts'
+import { namedLikeLlama, plainAttention, plainDecoder, preNormLayer, rmsNorm } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 import { gatedExperts, gatedMlpOf, withExperts } from './read-mixture.ts'
-import { readRope } from './read-rope.ts'
 
 /**
  * Granite 3 with experts: Granite's four factors, experts weighed by a softmax over the chosen.
@@ -27,9 +19,7 @@ export const graniteMoe: Architecture = {
     fields: { ...graniteFacts.fields, num_local_experts: 'expert_count', num_experts_per_tok: 'expert_used_count' },
   },
   spec(config, options) {
-    const sizes = readSizes(config, options)
-    const heads = readHeads(config, sizes.hiddenSize)
-    const rope = readRope(config, { ...heads, ...sizes, options })
+    const { sizes, heads, rope } = readFrame(config, options)
     const bias = config.flag('attention_bias', false)
     const norm = rmsNorm(config)
     const { scale, branchScale, ...factors } = graniteFactors(config)

@@ -1,18 +1,9 @@
 import type { LayerSpec } from '../decoder-spec.ts'
 import type { Architecture } from './architecture.ts'
 import { routerNames, separateExperts, sharedExpert } from './expert-names.ts'
-import {
-  gatedMlp,
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  preNormLayer,
-  readHeads,
-  readSizes,
-  rmsNorm,
-} from './plain-decoder.ts'
+import { gatedMlp, namedLikeLlama, plainAttention, plainDecoder, preNormLayer, rmsNorm } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 import { biasedRouting, gatedExperts, gatedMlpOf, sparseLayers, withExperts } from './read-mixture.ts'
-import { readRope } from './read-rope.ts'
 
 /**
  * Hunyuan 3: queries and keys normalised head by head, DeepSeek-V3's routing without groups, a shared MLP.
@@ -24,9 +15,7 @@ export const hyV3: Architecture = {
   modelTypes: ['hy_v3'],
   idle: ['enable_moe_fp32_combine', 'num_nextn_predict_layers'],
   spec(config, options) {
-    const sizes = readSizes(config, options, { vocabSize: 120_832 })
-    const heads = readHeads(config, sizes.hiddenSize, { headDim: 128 })
-    const rope = readRope(config, { ...heads, ...sizes, options })
+    const { sizes, heads, rope } = readFrame(config, options, { vocabSize: 120_832, headDim: 128 })
     const bias = config.flag('attention_bias', false)
     const norm = rmsNorm(config)
     const attention = plainAttention(heads, rope, { qkNorm: { norm, over: 'head' }, qkvBias: bias, outputBias: bias })

@@ -1,15 +1,6 @@
 import type { Architecture } from './architecture.ts'
-import {
-  gatedMlp,
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  preNormLayer,
-  readHeads,
-  readSizes,
-  rmsNorm,
-} from './plain-decoder.ts'
-import { readRope } from './read-rope.ts'
+import { gatedMlp, namedLikeLlama, plainAttention, plainDecoder, preNormLayer, rmsNorm } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 
 /**
  * Llama: RMS norms before attention and MLP, rotary positions, SwiGLU, grouped heads; biases where the configuration
@@ -23,9 +14,7 @@ export const llama: Architecture = {
   ggufName: 'llama',
   gguf: { reordered: true, divisors: true },
   spec(config, options) {
-    const sizes = readSizes(config, options)
-    const heads = readHeads(config, sizes.hiddenSize)
-    const rope = readRope(config, { ...heads, ...sizes, options })
+    const { sizes, heads, rope } = readFrame(config, options)
     const bias = config.flag('attention_bias', false)
     const norm = rmsNorm(config)
     const attention = plainAttention(heads, rope, { qkvBias: bias, outputBias: bias })

@@ -2,17 +2,9 @@ import type { LayerSpec, NormSpec } from '../decoder-spec.ts'
 import type { Architecture } from './architecture.ts'
 import type { ConfigFields } from './config-fields.ts'
 import { fusedExperts, routerNames, sharedExpert } from './expert-names.ts'
-import {
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  preNormLayer,
-  readHeads,
-  readSizes,
-  rmsNorm,
-} from './plain-decoder.ts'
+import { namedLikeLlama, plainAttention, plainDecoder, preNormLayer, rmsNorm } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 import { gatedExperts, gatedMlpOf, withExperts } from './read-mixture.ts'
-import { readRope } from './read-rope.ts'
 
 /**
  * Llama 4, the text model: layers in chunks with rotary positions (neighbours as pairs) and queries and keys normalised after
@@ -32,9 +24,13 @@ export const llama4: Architecture = {
     'for_llm_compressor',
   ],
   spec(config, options) {
-    const sizes = readSizes(config, options, { vocabSize: 202_048, maxPositions: 4096 * 32 })
-    const heads = readHeads(config, sizes.hiddenSize, { headDim: 128 })
-    const rope = readRope(config, { ...heads, ...sizes, options, interleaved: true, defaults: { theta: 500_000 } })
+    const { sizes, heads, rope } = readFrame(config, options, {
+      vocabSize: 202_048,
+      maxPositions: 4096 * 32,
+      headDim: 128,
+      interleaved: true,
+      theta: 500_000,
+    })
     const bias = config.flag('attention_bias', false)
     const norm = rmsNorm(config)
     const headNorm: NormSpec = { ...norm, weightless: true }

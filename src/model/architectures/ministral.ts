@@ -2,17 +2,8 @@ import type { AttentionSpec } from '../decoder-spec.ts'
 import type { Architecture } from './architecture.ts'
 import type { ConfigFields } from './config-fields.ts'
 import { readWindow, readWindows } from './layer-types.ts'
-import {
-  gatedMlp,
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  preNormLayer,
-  readHeads,
-  readSizes,
-  rmsNorm,
-} from './plain-decoder.ts'
-import { readRope } from './read-rope.ts'
+import { gatedMlp, namedLikeLlama, plainAttention, plainDecoder, preNormLayer, rmsNorm } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 import { ropeSection } from './rope-section.ts'
 
 /**
@@ -24,9 +15,7 @@ export const ministral: Architecture = {
   name: 'ministral',
   modelTypes: ['ministral'],
   spec(config, options) {
-    const sizes = readSizes(config, options, { maxPositions: 4096 * 32 })
-    const heads = readHeads(config, sizes.hiddenSize)
-    const rope = readRope(config, { ...heads, ...sizes, options })
+    const { sizes, heads, rope } = readFrame(config, options, { maxPositions: 4096 * 32 })
     const norm = rmsNorm(config)
     const mlp = gatedMlp(config)
     const windows = readWindows(config, sizes.numLayers, { window: 4096, type: () => 'sliding_attention' })
@@ -46,9 +35,7 @@ export const ministral3: Architecture = {
   name: 'ministral3',
   modelTypes: ['ministral3'],
   spec(config, options) {
-    const sizes = readSizes(config, options, { maxPositions: 262_144 })
-    const heads = readHeads(config, sizes.hiddenSize)
-    const rope = readRope(config, { ...heads, ...sizes, options })
+    const { sizes, heads, rope } = readFrame(config, options, { maxPositions: 262_144 })
     const norm = rmsNorm(config)
     const window = readWindow(config, null)
     const attention = plainAttention(heads, rope, { window, ...queryTemperature(config) })

@@ -1,16 +1,7 @@
 import type { Architecture } from './architecture.ts'
 import { readWindow } from './layer-types.ts'
-import {
-  gatedMlp,
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  preNormLayer,
-  readHeads,
-  readSizes,
-  rmsNorm,
-} from './plain-decoder.ts'
-import { readRope } from './read-rope.ts'
+import { gatedMlp, namedLikeLlama, plainAttention, plainDecoder, preNormLayer, rmsNorm } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 
 /**
  * Mistral: Llama without biases, all layers over a sliding window. A `sliding_window` of null is none; a configuration
@@ -24,9 +15,7 @@ export const mistral: Architecture = {
   ggufName: 'llama',
   gguf: { reordered: true, divisors: true },
   spec(config, options) {
-    const sizes = readSizes(config, options, { maxPositions: 4096 * 32 })
-    const heads = readHeads(config, sizes.hiddenSize)
-    const rope = readRope(config, { ...heads, ...sizes, options })
+    const { sizes, heads, rope } = readFrame(config, options, { maxPositions: 4096 * 32 })
     const norm = rmsNorm(config)
     const attention = plainAttention(heads, rope, { window: readWindow(config, 4096) })
     const layer = preNormLayer(attention, gatedMlp(config), norm)

@@ -1,17 +1,9 @@
 import type { Architecture } from './architecture.ts'
 import { mixtralParts, routerNames, separateExperts } from './expert-names.ts'
 import { readWindow } from './layer-types.ts'
-import {
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  preNormLayer,
-  readHeads,
-  readSizes,
-  rmsNorm,
-} from './plain-decoder.ts'
+import { namedLikeLlama, plainAttention, plainDecoder, preNormLayer, rmsNorm } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 import { gatedExperts, gatedMlpOf, softmaxRouting, withExperts } from './read-mixture.ts'
-import { readRope } from './read-rope.ts'
 
 /**
  * Mixtral: Mistral with eight experts in place of each MLP, two of which each token goes through, weighed by a softmax over
@@ -30,9 +22,7 @@ export const mixtral: Architecture = {
   },
   idle: ['router_jitter_noise'],
   spec(config, options) {
-    const sizes = readSizes(config, options, { maxPositions: 4096 * 32 })
-    const heads = readHeads(config, sizes.hiddenSize)
-    const rope = readRope(config, { ...heads, ...sizes, options, defaults: { theta: 1_000_000 } })
+    const { sizes, heads, rope } = readFrame(config, options, { maxPositions: 4096 * 32, theta: 1_000_000 })
     const norm = rmsNorm(config)
     const attention = plainAttention(heads, rope, { window: readWindow(config, null) })
     const routing = softmaxRouting(config.size('num_experts_per_tok', 2), true)

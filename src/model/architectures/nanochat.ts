@@ -2,17 +2,8 @@ import type { NormSpec } from '../decoder-spec.ts'
 import type { Architecture } from './architecture.ts'
 import { readSoftCap } from './gemma-fields.ts'
 import { namedActivation } from './named-activation.ts'
-import {
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  plainMlp,
-  preNormLayer,
-  readHeads,
-  readSizes,
-  rmsNorm,
-} from './plain-decoder.ts'
-import { readRope } from './read-rope.ts'
+import { namedLikeLlama, plainAttention, plainDecoder, plainMlp, preNormLayer, rmsNorm } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 
 /**
  * nanochat: RMS norms without weights, after the embedding too, queries and keys normalised after they are turned, the other
@@ -24,9 +15,7 @@ export const nanochat: Architecture = {
   name: 'nanochat',
   modelTypes: ['nanochat'],
   spec(config, options) {
-    const sizes = readSizes(config, options, { vocabSize: 50_304 })
-    const heads = readHeads(config, sizes.hiddenSize)
-    const rope = readRope(config, { ...heads, ...sizes, options })
+    const { sizes, heads, rope } = readFrame(config, options, { vocabSize: 50_304 })
     const backwards = { ...rope, inverseFrequencies: rope.inverseFrequencies.map((frequency) => -frequency) }
     const bias = config.flag('attention_bias', false)
     const norm: NormSpec = { ...rmsNorm(config), weightless: true }

@@ -1,17 +1,8 @@
 import type { Architecture } from './architecture.ts'
 import { headsFillWidth } from './gguf-facts.ts'
 import { namedActivation } from './named-activation.ts'
-import {
-  layerNorm,
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  plainMlp,
-  preNormLayer,
-  readHeads,
-  readSizes,
-} from './plain-decoder.ts'
-import { readRope } from './read-rope.ts'
+import { layerNorm, namedLikeLlama, plainAttention, plainDecoder, plainMlp, preNormLayer } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 
 /**
  * Nemotron-4 and Minitron: layer norms by 1 + weight, half of each head turns, an MLP without a gate of squared ReLU.
@@ -24,9 +15,7 @@ export const nemotron: Architecture = {
   ggufName: 'nemotron',
   gguf: { biases: ['output', 'mlp'], refused: headsFillWidth },
   spec(config, options) {
-    const sizes = readSizes(config, options, { vocabSize: 256_000, maxPositions: 4096 })
-    const heads = readHeads(config, sizes.hiddenSize)
-    const rope = readRope(config, { ...heads, ...sizes, options, defaults: { partial: 0.5 } })
+    const { sizes, heads, rope } = readFrame(config, options, { vocabSize: 256_000, maxPositions: 4096, partial: 0.5 })
     const bias = config.flag('attention_bias', false)
     const norm = layerNorm(config, 'norm_eps', { offset: 1 })
     const attention = plainAttention(heads, rope, { qkvBias: bias, outputBias: bias })

@@ -1,15 +1,7 @@
 import type { NormSpec } from '../decoder-spec.ts'
 import type { Architecture } from './architecture.ts'
-import {
-  gatedMlp,
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  preNormLayer,
-  readHeads,
-  readSizes,
-} from './plain-decoder.ts'
-import { readRope } from './read-rope.ts'
+import { gatedMlp, namedLikeLlama, plainAttention, plainDecoder, preNormLayer } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 
 /** A layer norm that has no parameters at all. */
 const norm: NormSpec = { kind: 'layer', eps: 1e-5, offset: 0, bias: false, weightless: true }
@@ -25,9 +17,7 @@ export const olmo: Architecture = {
   ggufName: 'olmo',
   gguf: { fields: { clip_qkv: 'attention.clamp_kqv' }, reordered: true },
   spec(config, options) {
-    const sizes = readSizes(config, options, { vocabSize: 50_304 })
-    const heads = readHeads(config, sizes.hiddenSize)
-    const rope = readRope(config, { ...heads, ...sizes, options })
+    const { sizes, heads, rope } = readFrame(config, options, { vocabSize: 50_304 })
     const bias = config.flag('attention_bias', false)
     const clip = config.has('clip_qkv') ? { clip: config.positive('clip_qkv') } : {}
     const attention = plainAttention(heads, rope, { qkvBias: bias, outputBias: bias, ...clip })

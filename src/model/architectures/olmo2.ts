@@ -1,16 +1,7 @@
 import type { LayerSpec } from '../decoder-spec.ts'
 import type { Architecture } from './architecture.ts'
-import {
-  afterNames,
-  gatedMlp,
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  readHeads,
-  readSizes,
-  rmsNorm,
-} from './plain-decoder.ts'
-import { readRope } from './read-rope.ts'
+import { afterNames, gatedMlp, namedLikeLlama, plainAttention, plainDecoder, rmsNorm } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 
 /**
  * OLMo 2: norms only after attention and MLP, before they are added; queries and keys are normalised over all heads at
@@ -23,9 +14,7 @@ export const olmo2: Architecture = {
   modelTypes: ['olmo2'],
   ggufName: 'olmo2',
   spec(config, options) {
-    const sizes = readSizes(config, options)
-    const heads = readHeads(config, sizes.hiddenSize)
-    const rope = readRope(config, { ...heads, ...sizes, options })
+    const { sizes, heads, rope } = readFrame(config, options)
     const bias = config.flag('attention_bias', false)
     const norm = rmsNorm(config)
     const qkNorm = { norm, over: 'all' } as const

@@ -2,17 +2,9 @@ import { FoveaError } from '../../tile/index.ts'
 import type { Architecture } from './architecture.ts'
 import { routerNames, separateExperts } from './expert-names.ts'
 import { keysForAllHeads } from './gguf-facts.ts'
-import {
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  preNormLayer,
-  readHeads,
-  readSizes,
-  rmsNorm,
-} from './plain-decoder.ts'
+import { namedLikeLlama, plainAttention, plainDecoder, preNormLayer, rmsNorm } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 import { gatedExperts, gatedMlpOf, softmaxRouting, withExperts } from './read-mixture.ts'
-import { readRope } from './read-rope.ts'
 
 /**
  * OLMoE: queries and keys normalised over all heads at once, weights of experts not normalised
@@ -36,9 +28,7 @@ export const olmoe: Architecture = {
         'openCheckpoint',
         `${config.file}: clip_qkv after a norm is not computed here`,
       )
-    const sizes = readSizes(config, options, { vocabSize: 50_304, maxPositions: 4096 })
-    const heads = readHeads(config, sizes.hiddenSize)
-    const rope = readRope(config, { ...heads, ...sizes, options })
+    const { sizes, heads, rope } = readFrame(config, options, { vocabSize: 50_304, maxPositions: 4096 })
     const bias = config.flag('attention_bias', false)
     const norm = rmsNorm(config)
     const attention = plainAttention(heads, rope, {

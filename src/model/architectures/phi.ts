@@ -2,17 +2,8 @@ import { FoveaError } from '../../tile/index.ts'
 import type { Architecture } from './architecture.ts'
 import { oneNorm } from './gguf-facts.ts'
 import { namedActivation } from './named-activation.ts'
-import {
-  layerNorm,
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  plainMlp,
-  preNormLayer,
-  readHeads,
-  readSizes,
-} from './plain-decoder.ts'
-import { readRope } from './read-rope.ts'
+import { layerNorm, namedLikeLlama, plainAttention, plainDecoder, plainMlp, preNormLayer } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 
 /**
  * Phi-1 and Phi-2: attention and MLP side by side over one layer norm, a part of each head turns, biases everywhere, in the
@@ -28,9 +19,7 @@ export const phi: Architecture = {
   spec(config, options) {
     if (config.flag('qk_layernorm', false))
       throw new FoveaError('unsupported', 'openCheckpoint', `${config.file}: qk_layernorm of phi is not computed here`)
-    const sizes = readSizes(config, options, { vocabSize: 51_200 })
-    const heads = readHeads(config, sizes.hiddenSize)
-    const rope = readRope(config, { ...heads, ...sizes, options, defaults: { partial: 0.5 } })
+    const { sizes, heads, rope } = readFrame(config, options, { vocabSize: 51_200, partial: 0.5 })
     const norm = layerNorm(config, 'layer_norm_eps')
     const attention = plainAttention(heads, rope, { qkvBias: true, outputBias: true })
     const activation = namedActivation(config, 'hidden_act', 'gelu_new')

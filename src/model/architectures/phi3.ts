@@ -1,17 +1,8 @@
 import type { Architecture } from './architecture.ts'
 import { rowsFrom } from './fused-rows.ts'
 import { readWindow } from './layer-types.ts'
-import {
-  gatedMlp,
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  preNormLayer,
-  readHeads,
-  readSizes,
-  rmsNorm,
-} from './plain-decoder.ts'
-import { readRope } from './read-rope.ts'
+import { gatedMlp, namedLikeLlama, plainAttention, plainDecoder, preNormLayer, rmsNorm } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 
 /**
  * Phi-3 and Phi-4-mini: Llama with queries, keys and values in one matrix and gate and up in another, a sliding window
@@ -28,9 +19,7 @@ export const phi3: Architecture = {
   idle: ['original_max_position_embeddings'],
   spec(config, options) {
     const aliases = { su: 'longrope', yarn: 'longrope' }
-    const sizes = readSizes(config, options, { maxPositions: 4096, aliases })
-    const heads = readHeads(config, sizes.hiddenSize)
-    const rope = readRope(config, { ...heads, ...sizes, options, aliases })
+    const { sizes, heads, rope } = readFrame(config, options, { maxPositions: 4096, aliases })
     const norm = rmsNorm(config)
     const attention = plainAttention(heads, rope, { window: readWindow(config, null) })
     const layer = preNormLayer(attention, gatedMlp(config), norm)

@@ -1,17 +1,9 @@
 import type { Architecture } from './architecture.ts'
 import { mixtralParts, routerNames, separateExperts } from './expert-names.ts'
 import { readWindow } from './layer-types.ts'
-import {
-  layerNorm,
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  preNormLayer,
-  readHeads,
-  readSizes,
-} from './plain-decoder.ts'
+import { layerNorm, namedLikeLlama, plainAttention, plainDecoder, preNormLayer } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 import { gatedExperts, gatedMlpOf, withExperts } from './read-mixture.ts'
-import { readRope } from './read-rope.ts'
 
 /**
  * Phi-3.5-MoE: layer norms, biases of attention, and the sparse mixer: two experts one after the other, each weighed by a
@@ -24,9 +16,11 @@ export const phimoe: Architecture = {
   modelTypes: ['phimoe'],
   idle: ['input_jitter_noise'],
   spec(config, options) {
-    const sizes = readSizes(config, options, { vocabSize: 32_064, maxPositions: 131_072 })
-    const heads = readHeads(config, sizes.hiddenSize)
-    const rope = readRope(config, { ...heads, ...sizes, options, defaults: { theta: 1_000_000 } })
+    const { sizes, heads, rope } = readFrame(config, options, {
+      vocabSize: 32_064,
+      maxPositions: 131_072,
+      theta: 1_000_000,
+    })
     const bias = config.flag('attention_bias', false)
     const norm = layerNorm(config, 'rms_norm_eps')
     const attention = plainAttention(heads, rope, {

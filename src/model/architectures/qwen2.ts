@@ -1,17 +1,8 @@
 import type { Architecture } from './architecture.ts'
 import type { ConfigFields } from './config-fields.ts'
 import { readLayerTypes, readWindow } from './layer-types.ts'
-import {
-  gatedMlp,
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  preNormLayer,
-  readHeads,
-  readSizes,
-  rmsNorm,
-} from './plain-decoder.ts'
-import { readRope } from './read-rope.ts'
+import { gatedMlp, namedLikeLlama, plainAttention, plainDecoder, preNormLayer, rmsNorm } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 
 /**
  * Qwen 2 and 2.5: Llama with biases of queries, keys and values; the layers from `max_window_layers` on see a sliding
@@ -26,9 +17,7 @@ export const qwen2: Architecture = {
   // windows that are switched off; the biases are there whatever a configuration says
   idle: ['sliding_window', 'max_window_layers', 'attention_bias', 'qkv_bias'],
   spec(config, options) {
-    const sizes = readSizes(config, options, { maxPositions: 32_768 })
-    const heads = readHeads(config, sizes.hiddenSize)
-    const rope = readRope(config, { ...heads, ...sizes, options })
+    const { sizes, heads, rope } = readFrame(config, options, { maxPositions: 32_768 })
     const norm = rmsNorm(config)
     const mlp = gatedMlp(config)
     const windows = qwenWindows(config, sizes.numLayers)

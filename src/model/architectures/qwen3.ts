@@ -1,16 +1,7 @@
 import type { Architecture } from './architecture.ts'
-import {
-  gatedMlp,
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  preNormLayer,
-  readHeads,
-  readSizes,
-  rmsNorm,
-} from './plain-decoder.ts'
+import { gatedMlp, namedLikeLlama, plainAttention, plainDecoder, preNormLayer, rmsNorm } from './plain-decoder.ts'
 import { qwenWindows } from './qwen2.ts'
-import { readRope } from './read-rope.ts'
+import { readFrame } from './read-frame.ts'
 
 /**
  * Qwen 3: queries and keys are normalised head by head before rope, heads of 128 whatever the hidden size, no biases
@@ -25,9 +16,7 @@ export const qwen3: Architecture = {
   // windows that are switched off
   idle: ['sliding_window', 'max_window_layers'],
   spec(config, options) {
-    const sizes = readSizes(config, options, { maxPositions: 32_768 })
-    const heads = readHeads(config, sizes.hiddenSize, { headDim: 128 })
-    const rope = readRope(config, { ...heads, ...sizes, options })
+    const { sizes, heads, rope } = readFrame(config, options, { maxPositions: 32_768, headDim: 128 })
     const bias = config.flag('attention_bias', false)
     const norm = rmsNorm(config)
     const mlp = gatedMlp(config)

@@ -1,16 +1,7 @@
 import type { Architecture } from './architecture.ts'
 import { laterNorm } from './gguf-facts.ts'
-import {
-  gatedMlp,
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  preNormLayer,
-  readHeads,
-  readSizes,
-  rmsNorm,
-} from './plain-decoder.ts'
-import { readRope } from './read-rope.ts'
+import { gatedMlp, namedLikeLlama, plainAttention, plainDecoder, preNormLayer, rmsNorm } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 
 /**
  * Seed-OSS: Llama with heads of their own width, biases of queries, keys and values, and a switch of its own for that of
@@ -24,9 +15,11 @@ export const seedOss: Architecture = {
   ggufName: 'seed_oss',
   gguf: { names: () => laterNorm },
   spec(config, options) {
-    const sizes = readSizes(config, options, { vocabSize: 155_136, maxPositions: 524_288 })
-    const heads = readHeads(config, sizes.hiddenSize, { headDim: 128 })
-    const rope = readRope(config, { ...heads, ...sizes, options })
+    const { sizes, heads, rope } = readFrame(config, options, {
+      vocabSize: 155_136,
+      maxPositions: 524_288,
+      headDim: 128,
+    })
     const norm = rmsNorm(config)
     const attention = plainAttention(heads, rope, {
       qkvBias: config.flag('attention_bias', true),

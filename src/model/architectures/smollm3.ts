@@ -1,17 +1,8 @@
 import type { Architecture } from './architecture.ts'
 import type { ConfigFields } from './config-fields.ts'
 import { readLayerTypes, readWindow } from './layer-types.ts'
-import {
-  gatedMlp,
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  preNormLayer,
-  readHeads,
-  readSizes,
-  rmsNorm,
-} from './plain-decoder.ts'
-import { readRope } from './read-rope.ts'
+import { gatedMlp, namedLikeLlama, plainAttention, plainDecoder, preNormLayer, rmsNorm } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 
 /**
  * SmolLM3: Llama whose every fourth layer has no positions at all; those see a sliding window when `use_sliding_window`
@@ -27,9 +18,7 @@ export const smollm3: Architecture = {
   // windows that are switched off, and what a list of layers replaces
   idle: ['sliding_window', 'max_window_layers', 'no_rope_layer_interval'],
   spec(config, options) {
-    const sizes = readSizes(config, options, { maxPositions: 32_768 })
-    const heads = readHeads(config, sizes.hiddenSize)
-    const rope = readRope(config, { ...heads, ...sizes, options, defaults: { theta: 2_000_000 } })
+    const { sizes, heads, rope } = readFrame(config, options, { maxPositions: 32_768, theta: 2_000_000 })
     const turns = ropeLayers(config, sizes.numLayers)
     const window = config.flag('use_sliding_window', false) ? readWindow(config, null) : null
     const types = readLayerTypes(config, sizes.numLayers, (index) =>

@@ -1,16 +1,7 @@
 import type { Architecture } from './architecture.ts'
 import { oneNorm } from './gguf-facts.ts'
-import {
-  gatedMlp,
-  layerNorm,
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  preNormLayer,
-  readHeads,
-  readSizes,
-} from './plain-decoder.ts'
-import { readRope } from './read-rope.ts'
+import { gatedMlp, layerNorm, namedLikeLlama, plainAttention, plainDecoder, preNormLayer } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 
 /**
  * StableLM: layer norms, a quarter of each head turns, biases of queries, keys and values by `use_qkv_bias`; both sublayers
@@ -28,9 +19,7 @@ export const stablelm: Architecture = {
     names: (spec) => (spec.layers[0]?.parallel ? oneNorm : {}),
   },
   spec(config, options) {
-    const sizes = readSizes(config, options, { maxPositions: 4096 })
-    const heads = readHeads(config, sizes.hiddenSize)
-    const rope = readRope(config, { ...heads, ...sizes, options, defaults: { partial: 0.25 } })
+    const { sizes, heads, rope } = readFrame(config, options, { maxPositions: 4096, partial: 0.25 })
     const norm = layerNorm(config, 'layer_norm_eps')
     const attention = plainAttention(heads, rope, {
       qkNorm: config.flag('qk_layernorm', false) ? { norm: { ...norm, bias: false }, over: 'each head' } : null,

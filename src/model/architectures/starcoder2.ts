@@ -1,17 +1,8 @@
 import type { Architecture } from './architecture.ts'
 import { readWindow } from './layer-types.ts'
 import { namedActivation } from './named-activation.ts'
-import {
-  layerNorm,
-  namedLikeLlama,
-  plainAttention,
-  plainDecoder,
-  plainMlp,
-  preNormLayer,
-  readHeads,
-  readSizes,
-} from './plain-decoder.ts'
-import { readRope } from './read-rope.ts'
+import { layerNorm, namedLikeLlama, plainAttention, plainDecoder, plainMlp, preNormLayer } from './plain-decoder.ts'
+import { readFrame } from './read-frame.ts'
 
 /**
  * StarCoder2: layer norms, an MLP without a gate, biases everywhere by `use_bias`, all layers over a sliding window.
@@ -24,9 +15,7 @@ export const starcoder2: Architecture = {
   ggufName: 'starcoder2',
   gguf: { biases: ['output', 'mlp'] },
   spec(config, options) {
-    const sizes = readSizes(config, options, { maxPositions: 4096 })
-    const heads = readHeads(config, sizes.hiddenSize)
-    const rope = readRope(config, { ...heads, ...sizes, options })
+    const { sizes, heads, rope } = readFrame(config, options, { maxPositions: 4096 })
     const bias = config.flag('use_bias', true)
     const norm = layerNorm(config, 'norm_epsilon')
     const window = readWindow(config, null)
