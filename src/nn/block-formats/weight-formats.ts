@@ -40,8 +40,9 @@ const plainFormats = {
     bytes: 4,
     ggml: { type: 0, fileType: 0 },
     largest: Number.MAX_VALUE,
-    decode: (bytes, count) => new Float32Array(bytes.slice(0, 4 * count).buffer),
-    encode: (values) => new Uint8Array(values.slice().buffer),
+    // with their types, since inferred ones would be those of TypeScript 5.7
+    decode: (bytes: Uint8Array, count: number): Float32Array => new Float32Array(bytes.slice(0, 4 * count).buffer),
+    encode: (values: Float32Array): Uint8Array => new Uint8Array(values.slice().buffer),
   },
   f16: {
     kind: 'plain',
